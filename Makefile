@@ -1,0 +1,78 @@
+# Everything sets itself up: `make course` and `make test` work in a fresh clone with Python 3.11 or newer and make.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup course test lint bench publish exercises lock lab clean distclean
+
+# Options, as in `make course PROFILE=paper DATASET=viper JOBS=4`
+PROFILE ?=
+DATASET ?=
+LESSONS ?=
+JOBS ?=
+CORES ?=
+ARGS ?=
+LOCK ?=
+PYTHON ?=
+
+# A folder name with spaces would end in a wrong place, silently
+ifneq ($(words $(CURDIR)),1)
+$(error make cannot work in a folder whose name has spaces: $(CURDIR))
+endif
+
+VENV := $(CURDIR)/.venv
+RUN := $(VENV)/bin/python
+export PATH := $(VENV)/bin:$(PATH)
+export PYTHONNOUSERSITE := 1
+
+option = $(if $(strip $(2)),--$(1) '$(strip $(2))')
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  options: PROFILE=quick|course|paper DATASET=viper|folder LESSONS='03 04' JOBS=2 CORES=2 LOCK=requirements-DATE.lock"
+	@echo "           ARGS='-n' (passed to snakemake, or to pytest by make test) PYTHON=python3.12 (makes .venv)"
+
+# The first Python that is new enough; pyenv's placeholders and old ones fail the question and are passed over.
+setup: ## the virtual environment (every other target does it too)
+	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3 python; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+			exec $$python lib/course/environment.py --extras test $(EXTRA) $(call option,lock,$(LOCK)); \
+		fi; \
+	done; \
+	echo "error: Python 3.11 or newer was not found (tried $(PYTHON) python3.13, python3.12, python3.11, python3); install one, or say where: make PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+course: setup ## run all notebooks and draw all figures; up-to-date ones are skipped
+	@exec $(RUN) -m lib.course.run $(call option,profile,$(PROFILE)) $(call option,dataset,$(DATASET)) $(call option,lessons,$(LESSONS)) \
+		$(call option,jobs,$(JOBS)) $(call option,cores,$(CORES)) -- $(ARGS)
+
+test: setup ## lint, unit tests, structure of the notebooks, nbval in the quick profile, one run in another profile
+	@exec $(RUN) -m lib.course.check $(ARGS)
+
+lint: setup ## ruff alone
+	@exec $(RUN) -m ruff check .
+
+bench: EXTRA = bench
+bench: setup ## benchmarks: ours, the peer's, the ratio
+	@exec $(RUN) -m benchmarks $(ARGS)
+
+publish: PROFILE = course
+publish: DATASET =
+publish: course ## run the lessons in the course profile and store their outputs in notebooks/
+	@exec $(RUN) -m lib.course.publish
+
+exercises: setup ## make notebooks/exercises from notebooks/solutions
+	@exec $(RUN) -m lib.course.exercises
+
+lab: setup ## JupyterLab with the lessons
+	@exec $(RUN) -m jupyterlab notebooks
+
+lock: setup ## write requirements-DATE.lock from what is installed
+	@exec $(RUN) -m lib.course.lock
+
+clean: ## remove executed notebooks and caches of tools (trained runs and data sets stay)
+	rm -rf build .snakemake .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find lib tests benchmarks notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove the virtual environment too
+	rm -rf $(VENV)

@@ -1,0 +1,241 @@
+"""``begin``: the second cell of every notebook. It checks the parameters and prints profile, hardware and minutes
+first.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lib.course import parameters, paths
+from lib.course.parameters import ParameterError
+
+INTERACTIVE_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open"}  # IPython's own, in every notebook
+MARK = "_course_lesson"  # set in the notebook's namespace by the first call: later the reader has names of their own
+MEANING = {
+    "quick": "everything runs, the numbers are no evidence",
+    "course": "figures and claims on a laptop",
+    "paper": "the papers' settings, on GPUs",
+}
+HARDWARE = {"quick": "2 CPU cores", "course": "2 CPU cores", "paper": "one H200-class GPU"}
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The checked parameters of a notebook, and where its figures go.
+
+    Extra parameters are attributes as well: ``lesson.trials`` for ``begin(..., trials=int)``.
+    """
+
+    name: str  # "03_objective" or "solutions/03_objective"
+    profile: str
+    dataset: str
+    seed: int
+    extras: dict[str, Any] = field(default_factory=dict)
+    canonical: bool = True  # no parameter but profile and dataset differs from the notebook's defaults
+    default_dataset: str = "pedestrians"
+
+    def __getattr__(self, name: str) -> Any:
+        extras = self.__dict__.get("extras", {})
+        if name in extras:
+            return extras[name]
+        raise AttributeError(
+            f"this notebook has no parameter {name!r}; it has: {', '.join(['profile', 'dataset', 'seed', *extras])}"
+        )
+
+    @property
+    def progress(self) -> bool:
+        """False when the notebook is run by a tool (guard, nbval): progress bars do not belong into stored outputs."""
+        return os.environ.get("COURSE_BATCH") != "1"
+
+    def pick(self, *, quick: Any, course: Any, **paper: Any) -> Any:
+        """The value of this profile; ``paper`` may be left out and is ``course`` then."""
+        if set(paper) - {"paper"}:
+            raise TypeError(f"pick knows quick, course and paper, not {', '.join(sorted(set(paper) - {'paper'}))}")
+        return {"quick": quick, "course": course, "paper": paper.get("paper", course)}[self.profile]
+
+    @property
+    def figures(self) -> Path:
+        """The folder of this run's figures: ``figures/<lesson>`` for the course on its own data, below it for other
+        data and the papers' settings.
+
+        What is drawn in ``quick`` or with changed parameters goes to ``build/figures``: reading along never overwrites
+        the committed figures.
+        """
+        data = () if self.dataset == self.default_dataset else (paths.relative(self.dataset).replace("/", "-"),)
+        if self.profile == "quick" or not self.canonical:
+            return paths.BUILD.joinpath("figures", self.profile, *self.name.split("/"), *data)
+        if self.profile == "paper":
+            return paths.FIGURES.joinpath(*self.name.split("/"), "paper", *(data or (self.dataset,)))
+        return paths.FIGURES.joinpath(*self.name.split("/"), *data)
+
+    def save(self, figure: Any, name: str, dpi: int = 160) -> str:
+        """Write the figure as PNG, atomically, and show it; returns its path relative to the repository."""
+        import matplotlib.pyplot as plt
+
+        target = self.figures / f"{name.removesuffix('.png')}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        # without the version of matplotlib in it, the same picture is the same file
+        figure.savefig(partial, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
+        os.replace(partial, target)
+        if log := os.environ.get("COURSE_FIGURE_LOG"):  # the guard remembers which figures a lesson drew
+            with open(log, "a", encoding="utf-8") as lines:
+                lines.write(f"{target}\n")
+        if getattr(figure, "number", None) not in plt.get_fignums():  # not pyplot's: nobody else shows it
+            from IPython.display import display
+
+            display(figure)
+        return paths.relative(target)
+
+
+def begin(
+    namespace: dict[str, Any],
+    name: str,
+    *,
+    minutes: Mapping[str, float],
+    after: Sequence[str] = (),
+    default_dataset: str = "pedestrians",
+    **types_: Any,
+) -> Lesson:
+    """Check the notebook's parameters, print what will run where, and return them as a Lesson.
+
+    Parameters
+    ----------
+    namespace : the notebook's ``globals()``
+    name : file name without suffix, with ``solutions/`` before it where it lies there
+    minutes : {"quick": ..., "course": ..., "paper": ...}, measured; paper may be missing
+    after : names of lessons whose trained runs this one uses; read by the Snakefile, which runs them before
+    **types_ : the type of every parameter beyond profile, dataset and seed
+
+    Raises ParameterError for an unknown name, a wrong type, a missing parameter, or values that the defaults overwrote.
+    """
+    declared = {**parameters.STANDARD, **types_}
+    first = MARK not in namespace
+    if first:
+        _refuse_overwritten(namespace)
+    parameters.check_names(_injected(namespace) | (_public_names(namespace) if first else set()), declared)
+    missing = [parameter for parameter in declared if parameter not in namespace]
+    if missing:
+        raise ParameterError(
+            f"the parameters cell does not set {', '.join(missing)}: run it first, or add the default there"
+        )
+    values = {
+        parameter: parameters.check_value(parameter, namespace[parameter], kind) for parameter, kind in declared.items()
+    }
+    profile = parameters.resolve_profile(values.pop("profile"))
+    dataset = parameters.resolve_dataset(values.pop("dataset"))
+    seed = parameters.resolve_seed(values.pop("seed"))
+    changed = {key for key in _injected(namespace) if key not in ("profile", "dataset")}
+    lesson = Lesson(name, profile, dataset, seed, values, not changed, default_dataset)
+    namespace[MARK] = lesson
+    _style()
+    print(_header(lesson, dict(minutes), tuple(after)))
+    return lesson
+
+
+def _public_names(namespace: Mapping[str, Any]) -> set[str]:
+    """What the cells so far have set: neither IPython's names nor what was imported."""
+    imported = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
+    return {
+        key
+        for key, value in namespace.items()
+        if not key.startswith("_") and key not in INTERACTIVE_NAMES and not isinstance(value, imported)
+    }
+
+
+def _injected_cells(namespace: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """(position, {name: value}) of the cells that papermill added, found by the comment it puts on their first line."""
+    history = namespace.get("In") or []
+    return [
+        (position, parameters.assignments(source))
+        for position, source in enumerate(history)
+        if source.lstrip().startswith("# Parameters\n")
+    ]
+
+
+def _injected(namespace: Mapping[str, Any]) -> set[str]:
+    return {name for _, values in _injected_cells(namespace) for name in values}
+
+
+def _refuse_overwritten(namespace: Mapping[str, Any]) -> None:
+    """Without a ``parameters`` tag papermill puts its cell at the top and the notebook's defaults win: say so instead
+    of running them.
+    """
+    for _, values in _injected_cells(namespace):
+        lost = [key for key, value in values.items() if key in namespace and namespace[key] != value]
+        if lost:
+            raise ParameterError(
+                f"{', '.join(lost)} was passed but overwritten by the notebook's default: the parameters cell has lost "
+                "its `parameters` tag (some cleaning tools delete it); tag the cell again"
+            )
+
+
+def _style() -> None:
+    """One look for all lessons; small inline pictures keep a notebook below 300 KB."""
+    import matplotlib
+    import pandas as pd
+    import seaborn as sns
+
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
+    matplotlib.rcParams.update(
+        {"figure.dpi": 80, "figure.figsize": (7, 4), "image.interpolation": "nearest", "axes.grid": True}
+    )
+    pd.set_option("display.precision", 3, "display.max_rows", 40, "display.width", 140)
+
+
+def _header(lesson: Lesson, minutes: dict[str, float], after: tuple[str, ...]) -> str:
+    """Three lines: what runs, how long it takes, and on what."""
+    others = [
+        f"{profile} {_duration(minutes[profile])} on {HARDWARE[profile]}"
+        for profile in parameters.PROFILES
+        if profile in minutes and profile != lesson.profile
+    ]
+    extras = "".join(f" · {key} {value}" for key, value in lesson.extras.items())
+    own = (
+        f"about {_duration(minutes[lesson.profile])} on {HARDWARE[lesson.profile]}"
+        if lesson.profile in minutes
+        else "its time was not measured"
+    )
+    lines = [
+        f"{lesson.name} · profile {lesson.profile} ({MEANING[lesson.profile]}) · "
+        f"dataset {paths.relative(lesson.dataset)} · seed {lesson.seed}{extras}",
+        f"takes {own}"
+        + (f" ({', '.join(others)})" if others else "")
+        + (f"; uses the runs of {', '.join(after)}" if after else ""),
+        f"here: {hardware()} · {versions()}",
+    ]
+    return "\n".join(lines)
+
+
+def _duration(minutes: float) -> str:
+    return f"{round(minutes * 60)} s" if minutes < 1 else f"{minutes:g} min"
+
+
+def hardware() -> str:
+    """What this process computes on, in words."""
+    import torch
+
+    threads = torch.get_num_threads()
+    cpu = f"{platform.machine()} CPU, {os.cpu_count()} cores, {threads} thread{'s' if threads > 1 else ''}"
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        return (
+            f"{count} x {torch.cuda.get_device_name(0)}, {cpu}"
+            if count > 1
+            else f"{torch.cuda.get_device_name(0)}, {cpu}"
+        )
+    return cpu
+
+
+def versions(packages: Sequence[str] = ("torch", "torchvision", "numpy", "pandas")) -> str:
+    """The versions that most change a result, Python's first."""
+    return ", ".join(
+        [f"Python {platform.python_version()}", *(f"{package} {metadata.version(package)}" for package in packages)]
+    )

@@ -1,0 +1,160 @@
+"""What can be known about a notebook without running it: its parameters cell, its call of ``begin``, the hash of its
+code.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from lib.course import parameters, paths
+from lib.course.parameters import ParameterError
+
+LESSON_NAME = re.compile(r"(solutions/)?\d\d_[a-z0-9_]+")
+
+
+class NotebookError(ValueError):
+    """A notebook that cannot be run as it is."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a notebook says about itself in its call of ``begin``."""
+
+    name: str
+    minutes: dict[str, float]
+    after: tuple[str, ...]
+    types: dict[str, Any]
+
+
+def read(path: str | Path) -> nbformat.NotebookNode:
+    """The notebook in nbformat 4; NotebookError names a file that is none."""
+    try:
+        return nbformat.read(str(path), as_version=4)
+    except FileNotFoundError:
+        raise NotebookError(f"{path}: no such notebook") from None
+    except (
+        nbformat.reader.NotJSONError,
+        nbformat.ValidationError,
+        UnicodeDecodeError,
+        AttributeError,
+        KeyError,
+    ) as error:
+        raise NotebookError(
+            f"{path} is not a notebook: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from error
+
+
+def write(notebook: nbformat.NotebookNode, path: str | Path) -> None:
+    """Write the notebook, atomically, always in the same form (one space indent, sorted keys, a newline at the end)."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(nbformat.writes(notebook, version=4).rstrip("\n") + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def tags(cell: nbformat.NotebookNode) -> list[str]:
+    return list(cell.metadata.get("tags", []))
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The code cells that hold code."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def parameters_cell(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The one cell tagged ``parameters``; NotebookError when there is none or more than one."""
+    found = [cell for cell in notebook.cells if "parameters" in tags(cell)]
+    if not found:
+        raise NotebookError(
+            "no cell is tagged `parameters`: papermill would let the notebook's defaults win; tag the cell with the "
+            "defaults (some cleaning tools delete the tag)"
+        )
+    if len(found) > 1:
+        raise NotebookError(f"{len(found)} cells are tagged `parameters`: papermill reads only the first; keep one")
+    if found[0].cell_type != "code":
+        raise NotebookError("the cell tagged `parameters` is not a code cell")
+    return found[0]
+
+
+def defaults(notebook: nbformat.NotebookNode) -> dict[str, Any]:
+    """{name: default} of the parameters cell."""
+    try:
+        return parameters.assignments(parameters_cell(notebook).source)
+    except ParameterError as error:
+        raise NotebookError(str(error)) from error
+
+
+def declaration(notebook: nbformat.NotebookNode) -> Declaration | None:
+    """The notebook's call of ``begin``, read from its source; None when it has none. Its arguments must be literals
+    (types by name).
+    """
+    for call in _calls(notebook, "begin"):
+        try:
+            name = ast.literal_eval(call.args[1])
+            keywords = {keyword.arg: _literal_or_types(keyword.value) for keyword in call.keywords}
+        except (IndexError, ValueError) as error:
+            raise NotebookError(
+                f'`{ast.unparse(call)}`: write begin(globals(), "NN_name", minutes={{...}}, ...) with literals only'
+            ) from error
+        minutes, after = keywords.pop("minutes", {}), keywords.pop("after", ())
+        keywords.pop("default_dataset", None)
+        return Declaration(name, dict(minutes), tuple(after), {**parameters.STANDARD, **keywords})
+    return None
+
+
+def code_hash(notebook: nbformat.NotebookNode) -> str:
+    """SHA-256 of what runs: the sources of the code cells and the tags. Text, outputs and counts do not make a notebook
+    new.
+    """
+    digest = hashlib.sha256()
+    for cell in code_cells(notebook):
+        digest.update(repr((cell.source, sorted(tags(cell)))).encode())
+    return digest.hexdigest()
+
+
+def library_hash(root: Path = paths.ROOT) -> str:
+    """SHA-256 of everything a notebook's result may depend on in this repository: lib/ without the course tools, and
+    the published numbers.
+    """
+    digest = hashlib.sha256()
+    files = [path for path in (root / "lib").rglob("*.py") if path.relative_to(root).parts[:2] != ("lib", "course")]
+    files += [root / "lib" / "course" / "lesson.py", *(root / "data" / "published").glob("*.csv")]
+    for path in sorted(files):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def lesson_files(folder: Path = paths.NOTEBOOKS) -> dict[str, Path]:
+    """{name: file} of the lessons and, after them, of the solutions; names as ``begin`` has them."""
+    found = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+    found |= {f"solutions/{path.stem}": path for path in sorted((folder / "solutions").glob("[0-9][0-9]_*.ipynb"))}
+    return found
+
+
+def _calls(notebook: nbformat.NotebookNode, function: str) -> Iterator[ast.Call]:
+    for cell in code_cells(notebook):
+        try:
+            tree = ast.parse(cell.source)
+        except SyntaxError:
+            continue  # %magics and unfinished cells; the structure test names them
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function:
+                yield node
+
+
+def _literal_or_types(node: ast.expr) -> Any:
+    kinds = {"str": str, "int": int, "float": float, "bool": bool}
+    if isinstance(node, ast.Name) and node.id in kinds:
+        return kinds[node.id]
+    if isinstance(node, ast.Tuple):
+        return tuple(_literal_or_types(item) for item in node.elts)
+    return ast.literal_eval(node)

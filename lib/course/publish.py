@@ -1,0 +1,162 @@
+"""Store executed notebooks as the committed ones, cleaned of what a machine leaves in them.
+
+    python -m lib.course.publish                      all lessons and solutions that `make course` has run (make
+    publish) python -m lib.course.publish --store OUT TARGET   one executed copy
+
+Text, code, ids and tags stay as they are in the target; outputs and counts come from the run. A notebook that was
+changed since it ran, that failed, or that breaks a rule of ``structure`` is refused, with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import copy
+import io
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+
+from lib.course import exercises, paths, structure
+from lib.course import notebook as notebooks
+from lib.course.notebook import NotebookError
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+LANGUAGE = {
+    "name": "python"
+}  # without the version: the first output says it, and a new Python must not change every notebook
+
+
+def merge(executed: nbformat.NotebookNode, committed: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The committed notebook with the outputs of the executed one.
+
+    Cells that papermill injected are dropped and the counts close up. NotebookError when the code is not the same.
+    """
+    ran = [cell for cell in executed.cells if "injected-parameters" not in notebooks.tags(cell)]
+    theirs = [cell for cell in ran if cell.cell_type == "code" and cell.source.strip()]
+    result = copy.deepcopy(committed)
+    ours = notebooks.code_cells(result)
+    if [cell.source for cell in theirs] != [cell.source for cell in ours]:
+        raise NotebookError("its code has changed since it was run: run it again")
+    for number, (cell, done) in enumerate(zip(ours, theirs, strict=True), 1):
+        if done.execution_count is None:
+            raise NotebookError(f"code cell {number} was not run")
+        cell.outputs, cell.execution_count = clean_outputs(done.outputs), number
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    for cell in result.cells:
+        cell.metadata = nbformat.from_dict(
+            {key: value for key, value in cell.metadata.items() if key == "tags" and value}
+        )
+        if cell.cell_type == "code" and not cell.source.strip():
+            cell.outputs, cell.execution_count = [], None
+    result.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
+    return result
+
+
+def clean_outputs(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Outputs without widgets and progress bars; neighbouring text joined, our own folder taken out of paths, pictures
+    packed losslessly.
+
+    A warning on stderr is kept: the structure rules then refuse the notebook, because its cause is to be removed, not
+    its trace.
+    """
+    cleaned: list[nbformat.NotebookNode] = []
+    for output in copy.deepcopy(outputs):
+        output.pop("transient", None)
+        if output.output_type == "stream":
+            output.text = _shown_text(output.text)
+            if output.name == "stderr" and structure.PROGRESS.search(output.text):
+                output.text = ""
+            if cleaned and cleaned[-1].output_type == "stream" and cleaned[-1].name == output.name:
+                cleaned[-1].text += output.text
+                continue
+            if not output.text:
+                continue
+        elif "data" in output:
+            if any(kind.startswith("application/vnd.jupyter.widget") for kind in output.data):
+                continue
+            output.metadata = nbformat.from_dict({})
+            for kind, value in output.data.items():
+                if kind.startswith("text/"):
+                    output.data[kind] = _without_root("".join(value))
+                elif kind == "image/png":
+                    output.data[kind] = pack_png(value)
+        cleaned.append(output)
+    return cleaned
+
+
+def _shown_text(text: str) -> str:
+    """Text as a terminal shows it: what a carriage return overwrote is gone, colours too."""
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).replace("\r\n", "\n")
+    return _without_root("\n".join(line.rsplit("\r", 1)[-1] for line in text.split("\n")))
+
+
+def _without_root(text: str) -> str:
+    return text.replace(f"{paths.ROOT}/", "").replace(str(paths.ROOT), ".")
+
+
+def pack_png(encoded: str) -> str:
+    """The same pixels in fewer bytes (base64 in and out)."""
+    from PIL import Image
+
+    original = base64.b64decode(encoded)
+    packed = io.BytesIO()
+    with Image.open(io.BytesIO(original)) as picture:
+        if picture.mode == "RGBA" and picture.getextrema()[3] == (255, 255):
+            picture = picture.convert("RGB")
+        picture.save(packed, "PNG", optimize=True)
+    best = min(original, packed.getvalue(), key=len)
+    return base64.b64encode(best).decode("ascii") + "\n"
+
+
+def store(executed: Path, target: Path, name: str | None = None) -> list[str]:
+    """Put the outputs of `executed` into the committed notebook `target`; returns the problems, and writes only when
+    there are none.
+    """
+    name = name or (f"solutions/{target.stem}" if target.parent.name == "solutions" else target.stem)
+    try:
+        merged = merge(notebooks.read(executed), notebooks.read(target))
+    except NotebookError as error:
+        return [str(error)]
+    candidate = paths.BUILD / "publish" / f"{name}.ipynb"
+    notebooks.write(merged, candidate)
+    problems = structure.problems(candidate, name)
+    if not problems:
+        notebooks.write(merged, target)
+    return problems
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; exit code 1 when a notebook could not be stored."""
+    parser = argparse.ArgumentParser(prog="python -m lib.course.publish", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--store", nargs=2, type=Path, metavar=("OUT", "TARGET"))
+    parser.add_argument("--profile", default="course")
+    parser.add_argument("names", nargs="*", help="lessons; all when left out")
+    arguments = parser.parse_args(argv)
+    if arguments.store:
+        jobs = {arguments.store[1].stem: tuple(arguments.store)}
+    else:
+        jobs = {
+            name: (paths.BUILD / "notebooks" / arguments.profile / f"{name}.ipynb", target)
+            for name, target in notebooks.lesson_files().items()
+            if not arguments.names
+            or any(name.removeprefix("solutions/").startswith(wanted) for wanted in arguments.names)
+        }
+    refused = 0
+    for name, (executed, target) in jobs.items():
+        problems = store(executed, target)
+        refused += bool(problems)
+        print(f"{name}: " + ("stored" if not problems else "refused"))
+        for problem in problems:
+            print(f"    {problem}")
+    for path in exercises.generate() if not arguments.store else []:
+        print(f"exercises: {paths.relative(path)}")
+    return 1 if refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""``make course``: Snakemake with what a laptop needs around it.
+
+    python -m lib.course.run [--profile course] [--dataset viper] [--lessons 03] [--jobs N] [--cores N] [-- more
+    snakemake options]
+
+Snakemake decides what to run, in which order and side by side. This module shares the cores between the jobs, frees the
+lock that a killed run has left, ends everything when it is killed itself, and names at the end what failed, with its
+cell and error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lib.course import parameters, paths, watch
+from lib.course.parameters import ParameterError
+
+
+def share(cores: int, jobs: int | None) -> int:
+    """How many lessons run side by side: the number asked for, else one per core on two cores and one per two cores on
+    more, at most four.
+    """
+    if jobs is not None:
+        return max(1, min(jobs, cores))
+    return cores if cores <= 2 else min(4, cores // 2)
+
+
+def available_cores() -> int:
+    """The cores that this process may use (containers and schedulers give fewer than the machine has)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def command(arguments: argparse.Namespace) -> list[str]:
+    """The call of snakemake."""
+    jobs = share(arguments.cores, arguments.jobs)
+    settings = {
+        "profile": arguments.profile,
+        "jobs": jobs,
+        "notebooks": arguments.notebooks.resolve(),
+        "build": arguments.build.resolve(),
+    }
+    settings |= {"dataset": arguments.dataset} if arguments.dataset else {}
+    settings |= {"lessons": ",".join(arguments.lessons.replace(",", " ").split())} if arguments.lessons else {}
+    return [
+        *(
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(paths.ROOT / "Snakefile"),
+            "--directory",
+            str(arguments.build.resolve()),
+        ),
+        *(
+            "--cores",
+            str(arguments.cores),
+            "--keep-going",
+            "--rerun-incomplete",
+            "--nocolor",
+            "--quiet",
+            "rules",
+            "host",
+            "reason",
+        ),
+        *(
+            "--rerun-triggers",
+            "params",
+            "input",
+            "code",
+            "--config",
+            *(f"{key}={value}" for key, value in settings.items()),
+        ),
+        *arguments.more,
+    ]
+
+
+def drop_incomplete(out: Path) -> list[Path]:
+    """Remove executed notebooks whose figures are gone, so that they are drawn again; returns what was removed."""
+    dropped = []
+    for record in sorted(out.rglob("*.json")):
+        executed = record.with_suffix(".ipynb")
+        figures = json.loads(record.read_text(encoding="utf-8")).get("figures", [])
+        if executed.exists() and not all(Path(figure).exists() for figure in figures):
+            executed.unlink()
+            dropped.append(executed)
+    return dropped
+
+
+def failures(out: Path, since: float) -> list[str]:
+    """The reports of notebooks that failed after the moment `since` (seconds since the epoch)."""
+    return [
+        path.read_text(encoding="utf-8").rstrip()
+        for path in sorted(out.rglob("*.failed.txt"))
+        if path.stat().st_mtime >= since - 1
+    ]
+
+
+def free_lock(build: Path, record: Path, base: list[str]) -> None:
+    """Unlock Snakemake's folder when the run that locked it was ours and is gone."""
+    locks = build / ".snakemake" / "locks"
+    if not record.exists() or watch.alive(int(record.read_text())) or not locks.is_dir() or not any(locks.iterdir()):
+        return
+    print("the last run was killed; going on where it was", file=sys.stderr)
+    subprocess.run([*base, "--unlock"], check=True, capture_output=True)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the workflow under a lock of our own; exit code of the whole."""
+    build = arguments.build.resolve()
+    build.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(build / ".course.lock")
+    try:
+        lock.acquire(timeout=30)  # the processes of a killed run take a moment to notice
+    except Timeout:
+        print("error: another `make course` is running in this folder; wait for it or stop it", file=sys.stderr)
+        return 2
+    try:
+        base, record, start = command(arguments), build / ".course.pid", time.time()
+        free_lock(build, record, base)
+        out = build / "notebooks"
+        for executed in drop_incomplete(out):
+            print(f"{paths.relative(executed)}: its figures are gone, it will be drawn again", file=sys.stderr)
+        jobs = share(arguments.cores, arguments.jobs)
+        environment = os.environ | {watch.OWNER: watch.own_name(), "COURSE_PARALLEL": "1" if jobs > 1 else "0"}
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+        with subprocess.Popen(base, env=environment) as child:
+            record.write_text(str(child.pid))
+            code = _wait(child)
+        record.unlink(missing_ok=True)
+        failed = failures(out, start)
+        minutes = (time.time() - start) / 60
+        if code == 0:
+            print(
+                f"\nup to date in {minutes:.1f} min: figures in {paths.relative(paths.FIGURES)}/, "
+                f"executed notebooks in {paths.relative(out)}/",
+                file=sys.stderr,
+            )
+        else:
+            print(
+                f"\n{len(failed)} notebook{'s' * (len(failed) != 1)} failed after {minutes:.1f} min:"
+                if failed
+                else f"\nstopped with code {code}",
+                file=sys.stderr,
+            )
+            print("\n".join(failed), file=sys.stderr)
+        return code
+    finally:
+        lock.release()
+
+
+def _wait(child: subprocess.Popen) -> int:
+    """Wait for Snakemake; pass an end on to it, twice when it does not listen."""
+
+    def end(signum, frame):
+        child.send_signal(signal.SIGTERM)
+        raise SystemExit(128 + signum)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:  # the terminal has told Snakemake too
+        child.wait(timeout=60)
+        return 128 + signal.SIGINT
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; see the module's text."""
+    argv = sys.argv[1:] if argv is None else argv
+    own, more = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+    parser = argparse.ArgumentParser(prog="python -m lib.course.run", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--profile", default=os.environ.get("COURSE_PROFILE") or "course")
+    parser.add_argument("--dataset", default=None)
+    parser.add_argument("--lessons", default=None, help="beginnings of names: '03 04'")
+    parser.add_argument("--jobs", type=int, default=None, help="lessons side by side")
+    parser.add_argument("--cores", type=int, default=available_cores())
+    parser.add_argument("--notebooks", type=Path, default=paths.NOTEBOOKS)
+    parser.add_argument("--build", type=Path, default=paths.BUILD)
+    arguments = parser.parse_args(own)
+    arguments.more = more
+    try:
+        arguments.profile = parameters.resolve_profile(arguments.profile)
+        if arguments.dataset:
+            arguments.dataset = parameters.resolve_dataset(arguments.dataset)
+    except ParameterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if os.environ.get("MAKELEVEL"):
+        watch.follow_parent()  # `make` killed: end with it
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""MSMT17 (Wei et al., CVPR 2018): 4,101 people, 15 cameras, in two releases with the same list files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lib.data.errors import DataError
+from lib.data.readers.files import file_source, find_folder
+from lib.data.store import Source
+
+LISTS = {"list_train.txt": "train", "list_val.txt": "train", "list_query.txt": "query", "list_gallery.txt": "gallery"}
+RELEASES = (("train", "test"), ("mask_train_v2", "mask_test_v2"))  # V1; V2, with blurred faces
+
+
+def msmt17(root: Path) -> Source:
+    """``list_{train,val,query,gallery}.txt`` of lines "path id"; the camera is the third ``_`` field of the file's
+    name.
+
+    Training and test people are numbered from 0 each, so that the identity is "train-0000" or "test-0000". The official
+    validation list holds images of training people: it is part of "train" here (column ``official`` keeps it apart).
+    """
+    folder = find_folder(
+        root,
+        "msmt17",
+        ("MSMT17_V1", "MSMT17_V2", "MSMT17", "msmt17", "msmt17/MSMT17_V1", "msmt17/MSMT17_V2"),
+        tuple(LISTS),
+    )
+    release = next((pair for pair in RELEASES if all((folder / part).is_dir() for part in pair)), None)
+    if release is None:
+        raise DataError(
+            f"msmt17: {folder} has neither train/ and test/ (V1) nor mask_train_v2/ and mask_test_v2/ (V2). "
+            "Unpack the archive there."
+        )
+    records = []
+    for name, subset in LISTS.items():
+        part, owner = (release[0], "train") if subset == "train" else (release[1], "test")
+        for number, line in enumerate((folder / name).read_text(encoding="utf-8").splitlines(), 1):
+            if not line.strip():
+                continue
+            path, _, person = line.strip().rpartition(" ")
+            fields = Path(path).name.split("_")
+            if not person.isdigit() or len(fields) < 4 or not fields[2].isdigit():
+                raise DataError(
+                    f'{folder / name}, line {number}: cannot read "{line}"; expected '
+                    '"0000/0000_000_01_0303morning_0015_0.jpg 0". '
+                    "Restore the list from the archive."
+                )
+            records.append(
+                {
+                    "pid": f"{owner}-{int(person):04d}",
+                    "cam": f"c{int(fields[2]):02d}",
+                    "subset": subset,
+                    "file": f"{part}/{path}",
+                    "official": name[5:-4],
+                }
+            )
+    return file_source("msmt17", folder, records, version=1)

@@ -1,0 +1,36 @@
+"""Measuring: rankings under every convention, their intervals, the objective O, restoration and complexity.
+
+``psnr`` and ``ssim`` are in ``lib.evaluation.restoration``, apart because torchmetrics takes seconds to import.
+"""
+
+from lib.evaluation.complexity import Complexity, complexity
+from lib.evaluation.conventions import CONVENTIONS
+from lib.evaluation.features import View, extract, stream
+from lib.evaluation.intervals import Difference, bootstrap_mean, paired_difference, summarise
+from lib.evaluation.objective import Objective, objective, objective_from_features, objective_surface
+from lib.evaluation.ranking import Ranking, rank_distances, rank_features
+from lib.evaluation.results import Result, evaluate
+from lib.evaluation.single_shot import sample_single_shot
+
+__all__ = [
+    "CONVENTIONS",
+    "Complexity",
+    "Difference",
+    "Objective",
+    "Ranking",
+    "Result",
+    "View",
+    "bootstrap_mean",
+    "complexity",
+    "evaluate",
+    "extract",
+    "objective",
+    "objective_from_features",
+    "objective_surface",
+    "paired_difference",
+    "rank_distances",
+    "rank_features",
+    "sample_single_shot",
+    "stream",
+    "summarise",
+]

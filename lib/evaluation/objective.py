@@ -1,0 +1,231 @@
+"""The objective O(r1, r2) of RIPR Eq. 2: how hard people are to tell apart at two resolutions, before any ranking.
+
+    O(r1, r2) = D_sim(r1, r2) / D_dif(r1, r2)
+    D_sim = sum over pairs (i, i') of the same person of |f(image i at r1) - f(image i' at r2)|^2, D_dif over the others
+
+The smaller, the better. Three remarks that the paper leaves to its reader:
+
+- The *sums* grow with the number of pairs, so O compares resolutions on one set of images but not one set with another:
+  with ten times as many people there are a hundred times as many pairs of different persons and O is ten times smaller.
+  ``normalised`` is the ratio of the *mean* distances, which does not depend on the numbers of pairs. An uninformative
+  descriptor has ``normalised`` = 1.
+- Image i at r1 and the same image i at r2 is a pair of the same person, but of one photograph: it says how far
+  degradation moves a feature, not whether a person is found again. It is left out unless ``include_same_image``.
+- At r1 = r2 (and equal roles), (i, i') and (i', i) are one pair and count once; an image is no pair with itself.
+
+Everything is computed in one pass in closed form (``pair_sums.py``), with no matrix of pairs. Intervals draw identities
+again, with all their images (``intervals.py``); also in closed form. Drawing with replacement loses a share 1 / C of
+the pairs of different people (two copies of one person are no such pair); the raw ratio is corrected for it.
+
+Letters: N images, C identities, D feature dimensions, R views.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lib.evaluation.features import BATCH_SIZE, View, stream
+from lib.evaluation.intervals import identity_weights, percentile_interval
+from lib.evaluation.pair_sums import PairSums
+from lib.evaluation.people import as_array, as_labels
+
+if TYPE_CHECKING:
+    from lib.data import Protocol
+    from lib.methods import Method
+
+RESAMPLES = 1000
+SLICE = 4096
+
+
+@dataclass(frozen=True)
+class Objective:
+    """O of Eq. 2 with its interval; ``normalised`` is the ratio of means. d_sim, d_dif: the raw sums.
+
+    r1, r2 are NaN where the objective was computed from features. Limits are NaN where no bootstrap was asked for.
+    """
+
+    r1: float
+    r2: float
+    value: float
+    low: float
+    high: float
+    normalised: float
+    normalised_low: float
+    normalised_high: float
+    d_sim: float
+    d_dif: float
+    sim_pairs: int
+    dif_pairs: int
+    images: int
+    identities: int
+    level: float
+    protocol_sha256: str = ""
+
+    def summary(self) -> str:
+        where = "" if np.isnan(self.r1) else f"({self.r1:g}, {self.r2:g})"
+        raw = f"O{where} = {self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        ratio = f"ratio of means {self.normalised:.3f} [{self.normalised_low:.3f}, {self.normalised_high:.3f}]"
+        return f"{raw}; {ratio}; {self.images} images of {self.identities} people"
+
+    def to_row(self) -> dict:
+        """All fields as a flat dictionary, for a table."""
+        return asdict(self)
+
+
+def objective(
+    method: Method,
+    protocol: Protocol,
+    r1: float,
+    r2: float,
+    subset: str = "test",
+    roles: tuple[str, str] = ("probe", "probe"),
+    reference: str = "image",
+    **options,
+) -> Objective:
+    """O(r1, r2) of a method over all images of a protocol's ``subset``, each degraded to r1 and to r2.
+
+    The protocol gives the people and the kernel; its own ratios are replaced. roles: as what ``embed`` sees the image
+    at r1 and at r2 (some methods treat probes and gallery differently). reference: r relative to each "image", or to
+    the "widest" image of the set (RIPR's definition; the same where all images have one size).
+    options: unit_length, include_same_image, resamples, level, seed, device, batch_size as in ``objective_surface``.
+    """
+    views = [View(r1, roles[0], reference), View(r2, roles[1], reference)]
+    return _objectives(method, protocol, subset, views, [(0, 1)], **options)[0]
+
+
+def objective_surface(
+    method: Method,
+    protocol: Protocol,
+    grid: Sequence[float],
+    subset: str = "test",
+    roles: tuple[str, str] = ("probe", "probe"),
+    reference: str = "image",
+    unit_length: bool = False,
+    include_same_image: bool = False,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> pd.DataFrame:
+    """O(r1, r2) for all r1 and r2 in ``grid``: one row per cell, with the fields of ``Objective`` as columns.
+
+    RIPR Fig. 2 (a) is the rows with r1 = r2, (b) those with r2 = 1. Features are extracted once per resolution (and
+    role). unit_length: divide features by their length first, which compares directions as a cosine does. resamples: 0
+    leaves the intervals out. All cells share their resamples, so that differences between cells are comparable.
+    """
+    grid = [float(r) for r in grid]
+    if not grid:
+        raise ValueError("the grid of resolutions is empty")
+    views = [View(r, role, reference) for role in roles for r in grid]
+    cells = [(i, len(grid) + j) for i in range(len(grid)) for j in range(len(grid))]
+    found = _objectives(
+        method, protocol, subset, views, cells,
+        unit_length=unit_length, include_same_image=include_same_image, resamples=resamples, level=level, seed=seed,
+        device=device, batch_size=batch_size,
+    )  # fmt: skip
+    return pd.DataFrame([o.to_row() for o in found])
+
+
+def objective_from_features(
+    features_1,
+    features_2,
+    ids,
+    unit_length: bool = False,
+    include_same_image: bool = False,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Objective:
+    """O from features (N, D) of the same N images at two resolutions, in the same order; NumPy or torch.
+
+    features_2: None (or the very same array) where r1 = r2. ids (N,): identities. ValueError where shapes do not fit, a
+    feature is not finite, there is one identity only, or no identity has a pair.
+    """
+    same = features_2 is None or features_2 is features_1
+    views = [as_array(f, "features") for f in ([features_1] if same else [features_1, features_2])]
+    if any(v.ndim != 2 or v.shape != views[0].shape for v in views):
+        raise ValueError(f"features have shapes {[v.shape for v in views]}, expected twice (N, D)")
+    codes, names = pd.factorize(as_labels(ids, len(views[0]), "ids"))
+    sums = PairSums(len(names), len(views), include_same_image)
+    for first in range(0, len(codes), SLICE):
+        part = np.stack([v[first : first + SLICE] for v in views], axis=1)  # (b, R, D)
+        sums.add(codes[first : first + SLICE], _unit(part) if unit_length else part)
+    cell = (0, 0) if same else (0, 1)
+    return _cells(sums, [cell], [(np.nan, np.nan)], resamples, level, seed, "")[0]
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(features.astype(np.float64), axis=-1, keepdims=True)
+    return np.divide(features, length, out=np.zeros(features.shape), where=length > 0)
+
+
+def _objectives(
+    method, protocol, subset, views, cells, unit_length=False, include_same_image=False, resamples=RESAMPLES,
+    level=0.95, seed=0, device=None, batch_size=BATCH_SIZE,
+) -> list[Objective]:  # fmt: skip
+    rows = protocol.rows(subset).drop_duplicates("image")  # a protocol may use an image as probe and as gallery
+    if len(rows) == 0:
+        raise ValueError(f"the protocol has no images in subset {subset!r}")
+    codes, names = pd.factorize(rows["pid"])
+    # equal views are one: features are extracted once, and the pair rule of equal resolutions applies
+    distinct = list(dict.fromkeys(views))
+    place = [distinct.index(view) for view in views]
+    sums = PairSums(len(names), len(distinct), include_same_image)
+    for at, features in stream(method, protocol, rows, distinct, device, batch_size):
+        part = np.stack(features, axis=1)  # (B, R, D)
+        sums.add(codes[at], _unit(part) if unit_length else part)
+    resolutions = [(views[i].ratio, views[j].ratio) for i, j in cells]
+    cells = [(place[i], place[j]) for i, j in cells]
+    return _cells(sums, cells, resolutions, resamples, level, seed, protocol.sha256)
+
+
+def _cells(sums: PairSums, cells, resolutions, resamples, level, seed, sha256) -> list[Objective]:
+    """The asked cells of all pairs of views, with intervals."""
+    identities = len(sums.images)
+    first, second = (np.array(index) for index in zip(*cells, strict=True))
+    totals = sums.totals()
+    if identities < 2:
+        raise ValueError("the objective needs pairs of different people: there are fewer than two identities")
+    if not totals.sim_pairs[first, second].all():
+        raise ValueError("the objective needs pairs of the same person: every identity has a single image")
+    value, normalised = totals.ratio[first, second], totals.mean_ratio[first, second]
+    if np.isnan(value).any():
+        warnings.warn("O is not defined where all people have the same feature: NaN", RuntimeWarning, stacklevel=3)
+    drawn = []
+    for weights in identity_weights(np.random.default_rng(seed), identities, resamples):
+        again = sums.totals(weights)
+        raw = again.ratio[:, first, second] * (identities - 1) / identities
+        drawn.append(np.stack([raw, again.mean_ratio[:, first, second]]))
+    if drawn:
+        low, high = percentile_interval(np.concatenate(drawn, axis=1).swapaxes(0, 1), level)  # (2, cells)
+    else:
+        low = high = np.full((2, len(cells)), np.nan)
+    return [
+        Objective(
+            r1=float(resolutions[c][0]),
+            r2=float(resolutions[c][1]),
+            value=float(value[c]),
+            low=float(low[0, c]),
+            high=float(high[0, c]),
+            normalised=float(normalised[c]),
+            normalised_low=float(low[1, c]),
+            normalised_high=float(high[1, c]),
+            d_sim=float(totals.sim[at]),
+            d_dif=float(totals.dif[at]),
+            sim_pairs=round(float(totals.sim_pairs[at])),
+            dif_pairs=round(float(totals.dif_pairs[at])),
+            images=int(sums.images.sum()),
+            identities=identities,
+            level=level,
+            protocol_sha256=sha256,
+        )
+        for c, at in enumerate(cells)
+    ]

@@ -1,0 +1,185 @@
+"""Rankings: CMC, mAP and mINP under the conventions of ``conventions.py``, from distances or from features.
+
+Letters: Q probes, G gallery images, D feature dimensions, V probes that the convention counts, K = ``max_rank``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lib.evaluation.conventions import Convention, get_convention
+from lib.evaluation.counting import Counts, count
+from lib.evaluation.distances import Metric, feature_distances, matrix_distances, metric_distances
+from lib.evaluation.people import People, as_array
+
+HEADLINE_RANKS = (1, 5, 10, 20)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What a ranking says, in total and for every probe. All values are fractions in [0, 1].
+
+    cmc (K,): ``cmc[k - 1]`` is the share of probes whose match is among the first k; flat beyond the end of the list.
+    map, minp: mean average precision and mean inverse negative penalty (Ye et al., "Deep Learning for Person
+    Re-identification: A Survey and Outlook", TPAMI 2021: matches / rank of the last match), both over the full list.
+    probe_cmc (V, K), ap (V,), inp (V,), probe_ids (V,): the same for each counted probe; ``cmc`` is the mean of
+    ``probe_cmc``. For single-shot conventions they are probabilities over the draw of the gallery, else 0 or 1.
+    valid (Q,): which probes are counted. unmatched: how many probes have no match, whether counted as misses or not.
+    """
+
+    convention: str
+    cmc: np.ndarray
+    map: float
+    minp: float
+    probe_cmc: np.ndarray = field(repr=False)
+    ap: np.ndarray = field(repr=False)
+    inp: np.ndarray = field(repr=False)
+    probe_ids: np.ndarray = field(repr=False)
+    valid: np.ndarray = field(repr=False)
+    unmatched: int
+    gallery_size: int
+    gallery_identities: int
+
+    def rank(self, k: int) -> float:
+        """CMC at rank ``k`` (from 1); ValueError beyond ``max_rank``."""
+        if not 1 <= k <= len(self.cmc):
+            raise ValueError(f"rank {k} is not in 1 .. {len(self.cmc)}: rank with a larger max_rank")
+        return float(self.cmc[k - 1])
+
+    def probe_values(self, metric: str) -> np.ndarray:
+        """(V,) values of ``"rank-K"``, ``"mAP"`` or ``"mINP"``, whose mean is the metric; ValueError for others."""
+        if metric in ("mAP", "mINP"):
+            return self.ap if metric == "mAP" else self.inp
+        kind, _, k = metric.partition("-")
+        if kind != "rank" or not k.isdigit():
+            raise ValueError(f"unknown metric {metric!r}: 'rank-1', 'rank-5', ..., 'mAP' or 'mINP'")
+        self.rank(int(k))
+        return self.probe_cmc[:, int(k) - 1]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of a summary: rank-1, -5, -10, -20 as far as ``max_rank`` goes, mAP and mINP."""
+        return (*(f"rank-{k}" for k in HEADLINE_RANKS if k <= len(self.cmc)), "mAP", "mINP")
+
+    def summary(self) -> str:
+        """One line for a log: percentages, and how many probes they are over."""
+        values = ", ".join(f"{name} {100 * self.probe_values(name).mean():.1f}" for name in self.metrics)
+        probes = f"{len(self.ap)} of {len(self.valid)} probes, {self.unmatched} without a match"
+        return f"{values} % ({self.convention}; {probes}; gallery of {self.gallery_size})"
+
+
+def rank_distances(
+    distances,
+    probe_ids,
+    gallery_ids,
+    probe_cams=None,
+    gallery_cams=None,
+    convention: str = "market1501",
+    max_rank: int = 50,
+) -> Ranking:
+    """Rank a given (Q, G) matrix of distances, smaller is nearer (NumPy, torch or nested lists; not changed).
+
+    ids and cams: one integer or string per probe and per gallery image. Ties count against the match. An infinite
+    distance sorts behind every finite one and ties with other infinities.
+
+    Raises ValueError on NaN (naming the first probe and gallery index), an empty gallery, lengths that do not fit,
+    labels of mixed type, cameras that are needed but missing, and when no probe at all has a match.
+    """
+    distances = as_array(distances, "distances")
+    if distances.ndim != 2:
+        raise ValueError(f"distances has shape {distances.shape}, expected (probes, gallery images)")
+    rule = _checked(convention, max_rank)
+    people = People(*distances.shape, probe_ids, gallery_ids, probe_cams, gallery_cams, rule)
+    _refuse_matchless(people)
+    return _rank(count(matrix_distances(distances), people, max_rank), people, max_rank)
+
+
+def rank_features(
+    probe_features,
+    gallery_features,
+    probe_ids,
+    gallery_ids,
+    probe_cams=None,
+    gallery_cams=None,
+    convention: str = "single-shot",
+    max_rank: int = 50,
+    chunk: int | None = None,
+    metric: Metric = "euclidean",
+) -> Ranking:
+    """Rank features (Q, D) against (G, D) without ever holding the Q x G matrix.
+
+    chunk: probes at a time (default: as many as fit in 24 MB, at least 256). metric: "euclidean", "cosine", or a
+    function ``(probes (q, D), gallery (G, D)) -> (q, G)`` distances, which gets the features as they were passed in.
+    For the two named metrics, gallery images with equal features are exactly tied. Ties count against the match.
+
+    Raises ValueError as ``rank_distances`` does, and on NaN or infinite features (naming the image).
+    """
+    if callable(metric):
+        shapes = [tuple(probe_features.shape), tuple(gallery_features.shape)]
+    else:
+        probe_features = as_array(probe_features, "probe_features")
+        gallery_features = as_array(gallery_features, "gallery_features")
+        shapes = [probe_features.shape, gallery_features.shape]
+    if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
+        raise ValueError(f"features have shapes {shapes[0]} and {shapes[1]}, expected (Q, D) and (G, D)")
+    rule = _checked(convention, max_rank)
+    people = People(shapes[0][0], shapes[1][0], probe_ids, gallery_ids, probe_cams, gallery_cams, rule)
+    _refuse_matchless(people)
+    make = metric_distances if callable(metric) else feature_distances
+    distances = make(probe_features, gallery_features, metric, chunk)
+    return _rank(count(distances, people, max_rank), people, max_rank)
+
+
+def _checked(convention: str, max_rank: int) -> Convention:
+    if max_rank < 1:
+        raise ValueError(f"max_rank must be at least 1, not {max_rank}")
+    return get_convention(convention)
+
+
+def _refuse_matchless(people: People) -> None:
+    if not people.match_counts.any():
+        raise ValueError(
+            f"no probe has a match in the gallery under convention {people.rule.name!r}: "
+            "no identity is on both sides (or only within one camera)"
+        )
+
+
+def _rank(counts: Counts, people: People, max_rank: int) -> Ranking:
+    """From the number of wrong images before each match to the numbers of a table."""
+    matched = people.match_counts > 0
+    sizes = people.match_counts[matched]
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    order = np.arange(1, len(counts.wrong) + 1) - np.repeat(starts, sizes)  # 1 for a probe's nearest match, 2, ...
+    ranks = order + counts.wrong  # in the full list, from 1
+    precision = order / ranks
+    if people.rule.trapezoid:
+        # the precision just before the match: of the list that is one shorter, 1 for the empty list
+        earlier = np.where(ranks > 1, (order - 1) / np.maximum(ranks - 1, 1), 1.0)
+        precision = (precision + earlier) / 2
+    counted = np.ones_like(matched) if people.rule.all_probes else matched
+    where = np.flatnonzero(matched[counted])
+    ap, inp = np.zeros(counted.sum()), np.zeros(counted.sum())
+    ap[where] = np.add.reduceat(precision, starts) / sizes
+    inp[where] = sizes / ranks[ends - 1]
+    if counts.hits is not None:
+        probe_cmc = counts.hits[counted]
+    else:
+        probe_cmc = np.zeros((len(ap), max_rank))
+        probe_cmc[where] = ranks[starts][:, None] <= np.arange(1, max_rank + 1)
+    return Ranking(
+        convention=people.rule.name,
+        cmc=probe_cmc.mean(0),
+        map=float(ap.mean()),
+        minp=float(inp.mean()),
+        probe_cmc=probe_cmc,
+        ap=ap,
+        inp=inp,
+        probe_ids=people.probe_ids[counted],
+        valid=counted,
+        unmatched=int((~matched).sum()),
+        gallery_size=len(people.gallery),
+        gallery_identities=people.identities,
+    )

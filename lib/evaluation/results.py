@@ -1,0 +1,191 @@
+"""From a trained method and a protocol to the numbers of a table, with their intervals and their provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lib.evaluation.features import BATCH_SIZE, extract
+from lib.evaluation.intervals import RESAMPLES, bootstrap_mean
+from lib.evaluation.ranking import Ranking, rank_features
+from lib.methods.method import Method
+
+if TYPE_CHECKING:
+    from lib.data import Protocol
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A ranking, what it is of, and its 95 % intervals (people drawn again: ``intervals.py``).
+
+    ratios: what replaced the protocol's ratios, e.g. {"probe": 0.25}; empty where nothing did. seed_bootstrap and
+    resamples make the intervals reproducible.
+    """
+
+    ranking: Ranking = field(repr=False)
+    protocol_sha256: str
+    method: str = ""
+    dataset: str = ""
+    preset: str = ""
+    subset: str = "test"
+    trial: int = 0
+    seed: int = 0
+    ratios: Mapping[str, float] = field(default_factory=dict)
+    resamples: int = RESAMPLES
+    seed_bootstrap: int = 0
+    level: float = 0.95
+
+    def rank(self, k: int) -> float:
+        """Share of probes whose match is among the first k, in [0, 1]."""
+        return self.ranking.rank(k)
+
+    @property
+    def map(self) -> float:
+        return self.ranking.map
+
+    @property
+    def minp(self) -> float:
+        return self.ranking.minp
+
+    @cached_property
+    def _intervals(self) -> dict[str, tuple[float, float]]:
+        names = self.ranking.metrics
+        values = np.stack([self.ranking.probe_values(name) for name in names], axis=1)  # (V, M)
+        low, high = bootstrap_mean(values, self.ranking.probe_ids, self.resamples, self.level, self.seed_bootstrap)
+        return {name: (float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
+
+    def interval(self, name: str) -> tuple[float, float]:
+        """(low, high) of "rank-K", "mAP" or "mINP"; ValueError for another name. NaN with fewer than two people."""
+        if name in self._intervals:
+            return self._intervals[name]
+        values = self.ranking.probe_values(name)
+        low, high = bootstrap_mean(values, self.ranking.probe_ids, self.resamples, self.level, self.seed_bootstrap)
+        return float(low), float(high)
+
+    def value(self, name: str) -> float:
+        """The metric "rank-K", "mAP" or "mINP", in [0, 1]."""
+        return float(self.ranking.probe_values(name).mean())
+
+    def summary(self) -> str:
+        """A few lines for a reader: every headline metric in percent with its interval, and what it is of."""
+        ranking = self.ranking
+        of = " ".join(word for word in (self.method, "on" if self.method else "", self.dataset, self.preset) if word)
+        people = len(pd.unique(ranking.probe_ids))
+        missing = f", {ranking.unmatched} probes without a match" if ranking.unmatched else ""
+        ratios = "".join(f", {role} at ratio {ratio:g}" for role, ratio in self.ratios.items())
+        lines = [
+            f"{of}, {self.subset}, trial {self.trial} (protocol {self.protocol_sha256[:12]}){ratios}".lstrip(", "),
+            f"{len(ranking.ap)} probes of {people} people, {ranking.gallery_size} gallery images of "
+            f"{ranking.gallery_identities}{missing}; {ranking.convention}",
+        ]
+        for name in ranking.metrics:
+            low, high = self.interval(name)
+            lines.append(f"{name:>8} {100 * self.value(name):6.1f} %   [{100 * low:.1f}, {100 * high:.1f}]")
+        return "\n".join(lines)
+
+    def provenance(self) -> dict:
+        """What the numbers are of, as flat columns."""
+        return {
+            "method": self.method,
+            "dataset": self.dataset,
+            "preset": self.preset,
+            "subset": self.subset,
+            "trial": self.trial,
+            "seed": self.seed,
+            "convention": self.ranking.convention,
+            "ratio_probe": self.ratios.get("probe", np.nan),
+            "ratio_gallery": self.ratios.get("gallery", np.nan),
+            "probes": len(self.ranking.ap),
+            "unmatched": self.ranking.unmatched,
+            "gallery": self.ranking.gallery_size,
+            "protocol_sha256": self.protocol_sha256,
+        }
+
+    def to_row(self) -> dict:
+        """One flat row: provenance, and for each headline metric its value, ``<metric>_low`` and ``<metric>_high``."""
+        row = self.provenance()
+        for name in self.ranking.metrics:
+            row[name] = self.value(name)
+            row[f"{name}_low"], row[f"{name}_high"] = self.interval(name)
+        return row
+
+    def to_frame(self) -> pd.DataFrame:
+        """Tidy: one row per headline metric with columns metric, value, low, high and the provenance."""
+        rows = []
+        for name in self.ranking.metrics:
+            low, high = self.interval(name)
+            rows.append({**self.provenance(), "metric": name, "value": self.value(name), "low": low, "high": high})
+        return pd.DataFrame(rows)
+
+
+def evaluate(
+    method: Method,
+    protocol: Protocol,
+    subset: str = "test",
+    device: torch.device | str | None = None,
+    batch_size: int = BATCH_SIZE,
+    ratios: Mapping[str, float] | None = None,
+    convention: str | None = None,
+    max_rank: int = 50,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Result:
+    """Rank a protocol's probes against its gallery and say how sure the numbers are.
+
+    ratios: replaces the protocol's, e.g. ``{"probe": 0.25, "gallery": 1.0}``; either may be left out. convention: by
+    default the protocol's own. device: by default where the method's weights are. seed: of the bootstrap. The method's
+    own ``distance`` is used where it overrides ``Method.distance``; Euclidean distances have a faster way of their own.
+
+    ValueError where the subset has no probes or no gallery, for an unknown role in ratios, and as ``rank_features``.
+    """
+    ratios = {role: float(ratio) for role, ratio in (ratios or {}).items()}
+    if not set(ratios) <= {"probe", "gallery"}:
+        raise ValueError(f"ratios are given for {sorted(ratios)}; the roles are 'probe' and 'gallery'")
+    rows, features = {}, {}
+    for role in ("probe", "gallery"):
+        rows[role] = protocol.rows(subset, role)
+        if len(rows[role]) == 0:
+            raise ValueError(f"subset {subset!r} of the protocol has no {role} images to evaluate on")
+        features[role] = extract(method, protocol, rows[role], ratios.get(role), role, device, batch_size)
+    ranking = rank_features(
+        features["probe"],
+        features["gallery"],
+        *(rows[role]["pid"] for role in ("probe", "gallery")),
+        *(rows[role]["cam"] for role in ("probe", "gallery")),
+        convention=convention or protocol.convention,
+        max_rank=max_rank,
+        metric=_metric(method),
+    )
+    return Result(
+        ranking=ranking,
+        protocol_sha256=protocol.sha256,
+        method=str(getattr(method, "name", type(method).__name__)),
+        dataset=str(protocol.dataset.name),
+        preset=protocol.preset,
+        subset=subset,
+        trial=protocol.trial,
+        seed=protocol.seed,
+        ratios=ratios,
+        resamples=resamples,
+        seed_bootstrap=seed,
+    )
+
+
+def _metric(method: Method):
+    """ "euclidean", or the method's own distance as a function of NumPy arrays."""
+    if getattr(type(method), "distance", Method.distance) is Method.distance:
+        return "euclidean"
+    device = next((p.device for p in method.parameters()), torch.device("cpu"))
+
+    def distances(probes: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            both = (torch.from_numpy(np.ascontiguousarray(x)).to(device) for x in (probes, gallery))
+            return method.distance(*both).float().cpu().numpy()
+
+    return distances

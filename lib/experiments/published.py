@@ -1,0 +1,70 @@
+"""The papers' own numbers, to stand beside the measured ones.
+
+``data/published/<paper>.csv`` holds every table of the five papers as one value per row: paper, table (the ids of the
+course's ledger, such as "RIPR-T1"), method, variant, dataset, metric, value, note. Ranks and mAP are percent, SSIM is
+between 0 and 1, PSNR in dB, sizes are in millions (params_M) and 1e9 multiply-adds (macs_G, flops_G). Data sets keep
+the name that the paper prints; a number that another paper's protocol produced says so in its note.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "published"
+COLUMNS = ("paper", "table", "method", "variant", "dataset", "metric", "value", "note")
+PAPERS = ("sing", "ripr", "jbim", "pshrnet", "ftwa")
+PERCENT = ("rank-1", "rank-5", "rank-10", "rank-20", "mAP")
+
+
+def published(table: str) -> pd.DataFrame:
+    """The numbers of one table, in the order in which the paper prints them.
+
+    Columns: COLUMNS; value is float, missing variants and notes are empty strings. A fresh copy each time.
+
+    Raises KeyError for a table that is not there, with the nearest id. Figures whose numbers the paper does not print
+    have no table.
+    """
+    everything = all_published()
+    found = everything[everything["table"] == table]
+    if found.empty:
+        known = sorted(everything["table"].unique())
+        nearest = difflib.get_close_matches(str(table).upper(), known, n=1, cutoff=0.5)
+        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+        raise KeyError(f"no published table {table!r}{hint}; known: {', '.join(known)}")
+    return found.reset_index(drop=True)
+
+
+def all_published() -> pd.DataFrame:
+    """Every number of the five papers."""
+    return _read(FOLDER, tuple(os.stat(FOLDER / f"{paper}.csv").st_mtime_ns for paper in PAPERS)).copy()
+
+
+def wide(table: str, metrics: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """One table as a paper prints it: a row per method and variant, columns (dataset, metric); NaN where the paper has
+    no number.
+    """
+    long = published(table)
+    if metrics is not None:
+        long = long[long["metric"].isin(metrics)]
+    rows = pd.MultiIndex.from_frame(long[["method", "variant"]].drop_duplicates())
+    columns = pd.MultiIndex.from_frame(long[["dataset", "metric"]].drop_duplicates())
+    values = long.set_index(["method", "variant", "dataset", "metric"])["value"].unstack(["dataset", "metric"])
+    return values.reindex(index=rows, columns=columns)
+
+
+@cache
+def _read(folder: Path, times: tuple[int, ...]) -> pd.DataFrame:
+    parts = []
+    for paper in PAPERS:
+        part = pd.read_csv(folder / f"{paper}.csv", dtype=str, keep_default_na=False)
+        if tuple(part.columns) != COLUMNS:
+            raise ValueError(f"{paper}.csv has the columns {', '.join(part.columns)}, not {', '.join(COLUMNS)}")
+        parts.append(part)
+    table = pd.concat(parts, ignore_index=True)
+    table["value"] = table["value"].astype(float)
+    return table

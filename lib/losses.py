@@ -1,0 +1,128 @@
+"""Every loss, one function each, with its equation.
+
+Letters: B images in the batch, D dimensions, N identities. All losses are computed in float32, also under autocast:
+in bfloat16 two distances that differ by less than 0.4 % are equal, and mining the hardest becomes a lottery.
+
+Several processes: a triplet's positives and negatives come from the batch of *all* processes (``gathered``), so the
+loss of two processes with half a batch each is the loss of one process with the whole.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Run a loss outside autocast, on float32 copies of its floating-point tensors."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        def widen(x):
+            return x.float() if isinstance(x, Tensor) and x.is_floating_point() else x
+
+        device = next(a.device.type for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
+        with torch.autocast(device, enabled=False):
+            return function(*map(widen, args), **{k: widen(v) for k, v in kwargs.items()})
+
+    return wrapper
+
+
+class _Gather(torch.autograd.Function):
+    """All processes' rows below each other; the gradient of a row is the sum over the processes that used it."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor) -> Tensor:
+        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, rows.contiguous())
+        ctx.count = len(rows)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient)
+        start = dist.get_rank() * ctx.count
+        return gradient[start : start + ctx.count]
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """(B, ...) of this process -> (processes x B, ...) of all, in rank order; the same tensor where there is one."""
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return rows
+    return _Gather.apply(rows)
+
+
+@in_float32
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy with label smoothing, averaged over the batch.
+
+    L = -1/B sum_i sum_n q_in log p_in,   p_i = softmax(logits_i),   q_in = (1 - s) [n = y_i] + s / N
+    (Szegedy et al. 2016, §7; SING Eq. 3 and the first term of JBIM Eq. 5 with s = 0).
+
+    Parameters: logits (B, N); labels (B,) int64 in [0, N); smoothing s in [0, 1).
+    """
+    return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+
+@in_float32
+def pairwise_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distances (A, D), (B, D) -> (A, B): d_ij = sqrt(max(|a_i|^2 + |b_j|^2 - 2 a_i . b_j, 1e-12)).
+
+    The floor keeps the gradient of the square root finite where two descriptors are equal.
+    """
+    squared = a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T
+    return squared.clamp(min=1e-12).sqrt()
+
+
+@in_float32
+def batch_hard_triplet(features: Tensor, labels: Tensor, margin: float | None = 0.3) -> Tensor:
+    """For each image its farthest positive against its nearest negative (Hermans et al. 2017, Eq. 5).
+
+    L = 1/B sum_i [ m + max_{j: y_j = y_i} d_ij - min_{j: y_j != y_i} d_ij ]_+
+    With ``margin=None`` the soft margin log(1 + exp(.)) replaces [m + .]_+ (ibid., §2).
+    An image is its own positive at distance 0 where its identity has no other image in the batch.
+
+    Parameters: features (B, D); labels (B,) integers. Raises ValueError where the batch holds one identity only.
+    """
+    everyone, everyone_labels = gathered(features), gathered(labels)
+    distances = pairwise_distances(features, everyone)  # (B, all)
+    same = labels[:, None] == everyone_labels[None, :]
+    farthest = distances.masked_fill(~same, -torch.inf).amax(1)
+    nearest = distances.masked_fill(same, torch.inf).amin(1)
+    if margin is None:
+        return F.softplus(farthest - nearest).mean()
+    return F.relu(margin + farthest - nearest).mean()
+
+
+@in_float32
+def centre_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
+    """Half the mean squared distance to the centre of one's identity (Wen et al. 2016, Eq. 2, divided by B).
+
+    L = 1/(2B) sum_i |f_i - c_{y_i}|^2.   Parameters: features (B, D), labels (B,), centres (N, D), a parameter.
+    """
+    return 0.5 * (features - centres[labels]).square().sum(1).mean()
+
+
+@in_float32
+def pixel_mse(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """Squared error between two pictures, averaged over the batch (SING Eq. 2, JBIM Eq. 2).
+
+    ``"sum"``: L = 1/B sum_i |x_i - y_i|_F^2, the papers' Frobenius norm; it grows with the number of pixels, which is
+    why public code divides the learning rate by 10^7. ``"mean"``: the same divided by the 3 H W values of a picture.
+
+    Parameters: output, target (B, 3, H, W) in [0, 1].
+    """
+    if output.shape != target.shape:
+        raise ValueError(f"pictures of different shapes: {tuple(output.shape)} and {tuple(target.shape)}")
+    errors = (output - target).square()
+    if reduction == "mean":
+        return errors.mean()
+    if reduction == "sum":
+        return errors.sum() / len(output)
+    raise ValueError(f"reduction is 'mean' or 'sum', not {reduction!r}")

@@ -1,0 +1,50 @@
+"""What stands between a feature map and a descriptor. Letters as in ``backbones``; D dimensions, N identities."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class GlobalPool(nn.Module):
+    """(B, C, h, w) -> (B, C): ``"average"``, ``"max"``, or ``"gem"``.
+
+    Generalised mean: (mean over positions of x^p)^(1/p), p learned, 3 at first (Radenovic et al. 2018, Eq. 3);
+    p = 1 is the average, p -> infinity the maximum.
+    """
+
+    def __init__(self, kind: str = "average"):
+        super().__init__()
+        if kind not in ("average", "max", "gem"):
+            raise ValueError(f"unknown pooling {kind!r}; known: average, max, gem")
+        self.kind = kind
+        if kind == "gem":
+            self.p = nn.Parameter(torch.tensor(3.0))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if self.kind == "average":
+            return maps.mean((2, 3))
+        if self.kind == "max":
+            return maps.amax((2, 3))
+        powers = maps.float().clamp(min=1e-6) ** self.p
+        return powers.mean((2, 3)) ** (1 / self.p)
+
+
+class BNNeck(nn.Module):
+    """Batch normalisation between the descriptor and the classifier (Luo et al. 2019, "Bag of Tricks", §3.5).
+
+    The triplet loss wants Euclidean distances, the classifier wants directions; the normalisation lets each have its
+    own space. It has no bias, so that the classifier's hyperplanes pass through the origin.
+    ``forward``: (B, D) -> ((B, D) after normalisation, (B, N) logits).
+    """
+
+    def __init__(self, channels: int, num_identities: int):
+        super().__init__()
+        self.bn = nn.BatchNorm1d(channels)
+        self.bn.bias.requires_grad_(False)
+        self.classifier = nn.Linear(channels, num_identities, bias=False)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        normalised = self.bn(features)
+        return normalised, self.classifier(normalised)

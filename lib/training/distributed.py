@@ -1,0 +1,127 @@
+"""Several processes, one per GPU: torch's own DistributedDataParallel under torchrun or ``fit(processes=N)``.
+
+Every process makes its share of each batch; gradients are averaged; batch statistics are those of the whole batch.
+Process 0 alone looks for the run, locks it, writes files and draws the progress bar; ranking happens on one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+WAIT = datetime.timedelta(days=1)  # the others wait while process 0 waits for another notebook's lock
+
+
+@dataclass(frozen=True)
+class World:
+    """Who we are: process ``rank`` of ``size``."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def agree(self, value: object) -> object:
+        """Process 0's value, in every process."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """The mean over the processes of a tensor."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+            tensor = tensor / self.size
+        return tensor
+
+
+@contextlib.contextmanager
+def world(device: torch.device) -> Iterator[tuple[World, torch.device]]:
+    """Join the group that torchrun's environment variables describe, if any, and take this process's own GPU."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World(), device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    ours = not dist.is_initialized()
+    if ours:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=WAIT)
+    try:
+        yield World(dist.get_rank(), dist.get_world_size()), device
+    finally:
+        if ours:
+            dist.destroy_process_group()
+
+
+class SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor over all processes; its gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(ctx, tensor: Tensor) -> Tensor:
+        tensor = tensor.clone()
+        dist.all_reduce(tensor)
+        return tensor
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        gradient = gradient.clone()
+        dist.all_reduce(gradient)
+        return gradient
+
+
+def _whole_batch_norm(module: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
+    """Batch normalisation with the mean and variance of all processes' images; torch's own exists on GPUs only."""
+    if not module.training:
+        return type(module).forward(module, x)
+    x32 = x.float()
+    axes = [0, *range(2, x.ndim)]
+    count = dist.get_world_size() * x.numel() // x.shape[1]  # processes have shares of equal size
+    sums = SumOverProcesses.apply(torch.stack([x32.sum(axes), x32.square().sum(axes)]))
+    mean = sums[0] / count
+    variance = (sums[1] / count - mean.square()).clamp(min=0)
+    if module.track_running_stats:
+        with torch.no_grad():
+            module.num_batches_tracked += 1
+            rate = module.momentum if module.momentum is not None else 1 / float(module.num_batches_tracked)
+            module.running_mean.lerp_(mean, rate)
+            module.running_var.lerp_(variance * count / max(1, count - 1), rate)
+    shape = [1, -1, *[1] * (x.ndim - 2)]
+    normal = (x32 - mean.view(shape)) * (variance.view(shape) + module.eps).rsqrt()
+    if module.affine:
+        normal = normal * module.weight.view(shape) + module.bias.view(shape)
+    return normal.to(x.dtype)
+
+
+@contextlib.contextmanager
+def shared_batch_statistics(method: nn.Module, size: int, device: torch.device) -> Iterator[None]:
+    """While several processes train: batch normalisation over the images of all of them.
+
+    Names and weights stay, so that checkpoints are the same for any number of processes.
+    """
+    if size > 1 and device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(method)
+    elif size > 1:
+        layers = [m for m in method.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        for layer in layers:
+            layer.forward = functools.partial(_whole_batch_norm, layer)
+        try:
+            yield
+        finally:
+            for layer in layers:
+                del layer.forward
+        return
+    yield

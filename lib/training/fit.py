@@ -1,0 +1,141 @@
+"""``fit``: a method and a protocol in, a trained and recorded run out; computed once."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+
+from lib.methods.method import Method, check_profile
+from lib.training import runs as records
+from lib.training.checkpoint import CheckpointError, Checkpoints, write_atomically
+from lib.training.distributed import World, world
+from lib.training.loop import Trainer
+from lib.training.precision import resolve_device, resolve_precision
+from lib.training.randomness import seeded
+from lib.training.runs import Run
+from lib.training.weights import fingerprint, load_first_weights
+
+if TYPE_CHECKING:
+    from lib.data.protocol import Protocol
+
+
+def fit(
+    method: Method,
+    protocol: Protocol,
+    profile: str = "quick",
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    runs: str | os.PathLike | None = None,
+    progress: bool = True,
+    *,
+    precision: str = "auto",
+    processes: int = 1,
+    accumulate: int = 1,
+    compile: bool = False,
+    checkpoint_seconds: float = 60.0,
+    checkpoint_steps: int | None = None,
+) -> Run:
+    """Train ``method`` on a protocol's training images, or find the run again.
+
+    A finished run with the same inputs (method, settings, profile, protocol, data, seed, precision, code) is loaded, an
+    unfinished one goes on from its last checkpoint, and one that another process is computing is waited for.
+
+    Parameters
+    ----------
+    method : from ``create_method``; it is set up, trained in place, and returned in the run.
+    profile : "quick", "course" or "paper".
+    device : default: the GPU where there is one.
+    runs : directory of runs; default $REID_RUNS, else data/runs of the repository.
+    precision : "auto", "fp32", "bf16" or "fp16".
+    processes : start so many processes on this machine, one per GPU (or on the CPU, for tests).
+    accumulate : give each batch in so many pieces; less memory, batch statistics and triplets within a piece.
+    compile : ``torch.compile`` the method's parts; minutes at the start, worth it on a GPU only.
+    checkpoint_seconds, checkpoint_steps : write a checkpoint after so much time, or so many steps.
+
+    Raises
+    ------
+    NonFiniteLoss : a loss term became infinite or NaN.
+    WeightsUnavailable : ``pretrained`` weights are not there.
+    """
+    check_profile(profile)
+    options = dict(
+        device=device, runs=runs, progress=progress, precision=precision, accumulate=accumulate, compile=compile,
+        checkpoint_seconds=checkpoint_seconds, checkpoint_steps=checkpoint_steps,
+    )  # fmt: skip
+    if processes > 1 and "WORLD_SIZE" not in os.environ:
+        from lib.training.launch import launch
+
+        launch(processes, method, protocol, profile=profile, seed=seed, **options)
+        options["checkpoint_seconds"] = float("inf")  # what follows only finds the run that was just made
+    with world(resolve_device(device)) as (our_world, own_device):
+        options |= {"device": own_device, "precision": resolve_precision(precision, own_device)}
+        return _fit(method, protocol, profile, seed, our_world, **options)
+
+
+def run_key(method: Method, protocol: Protocol, profile: str, seed: int, precision: str, accumulate: int = 1) -> tuple[str, dict]:
+    """(key, what it is made of) of a run whose method has been set up."""
+    first = {part: fingerprint(method, part, source) for part, source in method.pretrained_parts().items()}
+    what = records.identity(method, protocol, profile, seed, precision, accumulate, first)
+    return records.key_of(what), what
+
+
+def _fit(method, protocol, profile, seed, our_world: World, *, device, runs, progress, precision, accumulate, **how) -> Run:
+    identities = protocol.rows("train")["pid"].nunique()
+    with seeded(seed):
+        method.setup(profile, identities)
+        key, what = run_key(method, protocol, profile, seed, precision, accumulate)
+        directory = records.directory_of(records.runs_directory(runs), method, protocol, key)
+        if found := _find(method, protocol, key, directory):
+            return found
+        lock = records.lock(directory, progress) if our_world.first else None
+        try:
+            our_world.agree(None)  # nobody looks before process 0 holds the lock
+            if found := _find(method, protocol, key, directory):  # made while we waited
+                return found
+            checkpoints = Checkpoints(directory / "checkpoints", key)
+            trainer = Trainer(
+                method, protocol, seed, device, precision, our_world, accumulate,
+                save=checkpoints.save, log=lambda rows: _write_metrics(directory, rows), progress=progress, **how,
+            )  # fmt: skip
+            content = our_world.agree(checkpoints.newest() if our_world.first else None)
+            if content is not None:
+                trainer.resume(content)
+            else:
+                for part, source in method.pretrained_parts().items():
+                    load_first_weights(method, part, source, progress=progress, device=device, runs=runs)
+            place = trainer.run()
+            if our_world.first:
+                provenance = records.machine(device)
+                provenance |= {"seconds": place.seconds, "processes": our_world.size, "steps": place.total_steps}
+                weights = {name: tensor.cpu() for name, tensor in method.state_dict().items()}
+                _write_metrics(directory, place.history)
+                records.finish(directory, key, what, weights, provenance)
+                checkpoints.clear()
+            our_world.agree(None)
+        finally:
+            if lock is not None:
+                lock.release()
+    weights, provenance, history = records.read(directory, key)
+    return Run(method.eval(), protocol, key, directory, history, provenance["seconds"], False, provenance)
+
+
+def _find(method: Method, protocol: Protocol, key: str, directory) -> Run | None:
+    """The finished run, its weights loaded into the method; None, with a warning, where its files are damaged."""
+    if not records.is_finished(directory):
+        return None
+    try:
+        weights, provenance, history = records.read(directory, key)
+    except CheckpointError as error:
+        warnings.warn(f"{error}; the run is computed again", RuntimeWarning, stacklevel=3)
+        return None
+    method.load_state_dict(weights)
+    return Run(method.eval(), protocol, key, directory, history, provenance["seconds"], True, provenance)
+
+
+def _write_metrics(directory, rows: list[dict]) -> None:
+    table = pd.DataFrame(rows)
+    write_atomically(directory / "metrics.csv", lambda path: table.to_csv(path, index=False))

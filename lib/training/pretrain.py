@@ -1,0 +1,103 @@
+"""Pre-training on rendered people: the course's own substitute for ImageNet weights.
+
+None of these people is in the embedded set's splits. The pre-training is itself a run of the baseline: made once per
+backbone, canvas and profile, and found again by its key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from lib.data.dataset import PersonDataset
+from lib.data.protocol import FORMAT, Protocol
+from lib.methods.baseline import Baseline
+from lib.training.precision import resolve_device, resolve_precision
+from lib.training.runs import Run
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How much is rendered and for how long it is looked at. Minutes are for two CPU cores without the rendering."""
+
+    identities: int
+    images: int  # per identity, over many cameras
+    epochs: int
+    lr: float = 1e-3
+    batch: tuple[int, int] = (16, 4)
+    augmentation: str = "all-resolutions"
+    jitter: tuple[float, float, float, float] = (0.2, 0.2, 0.2, 0.05)
+
+
+PRETRAINING = {
+    "quick": Pretraining(identities=40, images=4, epochs=2),  # seconds
+    "course": Pretraining(identities=1200, images=8, epochs=40),  # 5-6 minutes for bottleneck-16-2 at 96 x 48
+    "paper": Pretraining(identities=5000, images=12, epochs=60, lr=7e-4, batch=(32, 4)),  # on a GPU
+}
+
+
+def whole_set(dataset: PersonDataset, kernel: str = "bicubic") -> Protocol:
+    """The protocol that trains on every image of a set, at full resolution, and tests on none."""
+    count = len(dataset)
+    return Protocol.from_manifest(
+        dataset,
+        {
+            "format": FORMAT,
+            "set": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "preset": "whole",
+            "trial": 0,
+            "seed": 0,
+            "trials": 1,
+            "convention": "sing",
+            "degradation": {"kernel": kernel, "rounding": "nearest", "antialias": True, "jpeg": None},
+            "images": {
+                "row": list(range(count)),
+                "role": ["train"] * count,
+                "subset": ["train"] * count,
+                "ratio": ["1"] * count,
+            },
+        },
+    )
+
+
+@lru_cache(maxsize=2)
+def pretraining_set(profile: str) -> Protocol:
+    """The rendered people of a profile, cached on disk by ``load_dataset``."""
+    from lib.data import load_dataset
+
+    plan = PRETRAINING[profile]
+    return whole_set(load_dataset("pedestrians-pretrain", identities=plan.identities, images=plan.images))
+
+
+def pretraining_method(backbone: str, canvas: tuple[int, int], profile: str) -> Baseline:
+    plan = PRETRAINING[profile]
+    return Baseline(
+        backbone=backbone, canvas=tuple(canvas), epochs=plan.epochs, lr=plan.lr, batch=plan.batch,
+        augmentation=plan.augmentation, jitter=plan.jitter,
+    )  # fmt: skip
+
+
+def pretraining_key(backbone: str, canvas: tuple[int, int], profile: str, device: str | None = None) -> str:
+    """The key of the pre-training run, without running it."""
+    from lib.training.fit import run_key
+
+    method, protocol = pretraining_method(backbone, canvas, profile), pretraining_set(profile)
+    method.setup(profile, protocol.table["pid"].nunique())
+    precision = resolve_precision("auto", resolve_device(device))
+    return run_key(method, protocol, profile, seed=0, precision=precision)[0]
+
+
+def pretrained_backbone(
+    backbone: str, canvas: tuple[int, int], profile: str, *, device: str | torch.device | None = None, runs=None, progress: bool = True
+) -> Run:
+    """The pre-training run of a backbone (a name of ``create_backbone``) at a canvas (H, W): ``run.method.backbone``.
+
+    Rendering is part of the first call. Raises KeyError for an unknown profile.
+    """
+    from lib.training.fit import fit
+
+    method = pretraining_method(backbone, canvas, profile)
+    return fit(method, pretraining_set(profile), profile, seed=0, device=device, runs=runs, progress=progress)

@@ -1,0 +1,215 @@
+"""Strict parameters: every value that papermill or YAML is known to misread is an error that says what to write."""
+
+import re
+
+import pytest
+
+from lib.course import begin, parameters, paths
+from lib.course.parameters import ParameterError
+
+
+def namespace(**changes):
+    """A notebook's globals after its parameters cell."""
+    return {"profile": None, "dataset": "pedestrians", "seed": 0, "In": [""], "get_ipython": object(), **changes}
+
+
+@pytest.mark.parametrize(
+    ("value", "declared", "remedy"),
+    [
+        ("1e-3", float, "write 0.001 without quotes"),
+        ("1e3", int, "write 1000 without quotes"),
+        ("3", int, "write 3 without quotes"),
+        ("many", int, "is a string, but it must be int. It is not a number"),
+        ("false", bool, "write `-p it False`"),
+        ("yes", bool, "write `-p it True`"),
+        (1, bool, "is an integer, but it must be bool"),
+        (True, int, "is a truth value, but it must be int"),
+        (3.0, int, "Write 3."),
+        (3.5, int, "is a float, but it must be int"),
+        (7, str, "-r it 7"),
+        (None, str, "is None, but it must be str"),
+        (float("nan"), float, "must be float"),
+        ("cubic", ("bicubic", "area"), "did you mean 'bicubic'"),
+        (True, (1, 2), "choose one of 1, 2"),
+        ("x", (float, None), "must be float or None"),
+    ],
+)
+def test_wrong_types_say_what_to_write(value, declared, remedy):
+    with pytest.raises(ParameterError, match=re.escape(remedy)):
+        parameters.check_value("it", value, declared)
+
+
+@pytest.mark.parametrize(
+    ("value", "declared"),
+    [
+        (3, int),
+        (3, float),
+        (0.5, float),
+        (True, bool),
+        ("a", str),
+        (None, (str, None)),
+        ("area", ("bicubic", "area")),
+        (2, (float, None)),
+    ],
+)
+def test_right_types_pass(value, declared):
+    checked = parameters.check_value("it", value, declared)
+    assert checked == value
+    assert type(checked) is (float if declared in (float, (float, None)) else type(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("True", True), ("false", "false"), ("None", None), ("3", 3), ("1e-3", 0.001), ("x", "x"), ("1.0", 1.0)],
+)
+def test_the_command_line_is_read_as_papermill_reads_it(text, value):
+    from papermill.cli import _resolve_type
+
+    assert parameters.from_command_line(text) == value
+    assert type(parameters.from_command_line(text)) is type(_resolve_type(text))
+    assert parameters.from_command_line(text) == _resolve_type(text)
+
+
+def test_begin_returns_the_checked_values(capsys):
+    lesson = begin(
+        namespace(points=3, rate=1),
+        "03_objective",
+        minutes={"quick": 0.5, "course": 6, "paper": 20},
+        points=int,
+        rate=float,
+    )
+    assert (lesson.profile, lesson.dataset, lesson.seed, lesson.points, lesson.rate) == (
+        "quick",
+        "pedestrians",
+        0,
+        3,
+        1.0,
+    )
+    assert lesson.pick(quick=1, course=2, paper=3) == 1
+    with pytest.raises(AttributeError, match="has no parameter 'trials'"):
+        lesson.trials  # noqa: B018
+    first = capsys.readouterr().out
+    assert first.startswith("03_objective · profile quick")
+    assert "about 30 s on 2 CPU cores" in first
+    assert "paper 20 min on one H200-class GPU" in first
+    assert "torch" in first and "Python" in first and "thread" in first
+
+
+def test_profile_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("COURSE_PROFILE", "course")
+    assert begin(namespace(), "01_x", minutes={}).profile == "course"
+    assert begin(namespace(profile="paper"), "01_x", minutes={}).pick(quick=1, course=2) == 2
+    monkeypatch.setenv("COURSE_PROFILE", "cource")
+    with pytest.raises(ParameterError, match="COURSE_PROFILE is 'cource'.*did you mean 'course'"):
+        begin(namespace(), "01_x", minutes={})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"profile": "fast"}, "choose one of quick, course, paper"),
+        ({"dataset": "vipr"}, "is not a known data set \\(did you mean 'viper'"),
+        ({"dataset": "no/such/folder"}, "is no folder and no .csv file"),
+        ({"seed": "1"}, "seed = '1' is a string"),
+        ({"seed": -1}, "between 0"),
+        ({"sed": 1}, "unknown parameter 'sed' \\(did you mean 'seed'"),
+    ],
+)
+def test_begin_refuses(changes, message):
+    with pytest.raises(ParameterError, match=message):
+        begin(namespace(**changes), "01_x", minutes={})
+
+
+def test_begin_refuses_what_is_missing():
+    given = namespace()
+    del given["seed"]
+    with pytest.raises(ParameterError, match="does not set seed"):
+        begin(given, "01_x", minutes={})
+
+
+def test_names_of_a_reader_who_works_on_are_no_parameters():
+    """The cell is run again later, when the notebook has made many names: only what papermill injects counts then."""
+    given = namespace()
+    begin(given, "01_x", minutes={})
+    given["features"] = [1, 2]
+    given["seed"] = 5
+    assert begin(given, "01_x", minutes={}).seed == 5
+    given["In"] = ["", "seed = 0", "# Parameters\nsed = 3\n"]
+    with pytest.raises(ParameterError, match="unknown parameter 'sed'"):
+        begin(given, "01_x", minutes={})
+
+
+def test_overwritten_values_are_noticed():
+    """What happens without the tag: papermill's cell comes first, the defaults second."""
+    given = namespace(In=["", "# Parameters\nseed = 3\n", "profile = None\nseed = 0"])
+    with pytest.raises(ParameterError, match="seed was passed but overwritten.*`parameters` tag"):
+        begin(given, "01_x", minutes={})
+
+
+def test_folders_and_csv_files_are_data_sets(tmp_path):
+    (tmp_path / "people.csv").write_text("file,pid,cam\n")
+    (tmp_path / "people.txt").write_text("")
+    assert parameters.resolve_dataset(str(tmp_path)) == str(tmp_path.resolve())
+    assert parameters.resolve_dataset(str(tmp_path / "people.csv")).endswith("people.csv")
+    with pytest.raises(ParameterError, match="is no folder and no .csv file"):
+        parameters.resolve_dataset(str(tmp_path / "people.txt"))
+
+
+@pytest.mark.parametrize("source", ["x = int(3)", "import os", "x, y = 1, 2", "print(1)", "x += 1", "x = ("])
+def test_parameters_cells_hold_literals_only(source):
+    with pytest.raises(ParameterError):
+        parameters.assignments(source)
+
+
+def test_annotated_parameters_count():
+    assert parameters.assignments(
+        'profile: str | None = None\nsizes = [1, 2]\nlow = -1.5  # dB\n"""text"""'.split('\n"""')[0]
+    ) == {
+        "profile": None,
+        "sizes": [1, 2],
+        "low": -1.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("profile", "dataset", "changed", "folder"),
+    [
+        ("quick", "pedestrians", False, "build/figures/quick/03_x"),
+        ("course", "pedestrians", False, "figures/03_x"),
+        ("course", "viper", False, "figures/03_x/viper"),
+        ("paper", "viper", False, "figures/03_x/paper/viper"),
+        ("paper", "pedestrians", False, "figures/03_x/paper/pedestrians"),
+        ("course", "pedestrians", True, "build/figures/course/03_x"),
+    ],
+)
+def test_only_the_course_itself_writes_the_committed_figures(tmp_path, profile, dataset, changed, folder):
+    import matplotlib.pyplot as plt
+
+    given = namespace(profile=profile, dataset=dataset)
+    if changed:
+        given |= {"seed": 3, "In": ["", "# Parameters\nseed = 3\n"]}
+    lesson = begin(given, "03_x", minutes={})
+    figure, _ = plt.subplots()
+    shown = lesson.save(figure, "a figure.png")
+    assert (tmp_path / folder / "a figure.png").exists()
+    assert not shown.startswith("/")
+    assert [path.name for path in (tmp_path / folder).iterdir()] == ["a figure.png"]
+
+
+def test_the_same_figure_is_the_same_file():
+    import matplotlib.pyplot as plt
+
+    lesson = begin(namespace(), "03_x", minutes={})
+    contents = []
+    for _ in range(2):
+        figure, ax = plt.subplots()
+        ax.plot([1, 2])
+        lesson.save(figure, "line")
+        contents.append((lesson.figures / "line.png").read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_shown_paths_name_no_folder_of_the_machine(tmp_path):
+    assert paths.relative(paths.ROOT / "figures" / "a.png") == "figures/a.png"
+    assert paths.relative(tmp_path / "secret" / "people.csv") == "people.csv"
+    assert paths.relative("viper") == "viper"

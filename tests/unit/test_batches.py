@@ -1,0 +1,303 @@
+"""Canvases, the identity sampler and the augmentation."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lib.data.batches import Augmentation, Canvases, IdentitySampler, TrainingBatches, colour_map, contiguous
+from lib.data.dataset import PersonDataset
+from lib.data.resolution import degrade, enlarge, shrink
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+helpers = importlib.import_module("training_helpers")
+tiny_people, tiny_protocol = helpers.tiny_people, helpers.tiny_protocol
+
+PLAIN = Augmentation(flip=0.0)
+
+
+def ramp(height: int = 32, width: int = 16) -> PersonDataset:
+    """Every pixel tells its row (red) and its column (green), and which image it is of (blue); two people."""
+    y, x = np.mgrid[:height, :width]
+    images = [np.stack([y * 7, x * 15, np.full_like(y, 40 * i)], axis=2).astype(np.uint8) for i in range(4)]
+    masks = [x < width // 4] * 4
+    return PersonDataset.from_arrays("ramp", images, pd.DataFrame({"pid": list("aabb"), "cam": list("1212")}), masks)
+
+
+def batches(protocol=None, augmentation=PLAIN, size=(32, 16), **options) -> TrainingBatches:
+    protocol = protocol or tiny_protocol()
+    options = {"identities": 4, "images": 2} | options
+    return TrainingBatches(Canvases(protocol, size), protocol.rows("train"), augmentation, **options)
+
+
+# ---- canvases
+
+
+def test_canvas_is_shrunk_at_its_own_size_then_enlarged():
+    people = tiny_people()
+    canvases = Canvases(tiny_protocol(people), (64, 32))
+    found = canvases.images([3, 3, 5], [1.0, 0.5, 0.25])
+    for image, row, ratio in zip(found, (3, 3, 5), (1.0, 0.5, 0.25), strict=True):
+        own = torch.from_numpy(people.image(row).copy()).permute(2, 0, 1)
+        low = shrink(own, (int(32 * ratio), int(16 * ratio))) if ratio < 1 else own
+        assert torch.equal(image, enlarge(low, (64, 32)))
+
+
+def test_a_canvas_of_the_image_s_own_size_is_degrade():
+    people = tiny_people()
+    own = torch.from_numpy(people.image(7).copy()).permute(2, 0, 1)
+    assert torch.equal(Canvases(tiny_protocol(people), (32, 16)).images([7], [1 / 3])[0], degrade(own, 1 / 3))
+
+
+def test_degrading_after_enlarging_would_keep_more():
+    """A fine pattern of the small image is gone at half its size, but survives halving the enlarged canvas."""
+    stripes = np.zeros((32, 16, 3), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    people = PersonDataset.from_arrays("s", [stripes] * 4, pd.DataFrame({"pid": list("aabb"), "cam": list("1212")}))
+    right = Canvases(tiny_protocol(people), (64, 32)).images([0], [0.5]).float()
+    own = torch.from_numpy(stripes).permute(2, 0, 1)
+    wrong = degrade(enlarge(own, (64, 32)), 0.5).float()
+
+    def contrast(picture):
+        return picture[..., 8:-8, 8:-8].std()
+
+    assert contrast(right) < 10 < 40 < contrast(wrong)
+
+
+def test_canvases_are_made_once_and_keep_their_places():
+    canvases = Canvases(tiny_protocol(), (32, 16))
+    first = canvases.slots([0, 1], [1.0, 0.5])
+    canvases.slots([5, 6, 0], [0.5, 0.5, 1.0])
+    assert len(canvases.pool) == 4
+    assert torch.equal(canvases.slots([0, 1], [1.0, 0.5]), first)
+
+
+def test_images_of_many_sizes():
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (h, w, 3)).astype(np.uint8) for h, w in [(20, 9), (41, 16), (32, 16), (20, 9)]]
+    people = PersonDataset.from_arrays("sizes", images, pd.DataFrame({"pid": list("aabb"), "cam": list("1212")}))
+    found = Canvases(tiny_protocol(people), (32, 16)).images([0, 1, 2, 3], [1, 1, 1, 1])
+    for image, own in zip(found, images, strict=True):
+        assert torch.equal(image, enlarge(torch.from_numpy(own).permute(2, 0, 1), (32, 16)))
+
+
+def test_masks_or_none():
+    assert Canvases(tiny_protocol(ramp()), (8, 4)).masks([0, 2]).float().mean((0, 1, 2)).tolist() == [1, 0, 0, 0]
+    assert Canvases(tiny_protocol(tiny_people(masks=False)), (8, 4)).masks([0]) is None
+
+
+# ---- sampler
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=2, max_size=12),
+    identities=st.integers(1, 6),
+    images=st.integers(1, 5),
+    seed=st.integers(0, 5),
+)
+def test_batches_are_p_identities_of_k_images(counts, identities, images, seed):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    sampler = IdentitySampler(labels, identities, images, seed)
+    epoch = list(sampler)
+    assert len(epoch) == len(sampler) >= 1
+    for positions in epoch:
+        blocks = positions.view(sampler.identities, sampler.images)
+        people = [{int(labels[i]) for i in block} for block in blocks]
+        assert all(len(p) == 1 for p in people) and len(set.union(*people)) == sampler.identities
+        for block in blocks:  # no image twice, unless there are too few
+            assert len(set(block.tolist())) == min(sampler.images, counts[labels[block[0]]])
+
+
+def test_all_identities_are_seen_equally_often():
+    labels = np.repeat(np.arange(10), 6)
+    sampler, seen = IdentitySampler(labels, 5, 3), np.zeros(10)
+    for _ in range(10):
+        for positions in sampler:
+            seen[labels[positions.view(5, 3)[:, 0]]] += 1
+    assert seen.min() == seen.max()
+
+
+def test_two_images_per_person_make_wide_batches():
+    """VIPeR: 316 people with two images; 16 x 4 becomes 32 x 2."""
+    sampler = IdentitySampler(np.repeat(np.arange(316), 2), 16, 4)
+    assert (sampler.identities, sampler.images, len(sampler)) == (32, 2, 10)
+
+
+def test_a_sampler_resumes_in_the_middle_of_an_epoch():
+    labels = np.repeat(np.arange(8), 6)
+    whole = IdentitySampler(labels, 4, 2, seed=3)
+    expected = [p.tolist() for _ in range(3) for p in whole]
+    for stop in (0, 1, 5, 6, 7, 12):
+        sampler, found = IdentitySampler(labels, 4, 2, seed=3), []
+        state = sampler.state_dict()
+        while len(found) < stop:
+            for positions in sampler:
+                found.append(positions.tolist())
+                if len(found) == stop:
+                    state = sampler.state_dict()
+                    break
+        other = IdentitySampler(labels, 4, 2, seed=99)
+        other.load_state_dict(state)
+        while len(found) < len(expected):
+            found += [p.tolist() for p in other]
+        assert found[: len(expected)] == expected
+
+
+def test_one_identity_is_refused():
+    with pytest.raises(ValueError, match="at least two identities"):
+        IdentitySampler([0, 0, 0], 4, 2)
+
+
+def test_labels_are_those_of_sorted_identities():
+    assert contiguous(["10", "9", "10", "1"])[0].tolist() == [1, 2, 1, 0]
+    assert contiguous(["10", "9", "10", "1"])[1] == ["1", "10", "9"]
+
+
+# ---- batches
+
+
+def test_without_augmentation_a_batch_is_the_canvases():
+    protocol = tiny_protocol()
+    source = batches(protocol)
+    batch = next(iter(source))[0]
+    rows = protocol.rows("train").set_index("image").loc[batch.rows.tolist()]
+    expected = source.canvases.images(rows.index, rows["ratio"]).float() / 255
+    torch.testing.assert_close(batch.images, expected)
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+    assert batch.ratio.tolist() == rows["ratio"].tolist()
+    torch.testing.assert_close(batch.resolution, torch.tensor(rows["resolution"].to_numpy(), dtype=torch.float32))
+    assert batch.labels.tolist() == contiguous(protocol.table["pid"])[0][rows.index].tolist()
+    assert batch.cams.tolist() == [int(c[1]) - 1 for c in rows["cam"]]
+    assert batch.lr is None and batch.lr_ratio is None
+
+
+def test_every_view_has_the_same_flip_and_crop():
+    """The ramp's colours tell where every pixel comes from: in all views and in the mask from the same place."""
+    protocol = tiny_protocol(ramp(), ratios=("1",))
+    source = batches(protocol, Augmentation(pad=3), synthetic_ratios=(0.5,), identities=2)
+    flips = set()
+    for batch in [pieces[0] for _ in range(20) for pieces in source]:
+        torch.testing.assert_close(batch.images, batch.hr)  # ratio 1: bit for bit the same place
+        rows, columns = batch.hr[:, 0] * 255 / 7, batch.hr[:, 1] * 255 / 15  # (B, H, W): where each pixel was
+        assert torch.equal(batch.mask[:, 0], (columns.round() < 4).float())
+        flips |= set((columns[:, 0, 0] > columns[:, 0, -1]).tolist())
+        # a linear ramp survives halving and enlarging but for the borders
+        inner = (rows.round() > 3) & (rows.round() < 28) & (columns.round() > 3) & (columns.round() < 12)
+        assert ((batch.lr - batch.hr).abs()[:, 0][inner] < 4 / 255).all()
+        assert ((batch.lr - batch.hr).abs()[:, 1][inner] < 4 / 255).all()
+        shifts = (rows[:, 16, 0] - 16).round()
+        assert shifts.abs().max() <= 3
+    assert flips == {True, False}
+
+
+def test_erased_boxes_are_the_same_in_all_views():
+    source = batches(augmentation=Augmentation(erase=1.0), synthetic_ratios=(0.25,))
+    batch = next(iter(source))[0]
+    grey = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    erased = [(view == grey).all(1) for view in (batch.images, batch.hr, batch.lr)]
+    assert torch.equal(erased[0], erased[1]) and torch.equal(erased[0], erased[2])
+    share = erased[0].float().mean((1, 2))
+    assert (share > 0).all() and (share < 0.5).all()
+
+
+def test_erasing_has_its_probability():
+    source, erased = batches(augmentation=Augmentation(erase=0.3)), []
+    grey = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    for _ in range(30):
+        for pieces in source:
+            erased += (pieces[0].images == grey).all(1).flatten(1).any(1).tolist()
+    assert np.mean(erased) == pytest.approx(0.3, abs=0.06)
+
+
+def test_all_resolutions_multiplies_the_protocols_ratio():
+    protocol = tiny_protocol(ratios=("1", "1/2"))
+    source = batches(protocol, Augmentation(flip=0, ratios=(1.0, 0.5, 0.25)))
+    seen = set()
+    for _ in range(10):
+        for pieces in source:
+            batch = pieces[0]
+            own = protocol.table["ratio"].to_numpy()[batch.rows]
+            factor = batch.ratio.numpy() / own
+            seen |= set(factor.tolist())
+            expected = source.canvases.images(batch.rows, batch.ratio).float() / 255
+            torch.testing.assert_close(batch.images, expected)
+            torch.testing.assert_close(batch.resolution, batch.ratio)  # all are as wide as the widest
+    assert seen == {1.0, 0.5, 0.25}
+    assert len(source.canvases.pool) <= 60 * 4
+
+
+def test_lr_is_the_original_at_lr_ratio():
+    source = batches(synthetic_ratios=(0.5, 0.25))
+    batch = next(iter(source))[0]
+    expected = source.canvases.images(batch.rows, batch.lr_ratio).float() / 255
+    torch.testing.assert_close(batch.lr, expected)
+    assert set(batch.lr_ratio.tolist()) == {0.5, 0.25}
+
+
+@pytest.mark.parametrize(("processes", "pieces"), [(2, 1), (1, 2), (2, 2), (4, 1)])
+def test_shares_and_pieces_make_up_the_same_batch(processes, pieces):
+    options = dict(
+        augmentation=Augmentation(pad=2, erase=0.5, jitter=(0.2, 0.2, 0.2, 0.1)), synthetic_ratios=(0.5,), seed=4
+    )
+    whole = [p[0] for p in batches(**options)]
+    parts = [list(batches(**options, share=(rank, processes), pieces=pieces)) for rank in range(processes)]
+    for step, expected in enumerate(whole):
+        got = [parts[rank][step][piece] for piece in range(pieces) for rank in range(processes)]
+        for name in ("images", "hr", "lr", "labels", "rows", "resolution"):
+            assert torch.equal(torch.cat([getattr(b, name) for b in got]), getattr(expected, name)), name
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    with pytest.raises(ValueError, match="4 identities cannot be shared by 3 processes"):
+        batches(share=(0, 3))
+
+
+def test_batches_resume_with_the_same_random_numbers():
+    augmentation = Augmentation(pad=2, erase=0.5)
+    source = batches(augmentation=augmentation)
+    iterator = iter(source)
+    next(iterator), next(iterator)
+    state = source.state_dict()
+    expected = [p[0].images for p in iterator] + [p[0].images for p in source]
+    other = batches(augmentation=augmentation, seed=77)
+    other.load_state_dict(state)
+    found = [p[0].images for p in other] + [p[0].images for p in other]
+    assert len(found) == len(expected) and all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+# ---- colours
+
+
+def test_no_jitter_leaves_colours_alone():
+    images = torch.rand(3, 3, 4, 4)
+    matrix, offset = colour_map(torch.full((3, 4), 0.5), (0.4, 0.4, 0.4, 0.2), images)  # 0.5: the middle, no change
+    torch.testing.assert_close(matrix, torch.eye(3).expand(3, 3, 3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(offset, torch.zeros(3, 3), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_each_colour_change_by_hand(which):
+    images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    draws = torch.full((2, 4), 0.5)
+    draws[:, which] = torch.tensor([0.9, 0.2])
+    strength = 0.5
+    matrix, offset = colour_map(draws, tuple(strength if i == which else 0.0 for i in range(4)), images)
+    found = torch.einsum("bij,bjhw->bihw", matrix, images) + offset[:, :, None, None]
+    luma = (images * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    factor = (1 + (2 * draws[:, which] - 1) * strength).view(2, 1, 1, 1)
+    if which < 3:
+        pivot = [torch.zeros_like(luma), luma.mean((2, 3), keepdim=True), luma][which]
+        torch.testing.assert_close(found, factor * images + (1 - factor) * pivot)
+    else:  # a turn keeps greys and lengths
+        torch.testing.assert_close(found.sum(1), images.sum(1))
+        torch.testing.assert_close(found.square().sum(1), images.square().sum(1))
+        assert (found - images).abs().max() > 0.05

@@ -1,0 +1,262 @@
+"""From a method and a protocol to a Result, with a data set and a method small enough to check by hand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from lib.evaluation import (
+    View,
+    evaluate,
+    extract,
+    objective,
+    objective_from_features,
+    objective_surface,
+    paired_difference,
+    rank_features,
+)
+from lib.methods.method import Method
+
+PEOPLE = 12
+
+
+class Pictures:
+    """Each person has a colour and stripes; two cameras, two images each, of two widths."""
+
+    name = "stripes"
+    has_masks = False
+    widths_max = 24
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        rows, self.pixels = [], []
+        for person in range(PEOPLE):
+            colour, period = rng.integers(60, 200, 3), rng.integers(2, 6)
+            for camera in range(2):
+                for shot in range(2):
+                    width = 24 if shot == 0 else 16
+                    image = np.tile(colour, (48, width, 1)) + 50 * (np.arange(48) // period % 2)[:, None, None]
+                    image = image + rng.normal(0, 12, image.shape) + 10 * camera
+                    self.pixels.append(image.clip(0, 255).astype(np.uint8))
+                    rows.append({"pid": f"{person:03d}", "cam": f"c{camera}", "width": width, "height": 48})
+        self.table = pd.DataFrame(rows)
+
+    def image(self, i):
+        return self.pixels[i]
+
+
+class Pairs:
+    """Camera 0 against camera 1, the probes at half their size."""
+
+    kernel, manifest, sha256, convention = "bicubic", {"rounding": "nearest"}, "ab" * 32, "sing"
+    preset, trial, seed = "stripes", 3, 7
+
+    def __init__(self):
+        self.dataset = Pictures()
+        table = self.dataset.table.reset_index(names="image")
+        self.table = table.assign(
+            role=np.where(table["cam"] == "c0", "probe", "gallery"),
+            ratio=np.where(table["cam"] == "c0", 0.5, 1.0),
+            subset="test",
+        )
+
+    def rows(self, subset, role=None):
+        table = self.table[self.table["subset"] == subset]
+        return table if role is None else table[table["role"] == role]
+
+
+class Small(Method):
+    """The picture at 12 x 6 pixels; writes down what it is called with."""
+
+    name, canvas = "small", (48, 24)
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3, affine=True)
+        self.calls = []
+
+    def embed(self, images, resolution, role):
+        assert not self.training and torch.is_inference_mode_enabled()
+        assert images.shape[1:] == (3, 48, 24) and 0 <= images.min() and images.max() <= 1
+        self.calls.append((role, len(images), resolution.tolist()))
+        return nn.functional.adaptive_avg_pool2d(self.norm(images), (24, 4)).flatten(1)
+
+
+@pytest.fixture(scope="module")
+def protocol():
+    return Pairs()
+
+
+def test_evaluate_ranks_probes_against_the_gallery(protocol):
+    method = Small().train()
+    result = evaluate(method, protocol, batch_size=7)
+    assert method.training and method.norm.training  # put back
+    assert {role for role, *_ in method.calls} == {"probe", "gallery"}
+    assert max(n for _, n, _ in method.calls) == 7
+    expected = rank_features(
+        extract(method, protocol, protocol.rows("test", "probe"), role="probe"),
+        extract(method, protocol, protocol.rows("test", "gallery"), role="gallery"),
+        protocol.rows("test", "probe")["pid"],
+        protocol.rows("test", "gallery")["pid"],
+        convention="sing",
+    )
+    np.testing.assert_allclose(result.ranking.cmc, expected.cmc)
+    assert (result.rank(1), result.map, result.minp) == (expected.cmc[0], expected.map, expected.minp)
+    assert result.protocol_sha256 == protocol.sha256 and result.ranking.convention == "sing"
+    assert 1 / PEOPLE < result.rank(1) <= 1
+
+
+def test_the_summary_has_all_metrics_with_intervals(protocol):
+    result = evaluate(Small(), protocol)
+    text = result.summary()
+    for name in ("rank-1", "rank-5", "rank-10", "rank-20", "mAP", "mINP"):
+        low, high = result.interval(name)
+        assert 0 <= low <= result.value(name) <= high <= 1
+        assert f"{name:>8} {100 * result.value(name):6.1f} %   [{100 * low:.1f}, {100 * high:.1f}]" in text
+    assert "small on stripes" in text and protocol.sha256[:12] in text and "trial 3" in text
+    assert result.interval("rank-3")[0] <= result.rank(3)
+    again = evaluate(Small(), protocol)
+    assert again.interval("mAP") == result.interval("mAP")
+    with pytest.raises(ValueError, match="unknown metric"):
+        result.interval("rank1")
+
+
+def test_rows_are_tidy(protocol, tmp_path):
+    result = evaluate(Small(), protocol, ratios={"probe": 0.25})
+    frame = result.to_frame()
+    assert list(frame["metric"]) == list(result.ranking.metrics)
+    assert (frame["ratio_probe"] == 0.25).all() and frame["ratio_gallery"].isna().all()
+    frame.to_csv(tmp_path / "results.csv", index=False)
+    back = pd.read_csv(tmp_path / "results.csv")
+    assert back["protocol_sha256"][0] == protocol.sha256 and back["value"][0] == pytest.approx(result.rank(1))
+    row = result.to_row()
+    assert row["rank-1"] == result.rank(1) and (row["mAP_low"], row["mAP_high"]) == result.interval("mAP")
+
+
+def test_ratios_replace_the_protocols(protocol):
+    method = Small()
+    evaluate(method, protocol, ratios={"probe": 1.0, "gallery": 0.25})
+    seen = {
+        role: {round(r, 4) for name, _, rs in method.calls for r in rs if name == role} for role in ("probe", "gallery")
+    }
+    assert seen == {"probe": {1.0, round(16 / 24, 4)}, "gallery": {0.25, round(4 / 24, 4)}}
+    assert evaluate(method, protocol, ratios={"probe": 1.0}).map > evaluate(method, protocol, ratios={"probe": 0.1}).map
+    with pytest.raises(ValueError, match="the roles are 'probe' and 'gallery'"):
+        evaluate(method, protocol, ratios={"query": 0.5})
+    with pytest.raises(ValueError, match="a ratio lies in"):
+        evaluate(method, protocol, ratios={"probe": 4})
+
+
+def test_a_methods_own_distance_is_used(protocol):
+    class Upside(Small):
+        def distance(self, probes, gallery):
+            return -torch.cdist(probes, gallery)
+
+    assert evaluate(Upside(), protocol).map < 0.7 * evaluate(Small(), protocol).map
+
+
+def test_collapsed_and_diverged_methods(protocol):
+    class Constant(Small):
+        def embed(self, images, resolution, role):
+            return torch.ones(len(images), 5)
+
+    assert evaluate(Constant(), protocol).rank(PEOPLE - 1) == 0
+
+    class Diverged(Small):
+        def embed(self, images, resolution, role):
+            return torch.full((len(images), 5), torch.nan)
+
+    method = Diverged().train()
+    with pytest.raises(ValueError, match="feature of image 0 is NaN or infinite"):
+        evaluate(method, protocol)
+    assert method.training
+
+    class Flat(Small):
+        def embed(self, images, resolution, role):
+            return torch.ones(5)
+
+    with pytest.raises(ValueError, match="embed returned shape"):
+        evaluate(Flat(), protocol)
+
+
+def test_an_empty_subset_is_refused(protocol):
+    with pytest.raises(ValueError, match="subset 'val' of the protocol has no probe images"):
+        evaluate(Small(), protocol, subset="val")
+    with pytest.raises(ValueError, match="no images in subset 'val'"):
+        objective(Small(), protocol, 0.5, 1.0, subset="val")
+
+
+def test_the_batch_size_changes_nothing(protocol):
+    rows = protocol.rows("test")
+    one, many = (extract(Small(), protocol, rows, batch_size=n) for n in (5, 1000))
+    np.testing.assert_allclose(one, many, atol=1e-5)
+    assert one.dtype == np.float32 and len(one) == len(rows)
+
+
+def test_ratios_relative_to_the_widest_image(protocol):
+    rows = protocol.rows("test")
+    assert set(View(0.5).ratios(rows, protocol.dataset)) == {0.5}
+    widest = View(0.8, reference="widest").ratios(rows, protocol.dataset)
+    np.testing.assert_allclose(widest[:2], [0.8, 1.0])  # 24 and 16 pixels wide: 0.8 * 24 is more than 16
+    assert set(View(None).ratios(rows, protocol.dataset)) == {0.5, 1.0}
+    for wrong in ({"ratio": 0}, {"ratio": 1.5}, {"role": "query"}, {"reference": "height"}):
+        with pytest.raises(ValueError, match="ratio|role|reference"):
+            View(**wrong)
+
+
+@pytest.mark.parametrize(("r1", "r2"), [(0.25, 1.0), (0.5, 0.5)])
+def test_the_objective_of_a_method_is_that_of_its_features(protocol, r1, r2):
+    method, rows = Small(), protocol.rows("test")
+    found = objective(method, protocol, r1=r1, r2=r2, batch_size=9)
+    f1, f2 = (extract(method, protocol, rows, ratio=r, role="probe") for r in (r1, r2))
+    expected = objective_from_features(f1, None if r1 == r2 else f2, rows["pid"])
+    assert found.value == pytest.approx(expected.value, rel=1e-5)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-5)
+    assert (found.sim_pairs, found.dif_pairs) == (expected.sim_pairs, expected.dif_pairs)
+    assert (found.r1, found.r2, found.protocol_sha256) == (r1, r2, protocol.sha256)
+    assert f"O({r1:g}, {r2:g})" in found.summary()
+
+
+def test_the_surface_extracts_once_per_resolution_and_is_symmetric(protocol):
+    method, grid = Small(), [0.125, 0.5, 1.0]
+    surface = objective_surface(method, protocol, grid, resamples=50, batch_size=1000)
+    assert len(method.calls) == len(grid) and len(surface) == 9
+    value = surface.pivot(index="r1", columns="r2", values="value").to_numpy()
+    np.testing.assert_allclose(value, value.T)
+    for r1, r2 in ((0.125, 1.0), (0.5, 0.5)):
+        cell = surface[(surface["r1"] == r1) & (surface["r2"] == r2)].iloc[0]
+        single = objective(method, protocol, r1, r2, resamples=50)
+        assert cell["value"] == pytest.approx(single.value, rel=1e-4)
+        assert cell["high"] == pytest.approx(single.high, rel=1e-4)
+    assert value[0, 2] > value[2, 2]  # a worse picture against a good one is harder
+    with pytest.raises(ValueError, match="grid"):
+        objective_surface(method, protocol, [])
+
+
+def test_roles_may_differ(protocol):
+    class TwoFaced(Small):
+        def embed(self, images, resolution, role):
+            return super().embed(images, resolution, role) * (1.0 if role == "probe" else 2.0)
+
+    method = TwoFaced()
+    surface = objective_surface(method, protocol, [0.5, 1.0], roles=("probe", "gallery"), resamples=0, batch_size=1000)
+    assert len(method.calls) == 4
+    assert surface["low"].isna().all()
+    same = surface[(surface["r1"] == 0.5) & (surface["r2"] == 0.5)].iloc[0]
+    assert same["sim_pairs"] == PEOPLE * 4 * 3  # ordered: a probe's view and a gallery's view are two things
+
+
+def test_results_of_two_methods_pair(protocol):
+    class Colour(Small):
+        def embed(self, images, resolution, role):
+            return super().embed(images, resolution, role).reshape(len(images), 3, -1).mean(2)
+
+    a, b = evaluate(Small(), protocol), evaluate(Colour(), protocol)
+    difference = paired_difference([a], [b], "mAP")
+    assert difference.mean == pytest.approx(a.map - b.map)
+    other = SimpleNamespace(ranking=b.ranking, protocol_sha256="0" * 64)
+    with pytest.raises(ValueError, match="protocols differ"):
+        paired_difference([a], [other], "mAP")

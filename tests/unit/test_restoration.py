@@ -1,0 +1,69 @@
+"""PSNR and SSIM: per image, on a peak of 1, with the values that formulas give."""
+
+import numpy as np
+import pytest
+import torch
+
+from lib.evaluation.restoration import psnr, ssim
+
+
+def images(n=3, height=32, width=16, seed=0):
+    return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def test_psnr_is_the_formula_per_image():
+    target = images()
+    restored = (target + torch.tensor([0.0, 0.05, 0.2])[:, None, None, None] * torch.randn(target.shape)).clamp(0, 1)
+    errors = ((restored - target) ** 2).mean((1, 2, 3))
+    values = psnr(restored, target)
+    assert values.shape == (3,) and torch.isinf(values[0])
+    torch.testing.assert_close(values[1:], 10 * torch.log10(1 / errors[1:]))
+
+
+def test_a_uniform_error_of_a_tenth_is_20_db():
+    target = torch.full((2, 3, 16, 16), 0.5)
+    torch.testing.assert_close(psnr(target + 0.1, target), torch.full((2,), 20.0), atol=1e-3, rtol=0)
+
+
+def test_ssim_is_one_for_equal_images_and_falls_with_noise():
+    target = images(n=1).repeat(3, 1, 1, 1)
+    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(1))
+    values = ssim(target + torch.tensor([0.0, 0.1, 0.5])[:, None, None, None] * noise, target)
+    assert values.shape == (3,)
+    assert values[0] == pytest.approx(1, abs=1e-5) and 1 > values[1] > values[2]
+
+
+def test_an_image_does_not_depend_on_its_batch():
+    target, restored = images(seed=1), images(seed=2)
+    for measure in (psnr, ssim):
+        alone = torch.cat([measure(restored[i : i + 1], target[i : i + 1]) for i in range(3)])
+        torch.testing.assert_close(measure(restored, target), alone)
+
+
+def test_bytes_and_overshoot():
+    bytes_ = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert torch.isinf(psnr(bytes_, bytes_.float() / 255)).all()
+    target = torch.ones(1, 3, 16, 16)
+    assert torch.isinf(psnr(target + 0.3, target)).all()  # shown, 1.3 is 1
+
+
+def test_luma_weighs_the_colours():
+    target = torch.zeros(1, 3, 16, 16)
+    green, blue = target.clone(), target.clone()
+    green[:, 1], blue[:, 2] = 0.5, 0.5
+    assert psnr(green, target) == pytest.approx(float(psnr(blue, target)))
+    expected = [-20 * np.log10(0.5 * weight) for weight in (0.587, 0.114)]
+    found = [float(psnr(image, target, channel="luma")) for image in (green, blue)]
+    assert found == pytest.approx(expected, abs=1e-3)
+    assert ssim(green, target, channel="luma").shape == (1,)
+
+
+def test_wrong_images_are_refused():
+    with pytest.raises(ValueError, match="different shapes"):
+        psnr(images(2), images(3))
+    with pytest.raises(ValueError, match="expected \\(B, 3, H, W\\)"):
+        psnr(images()[0], images()[0])
+    with pytest.raises(ValueError, match="unknown channel"):
+        ssim(images(), images(), channel="y")
+    with pytest.raises(ValueError, match="at least 11 x 11"):
+        ssim(images(height=8), images(height=8))
