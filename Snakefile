@@ -23,12 +23,12 @@ FOLDER = Path(config.get("notebooks") or paths.NOTEBOOKS).resolve()
 BUILD = Path(config.get("build") or paths.BUILD).resolve()
 LESSONS = notebooks.lesson_files(FOLDER)
 DECLARED = {name: notebooks.declaration(notebooks.read(path)) for name, path in LESSONS.items()}
-LIBRARY = notebooks.library_hash()
-WANTED = [
-    name
-    for name in LESSONS
-    if not config.get("lessons") or any(name.removeprefix("solutions/").startswith(start) for start in str(config["lessons"]).replace(",", " ").split())
-]
+LIBRARY = config.get("library") or notebooks.library_hash()
+CHOICE = config.get("lessons", "")
+CHOICE = [f"{CHOICE:02d}"] if isinstance(CHOICE, int) else str(CHOICE).replace(",", " ").split()  # snakemake reads 02 as 2
+WANTED = [name for name in LESSONS if not CHOICE or name.removeprefix("solutions/").startswith(tuple(CHOICE))]
+if CHOICE and not WANTED:
+    raise SystemExit(f"error: no lesson begins with {' or '.join(CHOICE)}; there are: {', '.join(LESSONS)}")
 
 
 def data_name(dataset):

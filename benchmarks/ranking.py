@@ -1,19 +1,19 @@
 """Ranking at the size of Market-1501 and MSMT17: ours beside torchreid's Python evaluator and open-metric-learning's.
 
-    python benchmarks/ranking.py                          # both sizes, all that is installed; minutes, mostly the peers'
-    python benchmarks/ranking.py --sizes market1501       # one size
-    python benchmarks/ranking.py --no-peers               # ours alone: seconds
+    python benchmarks/ranking.py                        # both sizes, all that is installed: minutes, mostly the peers'
+    python benchmarks/ranking.py --sizes market1501     # one size
+    python benchmarks/ranking.py --no-peers             # ours alone: seconds
 
-From 512-d float32 features to CMC and mAP under the market1501 convention, distances included. Every measurement runs in
-a process of its own: the best time of several runs, and the largest resident memory beyond the inputs. A peer that would
-take too long or too much memory is run on the first probes only and scaled to all of them, which the table says; its
-memory is then that of the subset. On the probes that a peer has seen, its numbers must equal ours: the CMC exactly, the
-mAP to 1e-6 (everybody works in float32, so that a near tie may fall either way).
+From 512-d float32 features to CMC and mAP under the market1501 convention, distances included. Every measurement runs
+in a process of its own: the best time of several runs, and the largest resident memory beyond the inputs. A peer that
+would take too long or too much memory is run on the first probes only and scaled to all of them, which the table says;
+its memory is then that of the subset. On the probes that a peer has seen, its numbers must equal ours: CMC and mAP to
+1e-6 (everybody works in float32).
 
-The peers are the optional dependency group ``bench``, and for one of them a line of its own, because its metadata asks for
-NumPy 1 (its ranking works with NumPy 2): ``pip install --no-deps open-metric-learning==4.0.0``. Neither package imports
-as a whole without a number of others that are of no use here, so only their files for ranking are loaded. A missing peer
-is skipped and named.
+The peers are the optional dependency group ``bench``, and for one of them a line of its own, because its metadata asks
+for NumPy 1 (its ranking works with NumPy 2): ``pip install --no-deps open-metric-learning==4.0.0``. Neither package
+imports as a whole without a number of others that are of no use here, so only their files for ranking are loaded. A
+missing peer is skipped and named.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ DIMENSIONS = 512
 RANKS = (1, 5, 10, 20)
 # probes, gallery, identities, cameras, distractors (images of nobody among the probes), noise, probes that peers rank
 SIZES = {
-    "tiny": (200, 1_500, 60, 6, 300, 2.4, {"torchreid": 200, "open-metric-learning": 200}),
-    "market1501": (3_368, 19_732, 750, 6, 6_612, 2.4, {"torchreid": 3_368, "open-metric-learning": 3_368}),
-    "msmt17": (11_659, 82_161, 3_060, 15, 0, 2.4, {"torchreid": 400, "open-metric-learning": 1_000}),
+    "tiny": (200, 1_500, 60, 6, 300, 2.2, {"torchreid": 200, "open-metric-learning": 200}),
+    "market1501": (3_368, 19_732, 750, 6, 6_612, 2.2, {"torchreid": 3_368, "open-metric-learning": 3_368}),
+    "msmt17": (11_659, 82_161, 3_060, 15, 0, 2.2, {"torchreid": 400, "open-metric-learning": 1_000}),
 }
 REPEATS = {"ours": 5, "torchreid": 1, "open-metric-learning": 1}
 
@@ -52,14 +52,16 @@ def make_people(size: str):
     probe_ids = np.sort(rng.integers(1, identities + 1, probes))
     probe_cams = rng.integers(0, cameras, probes)
     known = gallery - distractors
-    gallery_ids = np.concatenate([np.arange(1, identities + 1).repeat(2), rng.integers(1, identities + 1, known)])[:known]
+    gallery_ids = np.concatenate([np.arange(1, identities + 1).repeat(2), rng.integers(1, identities + 1, known)])[
+        :known
+    ]
     gallery_cams = np.concatenate([np.tile([0, 1], identities), rng.integers(0, cameras, known)])[:known]
     gallery_ids = np.concatenate([gallery_ids, np.zeros(distractors, dtype=np.int64)])
     gallery_cams = np.concatenate([gallery_cams, rng.integers(0, cameras, distractors)])
     features = []
     for ids in (probe_ids, gallery_ids):
         x = rng.standard_normal((len(ids), DIMENSIONS), dtype=np.float32)
-        x *= noise
+        x *= np.where(ids > 0, noise, np.hypot(noise, 1)).astype(np.float32)[:, None]  # each distractor is a person
         for first in range(0, len(ids), 1024):  # no second copy: what is measured is the memory beyond the inputs
             x[first : first + 1024] += centres[ids[first : first + 1024]] * (ids[first : first + 1024, None] > 0)
         features.append(x)
@@ -191,7 +193,9 @@ def compare(size: str, peers: bool) -> bool:
         reference = mine if part == probes else in_its_own_process("ours", size, part)
         same = np.allclose(peer["cmc"], reference["cmc"], atol=1e-6) and abs(peer["map"] - reference["map"]) < 1e-6
         agree &= same
-        verdict = "yes" if same else f"NO: CMC {peer['cmc']} mAP {peer['map']}, ours {reference['cmc']} {reference['map']}"
+        verdict = (
+            "yes" if same else f"NO: CMC {peer['cmc']} mAP {peer['map']}, ours {reference['cmc']} {reference['map']}"
+        )
         seconds = peer["seconds"] * probes / part
         label = f"{name} {version(name)}"
         note = "" if part == probes else f"   (time scaled from {part:,} probes, memory of those)"
@@ -213,7 +217,8 @@ def main() -> int:
         print(json.dumps(measure(name, size, int(probes))))
         return 0
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, NumPy {np.__version__}")
-    return 0 if all([compare(size, not arguments.no_peers) for size in arguments.sizes]) else 1
+    agreed = [compare(size, not arguments.no_peers) for size in arguments.sizes]
+    return 0 if all(agreed) else 1
 
 
 if __name__ == "__main__":

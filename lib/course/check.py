@@ -40,12 +40,12 @@ def lint() -> Count:
     return Count(passed=1) if code == 0 else Count(failed=1)
 
 
-def pytest(name: str, arguments: list[str]) -> Count:
+def pytest(name: str, arguments: list[str], workers: int | None = None) -> Count:
     """One pytest run in a process of its own, counted from its report. A run that could not count has failed."""
     report = paths.BUILD / "test" / f"{name}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
-    workers = min(run.available_cores(), 4)
+    workers = workers or min(run.available_cores(), 4)
     call = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", f"--junitxml={report}", *arguments]
     if workers > 1:
         call += ["-n", str(workers), "--dist", "loadfile"]

@@ -84,12 +84,12 @@ def run(
         partial = target.with_name(f".{target.stem}.partial-{os.getpid()}.ipynb")
         drawn = partial.with_suffix(".figures")
         os.environ["COURSE_FIGURE_LOG"] = str(drawn.resolve())
-        start = time.monotonic()
+        start, progress = time.monotonic(), _Progress(source, quiet)
         try:
-            executed = _execute(source, partial, checked, quiet)
+            executed = _execute(source, partial, checked, progress)
             _all_ran(executed, bool(checked))
         except Exception as error:
-            message = _describe(source, partial, error)
+            message = _describe(source, progress.started, error)
             if partial.exists():
                 partial.replace(failed)
             report.write_text(f"{message}\n  the notebook as far as it came: {_shown(failed)}\n", encoding="utf-8")
@@ -111,11 +111,9 @@ def run(
     return executed
 
 
-def _execute(source: Path, partial: Path, checked: dict[str, Any], quiet: bool) -> nbformat.NotebookNode:
+def _execute(source: Path, partial: Path, checked: dict[str, Any], progress: _Progress) -> nbformat.NotebookNode:
     import papermill
     from papermill.engines import NBClientEngine, papermill_engines
-
-    progress = _Progress(source, quiet)
 
     class Engine(NBClientEngine):
         """papermill's own engine; the manager is told about each cell, so that a person sees where the notebook is."""
@@ -169,29 +167,21 @@ def _all_ran(executed: nbformat.NotebookNode, injected: bool) -> None:
         raise RunError("the parameters did not reach the notebook")
 
 
-def _describe(source: Path, partial: Path, error: Exception) -> str:
-    """One readable block: which notebook, which cell, which error."""
+def _describe(source: Path, started: int | None, error: Exception) -> str:
+    """One readable block: which notebook, cell and error. `started` is the index of the last cell that began."""
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    where, what = "", f"{type(error).__name__}: {error}"
+    where, what = "" if started is None else f", cell {started + 1}", f"{type(error).__name__}: {error}"
     if isinstance(error, PapermillExecutionError):
         where, what = f", cell {error.cell_index + 1} (In [{error.exec_count}])", f"{error.ename}: {error.evalue}"
         lines = error.source.strip().splitlines()
         what += "".join(f"\n  | {line}" for line in lines[:6]) + ("\n  | …" if len(lines) > 6 else "")
-    elif isinstance(error, DeadKernelError) or (partial.exists() and _unfinished(partial) is not None):
-        cell = _unfinished(partial) if partial.exists() else None
-        where = "" if cell is None else f", cell {cell + 1}"
-        what = f"the kernel died (killed, out of memory, or a crash in compiled code): {type(error).__name__}: {error}"
+    elif isinstance(error, DeadKernelError):
+        what = f"the kernel died (killed, out of memory, or a crash in compiled code): {what}"
+    elif isinstance(error, RunError):
+        where, what = "", str(error)
     return f"{_shown(source)}{where}: {what}"
-
-
-def _unfinished(partial: Path) -> int | None:
-    """The first code cell that has no count, in what was saved before the kernel died."""
-    for index, cell in enumerate(notebooks.read(partial).cells):
-        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
-            return index
-    return None
 
 
 def _shown(path: Path) -> str:
@@ -206,10 +196,12 @@ class _Progress:
     def __init__(self, source: Path, quiet: bool):
         self.name = f"solutions/{source.stem}" if source.parent.name == "solutions" else source.stem
         self.quiet, self.start, self.last = quiet, time.monotonic(), 0.0
+        self.started: int | None = None
         self.live = sys.stderr.isatty() and os.environ.get("COURSE_PARALLEL") != "1"
 
     def cell(self, notebook: nbformat.NotebookNode, index: int | None) -> None:
         now = time.monotonic()
+        self.started = index
         if self.quiet or index is None or not (self.live or index == 0 or now - self.last > 30):
             return
         self.last = now

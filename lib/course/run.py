@@ -48,8 +48,10 @@ def command(arguments: argparse.Namespace) -> list[str]:
         "notebooks": arguments.notebooks.resolve(),
         "build": arguments.build.resolve(),
     }
-    settings |= {"dataset": arguments.dataset} if arguments.dataset else {}
-    settings |= {"lessons": ",".join(arguments.lessons.replace(",", " ").split())} if arguments.lessons else {}
+    # quoted: snakemake would read 02 as a number
+    settings |= {"dataset": f'"{arguments.dataset}"'} if arguments.dataset else {}
+    settings |= {"library": arguments.library} if arguments.library else {}
+    settings |= {"lessons": f'"{",".join(arguments.lessons.replace(",", " ").split())}"'} if arguments.lessons else {}
     return [
         *(
             sys.executable,
@@ -184,6 +186,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--cores", type=int, default=available_cores())
     parser.add_argument("--notebooks", type=Path, default=paths.NOTEBOOKS)
     parser.add_argument("--build", type=Path, default=paths.BUILD)
+    parser.add_argument("--library", default=None, help="take lib/ for unchanged since it had this name (tests)")
     arguments = parser.parse_args(own)
     arguments.more = more
     try:

@@ -59,9 +59,6 @@ def format_rules(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
         nbformat.validate(notebook)
     except nbformat.ValidationError as error:
         yield f"not valid: {error.message}"
-    ids = [cell.get("id") for cell in notebook.cells]
-    if len(set(ids)) != len(ids):
-        yield "two cells have the same id"
 
 
 def beginning(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:

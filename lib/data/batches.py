@@ -104,7 +104,9 @@ class Canvases:
     def __init__(self, protocol: Protocol, size: tuple[int, int], device: str | torch.device = "cpu"):
         self.dataset, self.size, self.device = protocol.dataset, tuple(size), torch.device(device)
         steps = protocol.manifest["degradation"]
-        self.kernel, self.rounding, self.antialias, self.jpeg = (steps[k] for k in ("kernel", "rounding", "antialias", "jpeg"))
+        self.kernel, self.rounding, self.antialias, self.jpeg = (
+            steps[k] for k in ("kernel", "rounding", "antialias", "jpeg")
+        )
         self.pool = torch.empty((0, *self.size, 3), dtype=torch.uint8, device=self.device)  # (slots, H, W, 3)
         self._slots: dict[tuple[int, float], int] = {}
         self._masks: dict[int, Tensor] = {}
@@ -176,7 +178,9 @@ class IdentitySampler:
         labels = np.asarray(labels)
         self.members = [torch.from_numpy(np.flatnonzero(labels == label)) for label in np.unique(labels)]
         if len(self.members) < 2:
-            raise ValueError(f"identity sampling needs at least two identities to train on, there are {len(self.members)}")
+            raise ValueError(
+                f"identity sampling needs at least two identities to train on, there are {len(self.members)}"
+            )
         self.images = min(images, max(len(m) for m in self.members))
         self.identities = min(len(self.members), identities * images // self.images)
         self.batches = max(1, round(len(labels) / (self.identities * self.images)))
@@ -258,12 +262,18 @@ class TrainingBatches:
         self.ratios = np.stack([own * factor for factor in augmentation.ratios], axis=1)  # (N, choices)
         self.ratio = torch.from_numpy(self.ratios).float().to(device)
         self.resolution = torch.tensor(
-            [[canvases.resolution(r, x) for x in choices] for r, choices in zip(self.table_rows, self.ratios, strict=True)],
+            [
+                [canvases.resolution(r, x) for x in choices]
+                for r, choices in zip(self.table_rows, self.ratios, strict=True)
+            ],
             dtype=torch.float32,
             device=device,
         )
         self.slots = self._slots(self.ratios)
-        self._levels = {"y": torch.arange(canvases.size[0], device=device), "x": torch.arange(canvases.size[1], device=device)}
+        self._levels = {
+            "y": torch.arange(canvases.size[0], device=device),
+            "x": torch.arange(canvases.size[1], device=device),
+        }
 
     @property
     def num_identities(self) -> int:

@@ -142,7 +142,11 @@ def make_protocol(dataset: PersonDataset, preset: str, trial: int = 0, seed: int
             "widths": list(chosen["widths"]) if chosen["degrade"] == "widths" else [],
         },
         "degradation": {name: chosen[name] for name in ("kernel", "rounding", "antialias", "jpeg")},
-        "gallery": {"rule": chosen["gallery"], "distractors": chosen["distractors"]},
+        "gallery": {
+            "rule": chosen["gallery"],
+            "images": "one per person and draw" if chosen["convention"] == "sing" else "all",
+            "distractors": chosen["distractors"],
+        },
         "images": {
             "row": [int(row) for row in rows["image"]],
             "role": list(rows["role"]),

@@ -30,6 +30,7 @@ from torch import Tensor
 KERNELS = ("bicubic", "bilinear", "area", "nearest", "lanczos")
 ROUNDINGS = ("nearest", "floor", "ceil")
 WEIGHT_STEPS = 1 << 22
+BAND = 16  # target pixels whose weights are multiplied at once
 CHUNK = 1 << 23  # pixels enlarged at once: 64 MB in float64
 
 
@@ -119,8 +120,8 @@ def low_resolution_size(height: int, width: int, ratio: float, rounding: str = "
     """
     if rounding not in ROUNDINGS:
         raise ValueError(f"rounding must be one of {', '.join(ROUNDINGS)}, not {rounding!r}")
-    # 1/3 of 48 must be 16 although the float 1/3 is not a third: hence the margin of a millionth of a pixel.
-    margin = {"nearest": 0.5 + 1e-6, "floor": 1e-6, "ceil": 1 - 1e-6}[rounding]
+    # 1/3 of 48 must be 16 although the float 1/3 is not a third: hence the margin (in pixels; enough for float32).
+    margin = {"nearest": 0.5 + 1e-4, "floor": 1e-4, "ceil": 1 - 1e-4}[rounding]
     return max(1, int(np.floor(height * float(ratio) + margin))), max(1, int(np.floor(width * float(ratio) + margin)))
 
 
@@ -133,9 +134,15 @@ def resize(images: Tensor, size: tuple[int, int], kernel: str, antialias: bool) 
         return images
     grey = images.to(torch.float64) if images.dtype == torch.uint8 else round_grey(images.to(torch.float64) * 255)
     if width != size[1]:
-        grey = round_grey(grey @ device_weights(width, size[1], kernel, antialias, str(grey.device)).T)  # (..., H, w)
+        narrow = grey.new_empty(*grey.shape[:-1], size[1])  # (..., H, w)
+        for rows, source, band in bands(width, size[1], kernel, antialias, str(grey.device)):
+            narrow[..., rows] = grey[..., source] @ band.T
+        grey = round_grey(narrow)
     if height != size[0]:
-        grey = round_grey(device_weights(height, size[0], kernel, antialias, str(grey.device)) @ grey)  # (..., h, w)
+        low = grey.new_empty(*grey.shape[:-2], size[0], grey.shape[-1])  # (..., h, w)
+        for rows, source, band in bands(height, size[0], kernel, antialias, str(grey.device)):
+            low[..., rows, :] = band @ grey[..., source, :]
+        grey = round_grey(low)
     return grey.to(torch.uint8) if images.dtype == torch.uint8 else grey.div_(255).to(images.dtype)
 
 
@@ -145,8 +152,19 @@ def round_grey(grey: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=1024)
-def device_weights(source: int, target: int, kernel: str, antialias: bool, device: str) -> Tensor:
-    return torch.from_numpy(weights(source, target, kernel, antialias)).to(device)
+def bands(source: int, target: int, kernel: str, antialias: bool, device: str) -> list[tuple[slice, slice, Tensor]]:
+    """The weights in blocks: target pixels, the source pixels they need, and (targets, sources) weights between them.
+
+    A target pixel needs a few neighbours only; multiplying by the zeros of all others would cost five times as much.
+    """
+    full = weights(source, target, kernel, antialias)
+    found = []
+    for start in range(0, target, BAND):
+        rows = slice(start, min(start + BAND, target))
+        needed = np.flatnonzero(full[rows].any(0))
+        sources = slice(int(needed[0]), int(needed[-1]) + 1)
+        found.append((rows, sources, torch.from_numpy(full[rows, sources].copy()).to(device)))
+    return found
 
 
 def weights(source: int, target: int, kernel: str, antialias: bool = True) -> np.ndarray:

@@ -29,8 +29,20 @@ class Split:
 
 
 def is_official(dataset: PersonDataset) -> bool:
-    """Whether the set brings its own train, query and gallery images."""
-    return {"train", "query", "gallery"} <= set(dataset.table["subset"])
+    """Whether the set brings its own train, query and gallery images.
+
+    Raises
+    ------
+    DataError : it brings some of them, so that nobody knows what the rest is for.
+    """
+    brought = set(dataset.table["subset"]) - {""}
+    missing = {"train", "query", "gallery"} - brought
+    if missing and brought & {"query", "gallery"}:
+        raise DataError(
+            f"{dataset.name} has {', '.join(sorted(brought))} images but no {', '.join(sorted(missing))} images: "
+            "name all three subsets, or none to have the people split at random."
+        )
+    return not missing
 
 
 def low_side(dataset: PersonDataset, lr_camera: object, seed: int, trial: int | None) -> tuple[np.ndarray, str]:

@@ -16,6 +16,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,13 @@ from lib.data.errors import DataError, DataWarning, few
 
 FORMAT = 1
 PROGRESS_AFTER = 2.0  # seconds; what is quicker needs no bar
+FROM_TEXT = {
+    "bool": lambda text: text == "True",
+    "int64": int,
+    "float64": lambda text: float(text or "nan"),
+    "json": json.loads,
+}
+DTYPES = {"bool": "bool", "int64": "int64", "float64": "float64"}
 PATIENCE = 5.0  # seconds of waiting for another process before saying so
 
 
@@ -101,23 +109,16 @@ def open_store(directory: Path) -> PersonDataset:
     """Map a complete store; nothing but the table is read."""
     meta = read_meta(directory)
     kinds = meta["kinds"]
-    read = {name: kind if kind in ("int64", "float64") else str for name, kind in kinds.items()}
-    table = pd.read_csv(directory / "table.csv", dtype=read, keep_default_na=False, na_values=missing_values(kinds))
+    # Everything is read as text, and nothing as missing: "NA" may be somebody's identity. Python's float is exact.
+    table = pd.read_csv(directory / "table.csv", dtype=str, keep_default_na=False)
     for name, kind in kinds.items():
-        if kind == "bool":
-            table[name] = table[name] == "True"
-        elif kind == "json":
-            table[name] = [json.loads(text) for text in table[name]]
+        if kind != "str":
+            table[name] = pd.Series([FROM_TEXT[kind](text) for text in table[name]], dtype=DTYPES.get(kind, object))
     pixels = np.memmap(directory / "pixels.bin", dtype=np.uint8, mode="r")
     masks = np.memmap(directory / "masks.bin", dtype=np.uint8, mode="r") if meta["masks"] else None
     return PersonDataset(
         meta["name"], table, pixels, masks, meta["fingerprint"], meta["warnings"] + meta["notes"], directory
     )
-
-
-def missing_values(kinds: dict[str, str]) -> dict[str, list[str]]:
-    """Only a number can be missing; the text "NA" or "nan" may be somebody's identity."""
-    return {name: [""] for name, kind in kinds.items() if kind == "float64"}
 
 
 def read_meta(directory: Path) -> dict[str, Any]:
@@ -132,21 +133,18 @@ def is_whole(directory: Path) -> bool:
         return False
 
 
-class waiting:
+@contextmanager
+def waiting(lock: FileLock, directory: Path) -> Iterator[None]:
     """Hold a lock; say after a while that another process is at work, and wait on."""
-
-    def __init__(self, lock: FileLock, directory: Path):
-        self.lock, self.directory = lock, directory
-
-    def __enter__(self) -> None:
-        try:
-            self.lock.acquire(timeout=PATIENCE)
-        except Timeout:
-            print(f"waiting for another process that is preparing {self.directory.name} …", file=sys.stderr)
-            self.lock.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self.lock.release()
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        print(f"waiting for another process that is preparing {directory.name} …", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def build(source: Source, directory: Path) -> None:

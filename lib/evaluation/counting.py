@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ def count(distances: Distances, people: People, max_rank: int) -> Counts:
             bounds = np.linspace(0, len(block), parts + 1).astype(int)
             jobs = [
                 pool.submit(score, block[low:high], first + low, distances, people, ends, result)
-                for low, high in zip(bounds[:-1], bounds[1:], strict=True)
+                for low, high in pairwise(bounds)
             ]
             for job in jobs:
                 job.result()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -168,7 +169,7 @@ def _over_trials(
         return means, nothing, nothing, identities
     sums, counts = np.zeros((trials, metrics, identities)), np.zeros((trials, identities))
     bounds = np.cumsum([0, *(len(v) for v in values)])
-    for trial, (low, high) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for trial, (low, high) in enumerate(pairwise(bounds)):
         code = codes[low:high]
         counts[trial] = np.bincount(code, minlength=identities)
         sums[trial] = [np.bincount(code, column, minlength=identities) for column in values[trial].T]

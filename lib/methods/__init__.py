@@ -6,12 +6,13 @@ import difflib
 import inspect
 
 from lib.methods.baseline import Baseline
+from lib.methods.histogram import Histogram
 from lib.methods.method import Method
 from lib.methods.stages import Constant, Cosine, Stage, Step, Warmup
 
 __all__ = ["METHODS", "Constant", "Cosine", "Method", "Stage", "Step", "Warmup", "create_method"]
 
-METHODS: dict[str, type[Method]] = {"baseline": Baseline}
+METHODS: dict[str, type[Method]] = {"baseline": Baseline, "histogram": Histogram}
 
 
 def create_method(name: str, **settings) -> Method:

@@ -84,7 +84,9 @@ class Stage:
 
     def __post_init__(self):
         if self.epochs < 0 or self.identities < 1 or self.images < 1:
-            raise ValueError(f"stage {self.name!r} needs epochs >= 0 and batches of at least one identity and one image")
+            raise ValueError(
+                f"stage {self.name!r} needs epochs >= 0 and batches of at least one identity and one image"
+            )
         if self.optimizer not in ("adam", "adamw", "sgd"):
             raise ValueError(f"stage {self.name!r}: unknown optimizer {self.optimizer!r}; known: adam, adamw, sgd")
 

@@ -53,7 +53,9 @@ def load(path: Path, key: str | None = None) -> dict:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except BROKEN as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: truncated or of another kind ({reason})") from error
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: truncated or of another kind ({reason})"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this project (no format mark)")
     if key is not None and content.get("key") != key:

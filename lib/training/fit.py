@@ -22,6 +22,8 @@ from lib.training.weights import fingerprint, load_first_weights
 if TYPE_CHECKING:
     from lib.data.protocol import Protocol
 
+NO_EPOCHS = ["stage", "epoch", "steps", "lr", "total", "images_per_second", "seconds"]
+
 
 def fit(
     method: Method,
@@ -76,14 +78,18 @@ def fit(
         return _fit(method, protocol, profile, seed, our_world, **options)
 
 
-def run_key(method: Method, protocol: Protocol, profile: str, seed: int, precision: str, accumulate: int = 1) -> tuple[str, dict]:
+def run_key(
+    method: Method, protocol: Protocol, profile: str, seed: int, precision: str, accumulate: int = 1
+) -> tuple[str, dict]:
     """(key, what it is made of) of a run whose method has been set up."""
     first = {part: fingerprint(method, part, source) for part, source in method.pretrained_parts().items()}
     what = records.identity(method, protocol, profile, seed, precision, accumulate, first)
     return records.key_of(what), what
 
 
-def _fit(method, protocol, profile, seed, our_world: World, *, device, runs, progress, precision, accumulate, **how) -> Run:
+def _fit(
+    method, protocol, profile, seed, our_world: World, *, device, runs, progress, precision, accumulate, **how
+) -> Run:
     identities = protocol.rows("train")["pid"].nunique()
     with seeded(seed):
         method.setup(profile, identities)
@@ -137,5 +143,5 @@ def _find(method: Method, protocol: Protocol, key: str, directory) -> Run | None
 
 
 def _write_metrics(directory, rows: list[dict]) -> None:
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=NO_EPOCHS)
     write_atomically(directory / "metrics.csv", lambda path: table.to_csv(path, index=False))

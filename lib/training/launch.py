@@ -33,8 +33,14 @@ def launch(processes: int, method: Method, protocol: Protocol, **options) -> Non
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     if type(method).__module__ == "__main__":
-        raise ValueError(f"{type(method).__name__} is defined in the notebook: put it into a file, so that other processes can import it")
-    if torch.cuda.is_available() and str(options.get("device") or "cuda").startswith("cuda") and processes > torch.cuda.device_count():
+        raise ValueError(
+            f"{type(method).__name__} is defined in the notebook: put it into a file, so that other processes can import it"
+        )
+    if (
+        torch.cuda.is_available()
+        and str(options.get("device") or "cuda").startswith("cuda")
+        and processes > torch.cuda.device_count()
+    ):
         raise ValueError(f"{processes} processes asked for, this machine has {torch.cuda.device_count()} GPU(s)")
     config = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
@@ -76,10 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from lib.methods import create_method
     from lib.training.fit import fit
 
-    parser = argparse.ArgumentParser(prog="python -m lib.training.launch", description="train a method, on one or several GPUs")
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.training.launch", description="train a method, on one or several GPUs"
+    )
     parser.add_argument("--processes", type=int, default=1, help="processes on this machine, one per GPU")
     parser.add_argument("--method", default="baseline")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the method; repeatable")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the method; repeatable"
+    )
     parser.add_argument("--dataset", default="pedestrians")
     parser.add_argument("--preset", default="mlr")
     parser.add_argument("--trial", type=int, default=0)

@@ -25,8 +25,10 @@ def select_trainable(method: nn.Module, stage: Stage, never: frozenset[str] = fr
             learning.add(id(parameters[name]))
         else:
             children = ", ".join(n for n, _ in method.named_children())
-            raise ValueError(f"stage {stage.name!r} trains {name!r}, which {type(method).__name__} lacks; parts: {children}")
-    if any("" == name for name in stage.trains):
+            raise ValueError(
+                f"stage {stage.name!r} trains {name!r}, which {type(method).__name__} lacks; parts: {children}"
+            )
+    if any(name == "" for name in stage.trains):
         method.train()
     for name, parameter in parameters.items():
         parameter.requires_grad_(id(parameter) in learning and name not in never)

@@ -91,7 +91,13 @@ def pretraining_key(backbone: str, canvas: tuple[int, int], profile: str, device
 
 
 def pretrained_backbone(
-    backbone: str, canvas: tuple[int, int], profile: str, *, device: str | torch.device | None = None, runs=None, progress: bool = True
+    backbone: str,
+    canvas: tuple[int, int],
+    profile: str,
+    *,
+    device: str | torch.device | None = None,
+    runs=None,
+    progress: bool = True,
 ) -> Run:
     """The pre-training run of a backbone (a name of ``create_backbone``) at a canvas (H, W): ``run.method.backbone``.
 

@@ -56,7 +56,13 @@ def runs_directory(runs: str | os.PathLike | None = None) -> Path:
 
 
 def identity(
-    method: Method, protocol: Protocol, profile: str, seed: int, precision: str, accumulate: int, pretrained: dict[str, str]
+    method: Method,
+    protocol: Protocol,
+    profile: str,
+    seed: int,
+    precision: str,
+    accumulate: int,
+    pretrained: dict[str, str],
 ) -> dict:
     """All that decides a run's weights, as JSON-able data. The method has been set up.
 
@@ -89,7 +95,9 @@ def key_of(identity: dict) -> str:
 
 def directory_of(runs: Path, method: Method, protocol: Protocol, key: str) -> Path:
     """``<method>-<set>-<preset>-<first 12 of the key>``."""
-    name = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", part) for part in (method.name, protocol.dataset.name, protocol.preset))
+    name = "-".join(
+        re.sub(r"[^A-Za-z0-9_.]+", "_", part) for part in (method.name, protocol.dataset.name, protocol.preset)
+    )
     return runs / f"{name}-{key[:12]}"
 
 

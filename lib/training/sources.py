@@ -51,11 +51,13 @@ def combine(texts: dict[str, str]) -> str:
 
 def imports(source: str) -> set[str]:
     """Names of the modules that a file imports when it runs; ``from package import module`` gives package.module too."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            node.body = []
-        elif isinstance(node, ast.Import):
+    tree, found = ast.parse(source), set()
+    checks = [n for n in ast.walk(tree) if isinstance(n, ast.If) and getattr(n.test, "id", "") == "TYPE_CHECKING"]
+    only_typing = {id(inner) for check in checks for statement in check.body for inner in ast.walk(statement)}
+    for node in ast.walk(tree):
+        if id(node) in only_typing:
+            continue
+        if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)

@@ -70,7 +70,9 @@ def fill(module: nn.Module, state: dict, origin: str) -> None:
     wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
     if missing or wrong:
         example = (missing or wrong)[0]
-        what = f"{len(missing)} of {len(own)} weights are missing" if missing else f"{len(wrong)} weights differ in shape"
+        what = (
+            f"{len(missing)} of {len(own)} weights are missing" if missing else f"{len(wrong)} weights differ in shape"
+        )
         raise WeightsUnavailable(f"{origin} does not fit {type(module).__name__}: {what}, for example {example!r}")
     module.load_state_dict({name: state.get(name, own[name]) for name in own})
 
@@ -94,7 +96,9 @@ def read_weights(path: Path, part: str) -> dict[str, torch.Tensor]:
 def _network_name(method: Method, part: str) -> str:
     name = getattr(method.get_submodule(part), "name", None)
     if name is None:
-        raise WeightsUnavailable(f"{part!r} of {method.name} is not a backbone with a name; give a file with its weights")
+        raise WeightsUnavailable(
+            f"{part!r} of {method.name} is not a backbone with a name; give a file with its weights"
+        )
     return name
 
 

@@ -13,7 +13,6 @@ import pytest
 from lib.course import guard, paths
 from lib.course.guard import RunError
 from lib.course.notebook import NotebookError
-from lib.course.parameters import ParameterError
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def viper(root: Path, people: int = 6) -> Path:
 
 
 def caviar(root: Path) -> Path:
-    """Six people in both cameras (the fifth larger in the far one, the sixth with 9 and 11), two in the near one only."""
+    """Six people in both cameras (the fifth larger in the far one, the sixth with 9 and 11), two in the near one."""
     for p in range(1, 9):
         for index in range(1, 11 if p > 6 else 21):
             near = index <= (9 if p == 6 else 10)

@@ -222,7 +222,7 @@ def start(tmp_path: Path, seconds: float) -> subprocess.Popen:
 
 
 def test_two_processes_at_once_decode_once(tmp_path):
-    workers = [start(tmp_path, 0.05), start(tmp_path, 0.05)]
+    workers = [start(tmp_path, 0.03), start(tmp_path, 0.03)]
     printed = [worker.communicate(timeout=120)[0] for worker in workers]
     assert printed[0] == printed[1] != ""
     assert (tmp_path / "log").read_text().count("decoded") == 1

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from lib.data import PersonDataset
 from lib.evaluation import (
     View,
     evaluate,
@@ -23,41 +24,33 @@ from lib.methods.method import Method
 PEOPLE = 12
 
 
-class Pictures:
+def stripes():
     """Each person has a colour and stripes; two cameras, two images each, of two widths."""
-
-    name = "stripes"
-    has_masks = False
-    widths_max = 24
-
-    def __init__(self):
-        rng = np.random.default_rng(0)
-        rows, self.pixels = [], []
-        for person in range(PEOPLE):
-            colour, period = rng.integers(60, 200, 3), rng.integers(2, 6)
-            for camera in range(2):
-                for shot in range(2):
-                    width = 24 if shot == 0 else 16
-                    image = np.tile(colour, (48, width, 1)) + 50 * (np.arange(48) // period % 2)[:, None, None]
-                    image = image + rng.normal(0, 12, image.shape) + 10 * camera
-                    self.pixels.append(image.clip(0, 255).astype(np.uint8))
-                    rows.append({"pid": f"{person:03d}", "cam": f"c{camera}", "width": width, "height": 48})
-        self.table = pd.DataFrame(rows)
-
-    def image(self, i):
-        return self.pixels[i]
+    rng = np.random.default_rng(0)
+    rows, pixels = [], []
+    for person in range(PEOPLE):
+        colour, period = rng.integers(110, 130, 3), rng.integers(2, 6)
+        for camera in range(2):
+            for width in (24, 16):
+                image = np.tile(colour, (48, width, 1)) + 50 * (np.arange(48) // period % 2)[:, None, None]
+                image = image + rng.normal(0, 25, image.shape) + 10 * camera
+                pixels.append(image.clip(0, 255).astype(np.uint8))
+                rows.append({"pid": f"{person:03d}", "cam": f"c{camera}"})
+    return PersonDataset.from_arrays("stripes", pixels, pd.DataFrame(rows))
 
 
 class Pairs:
     """Camera 0 against camera 1, the probes at half their size."""
 
-    kernel, manifest, sha256, convention = "bicubic", {"rounding": "nearest"}, "ab" * 32, "sing"
+    manifest = {"degradation": {"kernel": "bicubic", "rounding": "nearest", "antialias": True, "jpeg": None}}
+    kernel, sha256, convention = "bicubic", "ab" * 32, "sing"
     preset, trial, seed = "stripes", 3, 7
 
     def __init__(self):
-        self.dataset = Pictures()
-        table = self.dataset.table.reset_index(names="image")
+        self.dataset = stripes()
+        table = self.dataset.table[["pid", "cam", "width", "height"]].reset_index(drop=True)
         self.table = table.assign(
+            image=table.index,
             role=np.where(table["cam"] == "c0", "probe", "gallery"),
             ratio=np.where(table["cam"] == "c0", 0.5, 1.0),
             subset="test",
@@ -80,7 +73,7 @@ class Small(Method):
 
     def embed(self, images, resolution, role):
         assert not self.training and torch.is_inference_mode_enabled()
-        assert images.shape[1:] == (3, 48, 24) and 0 <= images.min() and images.max() <= 1
+        assert images.shape[1:] == (3, 48, 24) and images.min() >= 0 and images.max() <= 1
         self.calls.append((role, len(images), resolution.tolist()))
         return nn.functional.adaptive_avg_pool2d(self.norm(images), (24, 4)).flatten(1)
 
@@ -203,7 +196,7 @@ def test_ratios_relative_to_the_widest_image(protocol):
     np.testing.assert_allclose(widest[:2], [0.8, 1.0])  # 24 and 16 pixels wide: 0.8 * 24 is more than 16
     assert set(View(None).ratios(rows, protocol.dataset)) == {0.5, 1.0}
     for wrong in ({"ratio": 0}, {"ratio": 1.5}, {"role": "query"}, {"reference": "height"}):
-        with pytest.raises(ValueError, match="ratio|role|reference"):
+        with pytest.raises(ValueError, match=r"ratio|role|reference"):
             View(**wrong)
 
 

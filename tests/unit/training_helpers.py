@@ -15,7 +15,9 @@ from lib.methods.method import Method
 from lib.methods.stages import Cosine, Stage, Warmup
 
 
-def tiny_people(identities: int = 12, images: int = 5, size: tuple[int, int] = (32, 16), masks: bool = True) -> PersonDataset:
+def tiny_people(
+    identities: int = 12, images: int = 5, size: tuple[int, int] = (32, 16), masks: bool = True
+) -> PersonDataset:
     """People that are two coloured bars each, with noise."""
     rng = np.random.default_rng(0)
     pictures, outlines, rows = [], [], []
@@ -29,7 +31,9 @@ def tiny_people(identities: int = 12, images: int = 5, size: tuple[int, int] = (
             outline[:, : size[1] // 2] = True
             outlines.append(outline)
             rows.append((f"{person:03d}", f"c{image % 2 + 1}"))
-    return PersonDataset.from_arrays("tiny", pictures, pd.DataFrame(rows, columns=["pid", "cam"]), outlines if masks else None)
+    return PersonDataset.from_arrays(
+        "tiny", pictures, pd.DataFrame(rows, columns=["pid", "cam"]), outlines if masks else None
+    )
 
 
 def tiny_protocol(people: PersonDataset | None = None, ratios: tuple[str, ...] = ("1", "1/2")) -> Protocol:
@@ -52,7 +56,14 @@ class Tiny(Method):
     name = "tiny"
     synthetic_ratios = (0.5, 0.25)
 
-    def __init__(self, epochs: int = 2, normalise: str = "batch", dropout: float = 0.1, lr: float = 1e-2, clip: float | None = None):
+    def __init__(
+        self,
+        epochs: int = 2,
+        normalise: str = "batch",
+        dropout: float = 0.1,
+        lr: float = 1e-2,
+        clip: float | None = None,
+    ):
         super().__init__()
 
     def setup(self, profile: str, num_identities: int) -> None:

@@ -1,0 +1,125 @@
+"""Executed notebooks become the committed ones, without what a machine leaves in them."""
+
+import base64
+import io
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+from lib.course import notebook as notebooks
+from lib.course import paths, publish, structure
+from lib.course.notebook import NotebookError
+
+
+def stream(text, name="stdout"):
+    return nbformat.v4.new_output("stream", name=name, text=text)
+
+
+def png(pixels):
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "PNG", compress_level=0)
+    return base64.b64encode(encoded.getvalue()).decode()
+
+
+@pytest.fixture
+def pair(lesson_folder):
+    """(executed copy, committed notebook): the committed one has no outputs yet; the copy has what papermill adds."""
+    target = lesson_folder / "42_template.ipynb"
+    executed, committed = notebooks.read(target), notebooks.read(target)
+    injected = nbformat.v4.new_code_cell(
+        "# Parameters\nseed = 0", metadata={"tags": ["injected-parameters"]}, execution_count=2
+    )
+    executed.cells.insert(2, injected)
+    for number, cell in enumerate(notebooks.code_cells(executed), 1):
+        cell.execution_count = number
+        cell.metadata["papermill"] = {"duration": 1.0}
+        cell.metadata["execution"] = {"iopub.execute_input": "2026"}
+    executed.metadata["papermill"] = {"duration": 3}
+    for cell in committed.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return executed, committed
+
+
+def test_merge_makes_a_good_notebook(pair, lesson_folder):
+    executed, committed = pair
+    merged = publish.merge(executed, committed)
+    target = lesson_folder / "42_template.ipynb"
+    stored = target.read_bytes()
+    notebooks.write(merged, target)
+    assert structure.problems(target, "42_template") == []
+    assert target.read_bytes() == stored  # the template was published in just this way
+
+
+def test_changed_code_is_refused(pair):
+    executed, committed = pair
+    committed.cells[-6].source += "  "
+    committed.cells[1].source += "\n"
+    with pytest.raises(NotebookError, match="has changed since it was run"):
+        publish.merge(executed, committed)
+
+
+def test_changed_text_is_taken_from_the_committed_one(pair):
+    executed, committed = pair
+    committed.cells[0].source += " Better words."
+    assert "Better words" in publish.merge(executed, committed).cells[0].source
+
+
+def test_outputs_are_cleaned():
+    widget = nbformat.v4.new_output(
+        "display_data", {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "bar"}
+    )
+    cleaned = publish.clean_outputs(
+        [
+            stream("epoch 1\n"),
+            stream("  0%|          | 0/10 [00:00<?, ?it/s]\r100%|##########| 10/10", "stderr"),
+            stream("10\r20\r30\n\x1b[31mred\x1b[0m\n"),
+            stream(f"saved {paths.ROOT}/figures/a.png\n"),
+            widget,
+        ]
+    )
+    assert [(output.name, output.text) for output in cleaned if output.name == "stdout"] == [
+        ("stdout", "epoch 1\n"),
+        ("stdout", "30\nred\nsaved figures/a.png\n"),
+    ] or [output.text for output in cleaned] == ["epoch 1\n30\nred\nsaved figures/a.png\n"]
+    assert not any("|" in output.get("text", "") for output in cleaned)
+    assert all(output.output_type == "stream" for output in cleaned)
+
+
+def test_warnings_are_kept_so_that_they_are_seen():
+    assert publish.clean_outputs([stream("UserWarning: x\n", "stderr")])[0].text == "UserWarning: x\n"
+
+
+def test_pictures_are_packed_without_loss():
+    pixels = np.zeros((64, 64, 4), np.uint8)
+    pixels[:, 32:] = (200, 10, 10, 0)
+    pixels[..., 3] = 255
+    packed = publish.pack_png(png(pixels))
+    assert len(packed) < len(png(pixels))
+    assert (np.asarray(Image.open(io.BytesIO(base64.b64decode(packed))).convert("RGBA")) == pixels).all()
+    transparent = pixels.copy()
+    transparent[0, 0, 3] = 7
+    again = Image.open(io.BytesIO(base64.b64decode(publish.pack_png(png(transparent)))))
+    assert (np.asarray(again) == transparent).all()
+
+
+def test_store_refuses_and_leaves_the_target(lesson_folder, tmp_path, capsys):
+    target = lesson_folder / "42_template.ipynb"
+    stored = target.read_bytes()
+    executed = notebooks.read(target)
+    notebooks.code_cells(executed)[3].outputs = [stream("UserWarning: x\n", "stderr")]
+    notebooks.write(executed, tmp_path / "out.ipynb")
+    assert publish.main(["--store", str(tmp_path / "out.ipynb"), str(target)]) == 1
+    assert "stores stderr" in capsys.readouterr().out
+    assert target.read_bytes() == stored
+    assert publish.main(["--store", str(tmp_path / "none.ipynb"), str(target)]) == 1
+    assert "no such notebook" in capsys.readouterr().out
+
+
+def test_a_notebook_that_stopped_half_way_is_refused(pair):
+    executed, committed = pair
+    notebooks.code_cells(executed)[-1].execution_count = None
+    with pytest.raises(NotebookError, match="code cell 5 was not run"):
+        publish.merge(executed, committed)

@@ -1,0 +1,134 @@
+"""`make course` in small: order, failures, what is up to date, and going on after a kill."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lib.course import paths, run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def course(fixtures, tmp_path):
+    """Starts the workflow over a copy of three small lessons; returns (process or finished process)."""
+    folder = Path(shutil.copytree(fixtures / "course", tmp_path / "notebooks"))
+    build = tmp_path / "build"
+
+    class Course:
+        notebooks = folder
+        out = build / "notebooks" / "quick"
+        command = (sys.executable, "-m", "lib.course.run", "--notebooks", str(folder), "--build", str(build))
+        command += ("--profile", "quick", "--cores", "2", "--jobs", "2", "--library", "fixed")
+
+        def start(self, *arguments, **environment):
+            return subprocess.Popen(
+                [*self.command, *arguments],
+                cwd=paths.ROOT,
+                env=os.environ | environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+        def run(self, *arguments, **environment):
+            process = self.start(*arguments, **environment)
+            process.text = process.communicate(timeout=300)[0]
+            process.started = re.findall(r"^  (\S+): cell 1 of", process.text, re.MULTILINE)
+            return process
+
+    return Course()
+
+
+def test_order_threads_failure_and_what_is_up_to_date(course):
+    first = course.run(FIXTURE_FAIL="1")
+    assert first.returncode == 1
+    assert sorted(first.started) == ["01_first", "02_second", "03_third", "solutions/01_first"]  # the others go on
+    assert (
+        first.started.index("02_second") < first.started.index("01_first") < first.started.index("solutions/01_first")
+    )
+    assert re.search(
+        r"1 notebook failed after .* min:\n.*03_third.ipynb, cell 4 \(In \[3\]\): AssertionError: told to fail",
+        first.text,
+    )
+    assert (
+        course.out / "03_third.failed.ipynb"
+    ).exists()  # readable, although Snakemake deletes outputs of failed jobs
+    assert not (course.out / "03_third.ipynb").exists()
+    assert "1 threads" in (course.out / "02_second.ipynb").read_text()  # two jobs on two cores
+
+    second = course.run()
+    assert (second.returncode, second.started) == (0, ["03_third"])
+    assert not (course.out / "03_third.failed.ipynb").exists()
+
+    text = course.notebooks / "02_second.ipynb"
+    text.write_text(text.read_text().replace("# 02_second", "# 02_second, better told"))
+    third = course.run()
+    assert (third.returncode, third.started) == (0, [])  # words are no reason
+
+    text.write_text(text.read_text().replace("time.sleep", "print(7); time.sleep"))
+    figure = paths.BUILD / "figures" / "quick" / "01_first" / "line.png"
+    figure.unlink()
+    fourth = course.run()
+    assert (fourth.returncode, sorted(fourth.started)) == (0, ["01_first", "02_second"])  # changed code, a lost figure
+    assert figure.exists()
+
+    dry = course.run("--lessons", "02", "--dataset", "viper", "--", "-n", "-p")
+    assert "quick-viper/02_second.ipynb" in dry.text
+    assert "-r dataset 'viper'" in dry.text
+    assert "03_third" not in dry.text
+
+
+@pytest.mark.parametrize("victim", ["launcher", "everything"])
+def test_killed_in_the_middle_it_goes_on(course, victim):
+    process = course.start("--lessons", "02", FIXTURE_SECONDS="60")
+    wait_for(lambda: list(course.out.glob(".02_second.partial-*")))
+    if victim == "everything":
+        for pid in family(process.pid):
+            os.kill(pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.communicate()
+    again = course.run("--lessons", "02")
+    assert again.returncode == 0, again.text
+    assert again.started == ["02_second"]
+    assert [path.name for path in sorted(course.out.iterdir())] == ["02_second.ipynb", "02_second.json"]
+
+
+def test_wrong_settings_are_named(capsys):
+    assert run.main(["--profile", "cource"]) == 2
+    assert run.main(["--dataset", "vipr"]) == 2
+    errors = capsys.readouterr().err
+    assert "did you mean 'course'" in errors and "did you mean 'viper'" in errors
+
+
+@pytest.mark.parametrize(
+    ("cores", "jobs", "expected"),
+    [(1, None, 1), (2, None, 2), (4, None, 2), (16, None, 4), (2, 8, 2), (16, 3, 3), (2, 0, 1)],
+)
+def test_the_cores_are_shared(cores, jobs, expected):
+    assert run.share(cores, jobs) == expected
+
+
+def family(pid):
+    """A process and all that it started, from the process table."""
+    rows = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split("\n")
+    parents = {int(row.split()[0]): int(row.split()[1]) for row in rows if row.strip()}
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)

@@ -1,0 +1,436 @@
+"""The contract of a method, the baseline, the stages and the loop."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from lib.data.batches import Batch, Canvases
+from lib.losses import batch_hard_triplet, cross_entropy
+from lib.methods import METHODS, Constant, Cosine, Stage, Step, Warmup, create_method
+from lib.methods.stages import describe
+from lib.training import fit
+from lib.training.loop import NonFiniteLoss, Trainer
+from lib.training.optim import create_optimizer, select_trainable, set_rate
+from lib.training.precision import resolve_device, resolve_precision
+from lib.training.randomness import seeded
+from lib.training.weights import WeightsUnavailable, load_first_weights
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+helpers = importlib.import_module("training_helpers")
+
+CPU = torch.device("cpu")
+QUIET = dict(device="cpu", precision="fp32", progress=False)
+
+
+def built(method=None, seed=0, identities=12):
+    with seeded(seed):
+        method = method or helpers.Tiny()
+        method.setup("quick", identities)
+    return method
+
+
+# ---- schedules and stages
+
+
+def test_schedules_by_hand():
+    assert Constant().factor(7, 10) == 1
+    step = Step((40, 70), 0.1)
+    assert [step.factor(e, 120) for e in (0, 39.9, 40, 70, 119)] == pytest.approx([1, 1, 0.1, 0.01, 0.01])
+    cosine = Cosine(final=0.0)
+    assert [cosine.factor(e, 10) for e in (0, 5, 10)] == pytest.approx([1, 0.5, 0])
+    warm = Warmup(10, then=Step((20,)), start=0.1)
+    assert [warm.factor(e, 30) for e in (0, 5, 10, 20)] == pytest.approx([0.1, 0.55, 1, 0.1])
+
+
+def test_stages_are_data():
+    stage = Stage("s", 3, schedule=Warmup(1, then=Cosine()), lr_multipliers={"a": 0.5})
+    found = describe([stage])[0]
+    assert found["kind"] == "Stage" and found["schedule"]["then"]["kind"] == "Cosine"
+    with pytest.raises(ValueError, match="unknown optimizer 'lion'"):
+        Stage("s", 1, optimizer="lion")
+    with pytest.raises(ValueError, match="at least one identity"):
+        Stage("s", 1, identities=0)
+
+
+def test_a_stage_trains_its_parts_and_freezes_the_rest():
+    method = built()
+    select_trainable(method, method.stages[0])
+    learning = {n for n, p in method.named_parameters() if p.requires_grad}
+    assert learning == {"restore.weight", "restore.bias"}
+    assert method.restore.training and not method.body.training
+    select_trainable(method, method.stages[1])
+    assert all(p.requires_grad for p in method.parameters()) and method.body.training
+
+
+def test_shared_weights_learn_whatever_they_are_called():
+    method = built()
+    method.stream = method.restore  # SING: three streams, one set of weights
+    select_trainable(method, Stage("s", 1, trains=("stream",)))
+    assert method.restore.weight.requires_grad and not method.classifier.weight.requires_grad
+
+
+def test_a_part_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match="trains 'upscale', which Tiny lacks; parts: restore, body"):
+        select_trainable(built(), Stage("s", 1, trains=("upscale",)))
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
+def test_rates_by_part(kind):
+    method = built()
+    stage = Stage("s", 10, optimizer=kind, lr=0.1, lr_multipliers={"body": 0.5, "body.0": 1e-7}, schedule=Step((5,)))
+    select_trainable(method, stage)
+    optimizer = create_optimizer(method, stage)
+    assert set_rate(optimizer, stage, 7.0) == pytest.approx(0.01)
+    rates = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    assert rates[id(method.restore.weight)] == pytest.approx(0.01)
+    assert rates[id(method.body[1].weight)] == pytest.approx(0.005)
+    assert rates[id(method.body[0].weight)] == pytest.approx(1e-9)
+
+
+def test_a_stage_leaves_other_parts_untouched(tmp_path):
+    """Weights and batch statistics of a frozen part: bit for bit."""
+    method = built()
+    method.stages = method.stages[:1]
+    before = {n: t.clone() for n, t in method.state_dict().items()}
+    Trainer(method, helpers.tiny_protocol(), 0, CPU, "fp32").run()
+    changed = {n.split(".")[0] for n, t in method.state_dict().items() if not torch.equal(t, before[n])}
+    assert changed == {"restore"}
+
+
+def test_what_a_method_froze_for_good_stays_frozen():
+    method = built(create_method("baseline", epochs=1, canvas=(32, 16)))
+    Trainer(method, helpers.tiny_protocol(), 0, CPU, "fp32").run()
+    assert not method.neck.bn.bias.requires_grad and (method.neck.bn.bias == 0).all()
+    assert method.neck.classifier.weight.requires_grad
+
+
+# ---- the contract
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_keeps_the_contract(name):
+    method = built(create_method(name), identities=5)
+    height, width = method.canvas
+    torch.manual_seed(0)
+    images = torch.rand(8, 3, height, width)
+    ones = torch.ones(8)
+    labels = torch.arange(4).repeat_interleave(2)
+    views = {"hr": lambda: images, "lr": lambda: images, "mask": lambda: torch.ones(8, 1, height, width)}
+    batch = Batch(images, labels, ones, ones, labels % 2, labels, lr_ratio=ones / 2, views=views)
+    for stage in method.stages:
+        select_trainable(method, stage)
+        terms = method.losses(batch, stage)
+        assert all(isinstance(n, str) and v.shape == () and v.isfinite() for n, v in terms.items())
+        assert set(stage.weights) <= terms.keys()
+        sum(terms.values()).backward()
+        for parameter_name, p in method.named_parameters():
+            if p.requires_grad:
+                assert p.grad is not None and p.grad.isfinite().all(), parameter_name
+        method.zero_grad()
+    method.eval()
+    with torch.no_grad():
+        probes, gallery = method.embed(images[:3], ones[:3], "probe"), method.embed(images, ones, "gallery")
+        distances = method.distance(probes, gallery)
+    assert probes.shape == (3, gallery.shape[1]) and gallery.dtype == torch.float32
+    assert distances.shape == (3, 8) and distances.isfinite().all() and (distances >= 0).all()
+    describe(method.recipe())
+
+
+def test_names_and_settings_that_are_not_known():
+    with pytest.raises(ValueError, match="unknown method 'basline'.*did you mean 'baseline'"):
+        create_method("basline")
+    with pytest.raises(TypeError, match="no setting depth; known: .*backbone"):
+        create_method("baseline", depth=50)
+    with pytest.raises(ValueError, match="all-resolutions"):
+        create_method("baseline", augmentation="everything")
+    with pytest.raises(ValueError, match="'after' or 'before'"):
+        create_method("baseline", feature="middle")
+    with pytest.raises(ValueError, match="unknown profile 'fast'; known: quick, course, paper"):
+        fit(create_method("baseline"), helpers.tiny_protocol(), profile="fast")
+
+
+def test_settings_are_recorded_with_their_defaults():
+    settings = create_method("baseline", canvas=(32, 16), epochs=2).settings
+    assert settings["canvas"] == [32, 16] and settings["epochs"] == 2 and settings["margin"] == 0.3
+
+    class Child(METHODS["baseline"]):
+        def __init__(self, extra: int = 3):
+            super().__init__(epochs=extra)
+
+    assert Child().settings == {"extra": 3}
+
+
+# ---- the baseline
+
+
+def test_the_baselines_sizes():
+    with torch.device("meta"):
+        found = {}
+        for profile in ("quick", "course", "paper"):
+            method = create_method("baseline")
+            method.setup(profile, 100)
+            found[profile] = (method.backbone.name, method.canvas, method.backbone.channels)
+    assert found["paper"] == ("resnet50", (256, 128), 2048)
+    assert found["quick"][1] == (64, 32) and found["course"][1] == (96, 48)
+
+
+def test_the_constructor_overrides_the_profile():
+    with torch.device("meta"):
+        method = create_method("baseline", backbone="resnet18-half", canvas=(128, 64), epochs=7, lr=0.1, batch=(8, 2))
+        method.setup("paper", 10)
+    (stage,) = method.stages
+    assert method.backbone.name == "resnet18-half" and method.canvas == (128, 64)
+    assert (stage.epochs, stage.lr, stage.identities, stage.images) == (7, 0.1, 8, 2)
+    assert method.augmentation.pad == 5  # 10 pixels of 256 rows
+
+
+def test_the_baselines_losses_are_the_functions_of_its_features():
+    method = built(create_method("baseline", canvas=(32, 16)), identities=4).train()
+    images, labels = torch.rand(8, 3, 32, 16), torch.arange(4).repeat_interleave(2)
+    terms = method.losses(Batch(images, labels, labels, labels, labels, labels), method.stages[0])
+    features = method.pool(method.backbone(images))
+    torch.testing.assert_close(terms["triplet"], batch_hard_triplet(features, labels, 0.3))
+    normal = (features - features.mean(0)) / (features.var(0, unbiased=False) + 1e-5).sqrt()
+    torch.testing.assert_close(terms["identity"], cross_entropy(normal @ method.neck.classifier.weight.T, labels, 0.1))
+
+
+def test_its_descriptor_has_length_one_after_the_bnneck():
+    images, r = torch.rand(4, 3, 32, 16), torch.ones(4)
+    after = built(create_method("baseline", canvas=(32, 16))).eval().embed(images, r, "probe")
+    torch.testing.assert_close(after.norm(dim=1), torch.ones(4))
+    before = built(create_method("baseline", canvas=(32, 16), feature="before")).eval().embed(images, r, "probe")
+    assert (before.norm(dim=1) - 1).abs().max() > 0.01
+
+
+def test_it_learns_and_tells_people_apart(tmp_path):
+    """Loss falls, and unseen noise of the same people is matched."""
+    protocol = helpers.tiny_protocol(ratios=("1",))
+    run = fit(create_method("baseline", canvas=(32, 16), epochs=8, erase=0.0), protocol, runs=tmp_path, **QUIET)
+    assert run.history["total"].iloc[-1] < 0.7 * run.history["total"].iloc[0]
+    images = Canvases(protocol, (32, 16)).images(range(60), [1.0] * 60).float() / 255
+    with torch.no_grad():
+        found = run.method.embed(images, torch.ones(60), "gallery")
+    distances = run.method.distance(found, found).fill_diagonal_(torch.inf)
+    people = np.repeat(np.arange(12), 5)
+    assert (people[distances.argmin(1)] == people).mean() > 0.6
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_fixed_batch_is_learnt(precision):
+    from lib.training.precision import autocast
+
+    method = built(create_method("baseline", canvas=(32, 16)), identities=4).train()
+    images, labels = torch.rand(8, 3, 32, 16), torch.arange(4).repeat_interleave(2)
+    batch = Batch(images, labels, labels, labels, labels, labels)
+    optimizer, totals = torch.optim.Adam(method.parameters(), 1e-3), []
+    for _ in range(12):
+        with autocast(precision, CPU):
+            total = sum(method.losses(batch, method.stages[0]).values())
+        totals.append(total.item())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    assert totals[-1] < 0.8 * totals[0]
+
+
+# ---- the loop
+
+
+def test_same_seed_same_weights_other_seed_other_weights(tmp_path):
+    weights = []
+    for seed, folder in [(0, "a"), (0, "b"), (1, "c")]:
+        torch.rand(3)  # what the caller drew before does not matter
+        run = fit(helpers.Tiny(), helpers.tiny_protocol(), seed=seed, runs=tmp_path / folder, **QUIET)
+        weights.append(run.method.state_dict())
+    assert helpers.same_weights(weights[0], weights[1]) and not helpers.same_weights(weights[0], weights[2])
+
+
+def test_history_holds_every_stage_and_term(tmp_path):
+    run = fit(helpers.Tiny(epochs=3), helpers.tiny_protocol(), runs=tmp_path, **QUIET)
+    history = run.history
+    assert history["stage"].tolist() == ["restore"] * 3 + ["joint"] * 3 and history["epoch"].tolist() == [1, 2, 3] * 2
+    assert history["identity"].isna().tolist() == [True] * 3 + [False] * 3
+    joint = history[3:]
+    np.testing.assert_allclose(joint["total"], joint[["pixel", "identity", "triplet"]].sum(axis=1), rtol=1e-5)
+    assert (history["images_per_second"] > 0).all() and history["lr"].iloc[-1] < history["lr"].iloc[3]
+    pd.testing.assert_frame_equal(history, pd.read_csv(run.directory / "metrics.csv"))
+
+
+def test_metrics_are_written_while_it_runs():
+    seen = []
+    method = built(helpers.Tiny(epochs=2))
+    Trainer(method, helpers.tiny_protocol(), 0, CPU, "fp32", log=lambda rows: seen.append(len(rows))).run()
+    assert seen == [1, 2, 3, 4]
+
+
+def test_loss_weights():
+    class Weighted(helpers.Tiny):
+        def setup(self, profile, num_identities):
+            super().setup(profile, num_identities)
+            self.stages = [Stage("only", 1, weights={"pixel": 0.0, "identity": 2.0}, identities=4, images=2)]
+
+        def losses(self, batch, stage):
+            return super().losses(batch, Stage("joint", 1))
+
+    method = built(Weighted())
+    row = Trainer(method, helpers.tiny_protocol(), 0, CPU, "fp32").run().history[0]
+    assert row["total"] == pytest.approx(2 * row["identity"] + row["triplet"], rel=1e-5)
+
+
+def test_pieces_add_up_to_the_whole_batch():
+    """Without batch statistics and mining, two pieces of half a batch give the gradient of the whole."""
+
+    class Separable(helpers.Tiny):
+        def losses(self, batch, stage):
+            terms = super().losses(batch, stage)
+            terms.pop("triplet", None)
+            return terms
+
+    weights = []
+    for pieces in (1, 2):
+        method = built(Separable(normalise="group", dropout=0.0))
+        Trainer(method, helpers.tiny_protocol(), 0, CPU, "fp32", accumulate=pieces).run()
+        weights.append(method.state_dict())
+    for name in weights[0]:
+        torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_named(bad):
+    class Broken(helpers.Tiny):
+        def losses(self, batch, stage):
+            terms = super().losses(batch, stage)
+            self.calls = getattr(self, "calls", 0) + 1
+            if self.calls == 19:  # second stage (8 steps an epoch, one epoch each), third step
+                terms["triplet"] = terms["triplet"] * bad
+            return terms
+
+    with pytest.raises(NonFiniteLoss, match=r"tiny, stage 'joint', epoch 2, step 3: loss term 'triplet' is not finite"):
+        method = built(Broken(epochs=2))
+        method.stages = [Stage("restore", 1, ("restore",), identities=4, images=2), method.stages[1]]
+        method.stages[1] = Stage("joint", 2, identities=4, images=2)
+        Trainer(method, helpers.tiny_protocol(), 0, CPU, "fp32").run()
+
+
+def test_clipping_bounds_the_gradient():
+    method = built(helpers.Tiny(clip=1e-3))
+    norms = []
+
+    class Spy(torch.optim.SGD):
+        def step(self, closure=None):
+            norms.append(torch.stack([p.grad.norm() for g in self.param_groups for p in g["params"]]).norm().item())
+            return super().step(closure)
+
+    trainer = Trainer(method, helpers.tiny_protocol(), 0, CPU, "fp32")
+    import lib.training.loop as loop
+
+    original = loop.create_optimizer
+    loop.create_optimizer = lambda m, s: Spy(
+        [{"params": [p for p in m.parameters() if p.requires_grad], "multiplier": 1.0}], 0.1
+    )
+    try:
+        trainer.run()
+    finally:
+        loop.create_optimizer = original
+    assert max(norms) < 1.001e-3 and len(norms) == 32
+
+
+def test_bf16_trains_and_keeps_weights_in_float32(tmp_path):
+    run = fit(helpers.Tiny(), helpers.tiny_protocol(), runs=tmp_path, device="cpu", precision="bf16", progress=False)
+    assert all(t.dtype in (torch.float32, torch.int64) for t in run.method.state_dict().values())
+    assert run.history["total"].notna().all()
+
+
+def test_the_progress_bar_goes_to_stderr_only(tmp_path, capsys):
+    fit(helpers.Tiny(), helpers.tiny_protocol(), runs=tmp_path, device="cpu", precision="fp32", progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == "" and "img" in captured.err
+
+
+def test_devices_and_precisions():
+    assert resolve_device("cpu") == CPU
+    assert resolve_precision("auto", CPU) in ("fp32", "bf16")
+    with pytest.raises(ValueError, match="unknown precision 'half'"):
+        resolve_precision("half", CPU)
+    with pytest.raises(ValueError, match="fp16 needs a GPU"):
+        resolve_precision("fp16", CPU)
+
+
+# ---- first weights
+
+
+def test_weights_from_a_file_a_run_and_torchvision(tmp_path):
+    source = built(create_method("baseline", canvas=(32, 16)), seed=1)
+    torch.save(source.backbone.state_dict(), tmp_path / "plain.pth")
+    torch.save({"state_dict": {f"module.{n}": t for n, t in source.state_dict().items()}}, tmp_path / "wrapped.pth")
+    run = fit(create_method("baseline", canvas=(32, 16), epochs=1), helpers.tiny_protocol(), runs=tmp_path, **QUIET)
+    for path, expected in [
+        (tmp_path / "plain.pth", source.backbone),
+        (tmp_path / "wrapped.pth", source.backbone),
+        (run.directory, run.method.backbone),
+    ]:
+        method = built(create_method("baseline", canvas=(32, 16)), seed=2)
+        load_first_weights(method, "backbone", str(path))
+        assert helpers.same_weights(method.backbone, expected)
+
+
+def test_fit_starts_from_the_file(tmp_path):
+    source = built(create_method("baseline", canvas=(32, 16)), seed=1)
+    torch.save(source.backbone.state_dict(), tmp_path / "w.pth")
+    method = create_method("baseline", canvas=(32, 16), epochs=0, pretrained=str(tmp_path / "w.pth"))
+    run = fit(method, helpers.tiny_protocol(), runs=tmp_path, **QUIET)
+    assert helpers.same_weights(run.method.backbone, source.backbone)
+
+
+@pytest.mark.parametrize(
+    ("source", "backbone", "message"),
+    [
+        ("imagnet", "bottleneck-16-1", "neither 'imagenet' nor 'pedestrians' nor a file"),
+        ("imagenet", "bottleneck-16-1", "no ImageNet weights for 'bottleneck-16-1'"),
+        ("{folder}/other.pth", "bottleneck-16-1", "does not fit ResNet: .* are missing"),
+        ("{folder}/wide.pth", "bottleneck-16-1", "does not fit ResNet: .* differ in shape"),
+        ("{folder}/text.pth", "bottleneck-16-1", "cannot be read as weights"),
+    ],
+)
+def test_weights_that_are_not_there_get_a_clear_sentence(tmp_path, source, backbone, message):
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "other.pth")
+    torch.save(built(create_method("baseline", backbone="bottleneck-8-1")).backbone.state_dict(), tmp_path / "wide.pth")
+    (tmp_path / "text.pth").write_text("hello")
+    method = built(create_method("baseline", backbone=backbone, canvas=(32, 16)))
+    with pytest.raises(WeightsUnavailable, match=message):
+        load_first_weights(method, "backbone", source.format(folder=tmp_path))
+
+
+def test_imagenet_without_a_network_says_where_to_put_the_file(monkeypatch):
+    from torchvision.models import WeightsEnum
+
+    def offline(self, *args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", offline)
+    with torch.device("meta"):
+        method = create_method("baseline", backbone="resnet50")
+        method.setup("paper", 4)
+    with pytest.raises(
+        WeightsUnavailable, match=r"could not be downloaded \(no route.*resnet50-0676ba61.pth.*TORCH_HOME"
+    ):
+        load_first_weights(method, "backbone", "imagenet")
+
+
+def test_imagenet_weights_fill_the_backbone(monkeypatch):
+    import torchvision
+    from torchvision.models import WeightsEnum
+
+    theirs = torchvision.models.resnet18(weights=None).state_dict()
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda self, *a, **k: theirs)
+    method = built(create_method("baseline", backbone="resnet18", canvas=(32, 16)))
+    load_first_weights(method, "backbone", "imagenet")
+    assert torch.equal(method.backbone.layer4[1].conv2.weight, theirs["layer4.1.conv2.weight"])
