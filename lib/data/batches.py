@@ -2,9 +2,9 @@
 
 Letters: N training images, B images in a batch, H x W the canvas in pixels, I identities.
 
-Pixels are decoded, degraded and enlarged once and kept as uint8 canvases on the device; a batch is then one gather (which
-flips and crops as it goes), one conversion to float and, where asked for, one colour matrix and one erased box per
-image. There are no loader processes: on two cores one loader worker is slower than none, on a GPU this is too cheap to hide.
+Pixels are decoded, degraded and enlarged once and kept as uint8 canvases on the device; a batch is then one gather
+(which flips and crops as it goes), one conversion to float and, where asked for, one colour matrix and one erased box
+per image. There are no loader processes: on two cores one is slower than none, on a GPU this is too cheap to hide.
 
 All random numbers of a batch are drawn on the CPU for the *whole* batch, also where several processes share it, so that
 the number of processes changes nothing.
@@ -35,7 +35,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to a training image; the same to all its views (``images``, ``hr``, ``lr``), geometry also to its mask.
+    """What happens to a training image: the same to ``images``, ``hr`` and ``lr``, its geometry also to the mask.
 
     Parameters
     ----------
@@ -43,8 +43,10 @@ class Augmentation:
     pad : largest shift in pixels in both directions; the border is repeated, not black.
     erase : probability that a box is replaced by grey (Zhong et al. 2020), of ``erase_area`` share of the canvas and
         ``erase_aspect`` height over width; cut at the canvas instead of drawn again.
-    jitter : strengths of brightness, contrast, saturation (factors in 1 +- strength) and hue (turn of +- strength x 180 degrees).
-    ratios : factors on the protocol's ratio, one drawn per image and visit: (1, 1/2, 1/3, 1/4) is JBIM's "All-Resolution".
+    jitter : strengths of brightness, contrast, saturation (factors in 1 +- strength) and hue (a turn of +- strength x
+        180 degrees).
+    ratios : factors on the protocol's ratio, one drawn per image and visit: (1, 1/2, 1/3, 1/4) is JBIM's
+        "All-Resolution".
     """
 
     flip: float = 0.5
@@ -166,7 +168,7 @@ class Canvases:
 
 
 class IdentitySampler:
-    """Batches of P identities with K images each, as positions in ``labels``; (P*K,) int64, an identity's images adjacent.
+    """Batches of P identities with K images each: positions in ``labels`` (P*K,) int64, an identity's images adjacent.
 
     Identities come from shuffled decks, so all are seen equally often; images of one identity are drawn without
     replacement, and repeated where it has fewer than K. An epoch has N / (P*K) batches, rounded, at least one.
@@ -390,7 +392,7 @@ class Views:
         return (rows[:, :, None] & columns[:, None, :])[:, None]
 
     def _recolour(self, images: Tensor) -> Tensor:
-        """One affine map of colours per image; its contrast pivots on the mean luma of the first view, for all views."""
+        """One affine map of colours per image; contrast pivots on the mean luma of the first view, for all views."""
         if self.colours is None:
             self.colours = colour_map(self.draws[:, 10:14], self.augmentation.jitter, images)
         matrix, offset = self.colours
@@ -420,7 +422,7 @@ def colour_map(draws: Tensor, strengths: Sequence[float], images: Tensor) -> tup
 
 
 def contiguous(values: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Labels 0..I-1 (N,) int64 in the order of the sorted distinct values, and those values: the same in every process."""
+    """Labels 0..I-1 (N,) int64 in the order of the sorted distinct values, and those values."""
     names = sorted({str(v) for v in values})
     place = {name: i for i, name in enumerate(names)}
     return np.array([place[str(v)] for v in values], dtype=np.int64), names

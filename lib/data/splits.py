@@ -149,15 +149,26 @@ def split_identities(
             raise DataError(
                 f"{dataset.name}: {count} test people were asked for, {len(both)} were seen from both sides."
             )
-        test = set(shuffled(both, "test", seed, trial)[:count])
+        test = set(_drawn(dataset, both, "test", seed, trial)[:count])
         train = everybody - test - discarded
     able = train & both
     count = int(len(train) * validation + 0.5)
     count = min(count, max(0, len(train) - 1))
-    val = set(shuffled(able, "validation", seed, trial)[:count])
+    val = set(_drawn(dataset, able, "validation", seed, trial)[:count])
     if not train - val or not (test or test_identities == 0 or TEST_SHARE.get(dataset.name) == 0):
         raise DataError(
             f"{dataset.name}: {len(everybody)} people, {len(both)} of them seen from both sides, are too few "
             "to train on some and to test others."
         )
     return Split(sorted(train - val), sorted(val), sorted(test), sorted(discarded))
+
+
+def _drawn(dataset: PersonDataset, people: set[str], *salt: object) -> list[str]:
+    """`people` in a drawn order, in which rendered twins follow each other: telling them apart is what is tested."""
+    groups = {pid: [pid] for pid in people}
+    if "twin" in dataset.table:
+        for pid, twin in dataset.table.drop_duplicates("pid")[["pid", "twin"]].itertuples(index=False):
+            if pid in people and twin in people and pid < twin:
+                groups[pid] = [pid, twin]
+                groups.pop(twin)
+    return [pid for leader in shuffled(groups, *salt) for pid in groups[leader]]

@@ -86,7 +86,7 @@ class _Counter:
 
     def __init__(self, width: int):
         self.width = width
-        self.group = max(MASK_BYTES // width, 1)
+        self.group = min(max(MASK_BYTES // width, 1), 64)
         # whole 64-bit words: the entries beyond the row stay False
         self.before = np.zeros((self.group, -(-width // 64) * 64), dtype=bool)
 

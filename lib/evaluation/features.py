@@ -78,7 +78,7 @@ def stream(
         raise ValueError("there are no images to extract features from")
     if device is not None:
         method.to(device)
-    device = device_of(method)
+    device = device_of(method) if device is None else torch.device(device)
     images = rows["image"].to_numpy()
     ratios = [view.ratios(rows, protocol.dataset) for view in views]
     modes = {module: module.training for module in method.modules()}

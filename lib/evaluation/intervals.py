@@ -154,7 +154,7 @@ def summarise(
 
 
 def _as_list(results) -> list:
-    return list(results) if isinstance(results, Sequence) else [results]
+    return [results] if hasattr(results, "ranking") else list(results)
 
 
 def _over_trials(

@@ -165,7 +165,7 @@ def _rank(counts: Counts, people: People, max_rank: int) -> Ranking:
     ap[where] = np.add.reduceat(precision, starts) / sizes
     inp[where] = sizes / ranks[ends - 1]
     if counts.hits is not None:
-        probe_cmc = counts.hits[counted]
+        probe_cmc = np.minimum(counts.hits[counted], 1.0)  # sums of shares round above 1
     else:
         probe_cmc = np.zeros((len(ap), max_rank))
         probe_cmc[where] = ranks[starts][:, None] <= np.arange(1, max_rank + 1)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib.evaluation.features import BATCH_SIZE, extract
+from lib.evaluation.features import BATCH_SIZE, device_of, extract
 from lib.evaluation.intervals import RESAMPLES, bootstrap_mean
 from lib.evaluation.ranking import Ranking, rank_features
 from lib.methods.method import Method
@@ -181,7 +181,7 @@ def _metric(method: Method):
     """ "euclidean", or the method's own distance as a function of NumPy arrays."""
     if getattr(type(method), "distance", Method.distance) is Method.distance:
         return "euclidean"
-    device = next((p.device for p in method.parameters()), torch.device("cpu"))
+    device = device_of(method)
 
     def distances(probes: np.ndarray, gallery: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

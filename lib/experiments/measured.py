@@ -1,7 +1,7 @@
-"""Our own results, kept: tidy CSV files in ``data/measured`` with a JSON file beside each that says where they are from.
+"""Our own results, kept: tidy CSV files in ``data/measured``, with a JSON file beside each that says where it is from.
 
-A lesson that was run once on VIPeR can so be shown beside the embedded people on a machine that has no VIPeR. Numbers of
-the ``quick`` profile are no evidence and are refused.
+What was measured once on VIPeR can so be shown beside the embedded people on a machine that has no VIPeR. Numbers of
+the profile ``quick`` are no evidence and are refused.
 
 The JSON holds the inputs (profile, data set, seed, runs, protocols) and the circumstances (hardware, versions, commit,
 date), and the hash of the CSV it belongs to. Measuring the same again writes nothing: a new date alone is no change.
@@ -45,7 +45,7 @@ def folder() -> Path:
 def table_name(what: str, dataset: str, profile: str) -> str:
     """``objective-viper``, or ``objective-viper-paper``; of a folder or file its last part is the data set's name."""
     if profile not in EVIDENCE:
-        raise ValueError(f"numbers of the profile {profile!r} are no evidence; kept are those of {' and '.join(EVIDENCE)}")
+        raise ValueError(f"numbers of the profile {profile!r} are no evidence; use {' or '.join(EVIDENCE)}")
     parts = [what, Path(dataset).stem] + (["paper"] if profile == "paper" else [])
     return "-".join(re.sub(r"[^A-Za-z0-9_]+", "_", part) for part in parts)
 
@@ -55,8 +55,9 @@ def record(
 ) -> Path:
     """Write ``frame`` (one row per number, without its index) and its provenance; returns the CSV's path.
 
-    what : short name of the table, e.g. "objective". runs : the trained runs that the numbers are of. inputs : what else
-    decided them, JSON-able (trials, grid). ValueError for the profile "quick", an empty frame, or columns without a name.
+    what : short name of the table, e.g. "objective". runs : the trained runs that the numbers are of. inputs : what
+    else decided them, JSON-able (trials, grid). ValueError for the profile "quick", an empty frame, or columns without a
+    name.
     """
     name = table_name(what, dataset, profile)
     if frame.empty or not all(isinstance(column, str) and column for column in frame.columns):
@@ -90,23 +91,22 @@ def record(
         "trained_on": sorted({str(run.provenance.get("device", "unknown")) for run in runs}),
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(target, lambda path: path.write_text(text, encoding="utf-8", newline=""))
-    record_text = json.dumps({**found, "circumstances": circumstances}, indent=2, sort_keys=True) + "\n"
-    write_atomically(target.with_suffix(".json"), lambda path: path.write_text(record_text, encoding="utf-8", newline=""))
+    about = json.dumps({**found, "circumstances": circumstances}, indent=2, sort_keys=True) + "\n"
+    for path, content in ((target, text), (target.with_suffix(".json"), about)):
+        write_atomically(path, lambda file, content=content: file.write_text(content, encoding="utf-8", newline=""))
     return target
 
 
 def keep(lesson: Any, what: str, frame: pd.DataFrame, runs: Sequence[Run] = (), **inputs: Any) -> str:
-    """``record`` for a lesson (an object with name, profile, dataset, seed and canonical); a sentence that says what
-    happened. Nothing is kept in ``quick`` or with changed parameters, so that reading along changes no committed number.
+    """``record`` for a lesson (an object with name, profile, dataset, seed, canonical); returns a sentence that says
+    what happened. Nothing is kept in ``quick`` or with changed parameters: reading along changes no committed number.
     """
     if lesson.profile not in EVIDENCE:
         return f"not kept: numbers of the profile {lesson.profile} are no evidence"
     if not lesson.canonical:
         return "not kept: the lesson's parameters were changed"
-    path = record(
-        what, frame, profile=lesson.profile, dataset=lesson.dataset, seed=lesson.seed, runs=runs, lesson=lesson.name, **inputs
-    )
+    inputs = {"profile": lesson.profile, "dataset": lesson.dataset, "seed": lesson.seed, "lesson": lesson.name, **inputs}
+    path = record(what, frame, runs=runs, **inputs)
     return f"kept as {path.name}: {len(frame)} rows"
 
 
@@ -142,21 +142,26 @@ def origin(frame: pd.DataFrame) -> str:
     """Where a table read by ``measured`` is from, in one line."""
     p = frame.attrs["provenance"]
     inputs, how = p["inputs"], p["circumstances"]
+    what = f"{inputs['what']} on {inputs['dataset']}: profile {inputs['profile']}, seed {inputs['seed']}, {p['rows']} rows"
     return (
-        f"{inputs['what']} on {inputs['dataset']}: profile {inputs['profile']}, seed {inputs['seed']}, {p['rows']} rows, "
-        f"measured {how['date'][:10]} on {how['device']} with torch {how['torch']}, commit {how['commit'][:12]}"
+        f"{what}; measured {how['date'][:10]} on {how['device']} with torch {how['torch']}, commit {how['commit'][:12]}"
     )
 
 
 def commit() -> str:
     """The commit of the code, with "+changes" where files under version control were changed; "unknown" outside git."""
     try:
-        options = {"cwd": REPOSITORY, "capture_output": True, "text": True, "timeout": 20, "check": True}
-        head = subprocess.run(["git", "rev-parse", "HEAD"], **options).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no", "--", "lib"], **options).stdout
+        head = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "lib")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return head + ("+changes" if changed.strip() else "")
+    return head + ("+changes" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    """What git says in the repository; an OSError or SubprocessError where it says nothing."""
+    done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=20, check=True)
+    return done.stdout.strip()
 
 
 def _same(target: Path, found: dict) -> bool:

@@ -30,8 +30,8 @@ class Histogram(Method):
     soft : share a pixel between neighbouring stripes and bins; False counts it in the one it falls into.
     canvas : (H, W) pixels, the same in all profiles. A larger one gives the same rank-1 on VIPeR and takes longer.
 
-    The descriptor of an image is (sqrt(n_sk / (S n_s)))_sk with n_sk the pixels of stripe s in bin k and n_s those of the
-    stripe. Its length is 1, and the Euclidean distance between two is sqrt(2) times the Hellinger distance
+    The descriptor of an image is (sqrt(n_sk / (S n_s)))_sk with n_sk the pixels of stripe s in bin k and n_s those of
+    the stripe. Its length is 1, and the Euclidean distance between two is sqrt(2) times the Hellinger distance
     sqrt(1 - sum_sk sqrt(p_sk q_sk)) between the histograms p and q.
     """
 

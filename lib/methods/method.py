@@ -1,4 +1,4 @@
-"""The contract of a method: how it trains and how it compares. The loop, the data path and the evaluation are everyone's.
+"""The contract of a method: how it trains and how it compares. Loop, data path and evaluation are everyone's.
 
 Letters: B images in a batch, H x W the canvas, D dimensions of the descriptor, Q probes, G gallery images.
 

@@ -1,4 +1,4 @@
-"""The training steps of a method: which parts learn, for how long, at what rate. Plain data, part of a run's identity."""
+"""The training steps of a method: which parts learn, for how long, at what rate. Data, part of a run's identity."""
 
 from __future__ import annotations
 

@@ -139,6 +139,19 @@ def resolution_ladder(
     )  # fmt: skip
 
 
+def similar_views(table: pd.DataFrame, a: str, b: str) -> tuple[int, ...]:
+    """Rows of ``table`` (columns pid, cam, yaw in radians) that show a and b in one camera from nearly the same side, from
+    the front where there is a choice; an empty tuple where they never meet one camera."""
+    mine, theirs = table[table["pid"] == a], table[table["pid"] == b]
+    pairs = []
+    for i, one in mine.iterrows():
+        for j, other in theirs.iterrows():
+            if one["cam"] == other["cam"]:
+                between = abs(np.angle(np.exp(1j * (one["yaw"] - other["yaw"]))))
+                pairs.append((between + 0.3 * abs(one["yaw"]) + 0.3 * abs(other["yaw"]), i, j))
+    return min(pairs)[1:] if pairs else ()
+
+
 def cut_out(image: np.ndarray, mask: np.ndarray, paper: int = 255) -> np.ndarray:
     """The person alone, on white paper."""
     return np.where(mask[..., None], image, np.uint8(paper))
@@ -212,5 +225,29 @@ def detail_sizes(table: pd.DataFrame, limits: Sequence[float], title: str = "", 
     ax.set_xlim(1.6, max(40, table["pixels"].max() * 1.1))
     style.axes_labels(ax, "size of one period at full resolution (pixels; box: half of the people, line: 90 %)", "")
     style.plain(ax, "x")
+    style.finding(fig, title)
+    return fig
+
+
+def detail_left(table: pd.DataFrame, title: str = "", size=(8.0, 3.8)):
+    """How much of what a pattern adds is left, against the ratio.
+
+    table : columns kind, people, ratio, left, low, high; left is a share of the value at ratio 1.
+    """
+    fig, ax = style.figure(size=size)
+    labels = []
+    for number, (kind, rows) in enumerate(table.groupby("kind", sort=False)):
+        rows = rows.sort_values("ratio", ascending=False)
+        places = np.log2(1 / rows["ratio"]) + 0.03 * number  # beside each other: intervals stay readable
+        style.line(ax, places, 100 * rows["left"], number, kind)
+        ax.vlines(places, 100 * rows["low"], 100 * rows["high"], color=style.PALETTE[number], linewidth=2, alpha=0.7)
+        labels.append(f"{kind} ({int(rows['people'].iloc[0])} people)")
+    ratios = sorted(table["ratio"].unique(), reverse=True)
+    ax.set_xticks(np.log2(1 / np.array(ratios)), [style.ratio_name(ratio) for ratio in ratios])
+    ax.set_ylim(-15, 105)
+    ax.axhline(0, color=style.GREY, linewidth=1)
+    style.axes_labels(ax, "ratio (share of the resolution that is left)", "left of the variance (%)")
+    style.plain(ax)
+    style.end_labels(ax, labels, gap=0.075)
     style.finding(fig, title)
     return fig

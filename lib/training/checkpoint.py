@@ -1,4 +1,4 @@
-"""Files that survive being killed: written under another name, flushed to the disk, then renamed; the previous one stays."""
+"""Files that survive being killed: written under another name, flushed to disk, renamed; the previous one stays."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 import pickle
 import re
 import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import BadZipFile
 
 import torch
 
 FORMAT = "person re-identification checkpoint 1"
 KEEP = 2  # the newest and the one before
-BROKEN = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile)
+BROKEN = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError, OSError, BadZipFile)
 
 
 class CheckpointError(RuntimeError):
@@ -83,7 +83,7 @@ class Checkpoints:
         return path
 
     def newest(self) -> dict | None:
-        """The newest that can be used, or None. One that cannot is named in a warning, set aside, and the one before it is taken."""
+        """The newest that can be used, or None; one that cannot is named in a warning, set aside, and passed over."""
         for path in reversed(self.paths()):
             try:
                 return load(path, self.key)

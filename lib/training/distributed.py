@@ -47,12 +47,15 @@ class World:
         return tensor
 
 
+ALONE = World()
+
+
 @contextlib.contextmanager
 def world(device: torch.device) -> Iterator[tuple[World, torch.device]]:
     """Join the group that torchrun's environment variables describe, if any, and take this process's own GPU."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield World(), device
+        yield ALONE, device
         return
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

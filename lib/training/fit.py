@@ -64,10 +64,10 @@ def fit(
     WeightsUnavailable : ``pretrained`` weights are not there.
     """
     check_profile(profile)
-    options = dict(
-        device=device, runs=runs, progress=progress, precision=precision, accumulate=accumulate, compile=compile,
-        checkpoint_seconds=checkpoint_seconds, checkpoint_steps=checkpoint_steps,
-    )  # fmt: skip
+    options = {
+        "device": device, "runs": runs, "progress": progress, "precision": precision, "accumulate": accumulate,
+        "compile": compile, "checkpoint_seconds": checkpoint_seconds, "checkpoint_steps": checkpoint_steps,
+    }  # fmt: skip
     if processes > 1 and "WORLD_SIZE" not in os.environ:
         from lib.training.launch import launch
 

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 def launch(processes: int, method: Method, protocol: Protocol, **options) -> None:
     """Run ``fit(method, protocol, **options)`` in so many processes of this machine and wait for them.
 
-    Raises ValueError for more processes than GPUs; RuntimeError, with the first failing process's error, where one fails.
+    Raises ValueError for more processes than GPUs; RuntimeError, with the first error, where a process fails.
     """
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     if type(method).__module__ == "__main__":
         raise ValueError(
-            f"{type(method).__name__} is defined in the notebook: put it into a file, so that other processes can import it"
+            f"{type(method).__name__} is defined in the notebook: put it into a file, which other processes can import"
         )
     if (
         torch.cuda.is_available()

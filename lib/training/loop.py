@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lib.data.batches import Batch, Canvases, TrainingBatches, contiguous
 from lib.methods.method import Method
 from lib.methods.stages import Stage
-from lib.training.distributed import World, shared_batch_statistics
+from lib.training.distributed import ALONE, World, shared_batch_statistics
 from lib.training.optim import create_optimizer, select_trainable, set_rate
 from lib.training.precision import autocast
 from lib.training.progress import Progress
@@ -76,7 +76,7 @@ class Trainer:
         seed: int,
         device: torch.device,
         precision: str,
-        world: World = World(),
+        world: World = ALONE,
         accumulate: int = 1,
         compile: bool = False,
         save: Callable[[int, dict], object] | None = None,

@@ -16,8 +16,8 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """``"auto"`` is bf16 where the hardware multiplies it (GPUs since Ampere, CPUs with AVX512-BF16 or AMX), else fp16 on
-    a GPU and fp32 on a CPU. Weights, batch statistics, losses and descriptors stay in float32 in any case."""
+    """``"auto"`` is bf16 where the hardware multiplies it (GPUs since Ampere, CPUs with AVX512-BF16), else fp16 on a
+    GPU and fp32 on a CPU. Weights, batch statistics, losses and descriptors stay in float32 in any case."""
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
     if precision == "fp16" and device.type != "cuda":

@@ -11,8 +11,8 @@ import torch
 
 
 def random_states() -> dict:
-    """The states of Python's, NumPy's and torch's generators, as types that ``torch.load(weights_only=True)`` accepts."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
+    """The states of Python's, NumPy's and torch's generators, as types that ``torch.load(weights_only=True)`` takes."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 - methods may use it
     version, internal, normal = random.getstate()
     return {
         "python": [version, torch.tensor(internal, dtype=torch.int64), normal],
@@ -27,7 +27,7 @@ def set_random_states(states: dict) -> None:
     version, internal, normal = states["python"]
     random.setstate((version, tuple(internal.tolist()), normal))
     kind, keys, position, has_gauss, gauss = states["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
     torch.set_rng_state(states["torch"])
     if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])
@@ -38,7 +38,7 @@ def seeded(seed: int) -> Iterator[None]:
     """All generators seeded inside; the caller's states are untouched afterwards."""
     before = random_states()
     random.seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.manual_seed(seed)
     try:
         yield

@@ -51,7 +51,7 @@ class Run:
 
 
 def runs_directory(runs: str | os.PathLike | None = None) -> Path:
-    """Where runs are kept: the argument, else $REID_RUNS, else data/runs of the repository (not under version control)."""
+    """Where runs are kept: the argument, else $REID_RUNS, else data/runs of the repository (ignored by git)."""
     return Path(runs or os.environ.get("REID_RUNS") or REPOSITORY / "data" / "runs")
 
 
@@ -102,7 +102,7 @@ def directory_of(runs: Path, method: Method, protocol: Protocol, key: str) -> Pa
 
 
 def lock(directory: Path, progress: bool) -> FileLock:
-    """The run's lock, held: whoever comes second waits here and then finds the run finished. A killed holder's lock is free."""
+    """The run's lock, held: who comes second waits, then finds the run finished. A killed holder's lock is free."""
     directory.mkdir(parents=True, exist_ok=True)
     lock = FileLock(directory / ".lock")
     try:

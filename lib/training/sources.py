@@ -1,7 +1,7 @@
 """The code that a run depends on, as one hash.
 
 From the method's classes we follow the imports into models, losses and methods; the loop and the data path are added.
-Comments, docstrings and blank lines do not count: a better explanation must not throw away an hour of training.
+Comments, docstrings and layout do not count: a better explanation must not throw away an hour of training.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
-import io
-import tokenize
+import textwrap
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]  # lib/
@@ -24,7 +23,7 @@ def source_hash(method: object) -> str:
 
 
 def source_texts(kind: type) -> dict[str, str]:
-    """{module or class name: its code without comments} for a method class."""
+    """{module or class name: the essence of its code} for a method class."""
     pending, texts = [*LOOP, "lib.data.batches"], {}
     for base in kind.__mro__:
         if base.__module__.startswith("lib."):
@@ -37,7 +36,7 @@ def source_texts(kind: type) -> dict[str, str]:
         if name in texts or path is None:
             continue
         source = path.read_text(encoding="utf-8")
-        texts[name] = without_comments(source)
+        texts[name] = essence(source)
         pending += [n for n in imports(source) if n.startswith(FOLLOWED)]
     return texts
 
@@ -52,9 +51,10 @@ def combine(texts: dict[str, str]) -> str:
 def imports(source: str) -> set[str]:
     """Names of the modules that a file imports when it runs; ``from package import module`` gives package.module too."""
     tree, found = ast.parse(source), set()
-    checks = [n for n in ast.walk(tree) if isinstance(n, ast.If) and getattr(n.test, "id", "") == "TYPE_CHECKING"]
+    nodes = list(ast.walk(tree))
+    checks = [n for n in nodes if isinstance(n, ast.If) and getattr(n.test, "id", "") == "TYPE_CHECKING"]
     only_typing = {id(inner) for check in checks for statement in check.body for inner in ast.walk(statement)}
-    for node in ast.walk(tree):
+    for node in nodes:
         if id(node) in only_typing:
             continue
         if isinstance(node, ast.Import):
@@ -65,18 +65,22 @@ def imports(source: str) -> set[str]:
     return found
 
 
-def without_comments(source: str) -> str:
-    """The code with comments, docstrings and blank lines taken out, as text: the same under every Python version."""
-    lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            for row in range(node.lineno - 1, node.end_lineno):
-                lines[row] = ""
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+def essence(source: str) -> str:
+    """The code as a syntax tree in text, without comments, docstrings and layout; the same under every Python."""
+    return _tree(ast.parse(source))
+
+
+def _tree(node: object) -> str:
+    if isinstance(node, ast.AST):
+        fields = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
+        return f"{type(node).__name__}({','.join(f'{name}={_tree(value)}' for name, value in fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(_tree(item) for item in node if not _is_docstring(item))}]"
+    return repr(node)
+
+
+def _is_docstring(node: object) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _file(name: str) -> Path | None:
@@ -90,4 +94,4 @@ def _class_text(kind: type) -> str:
     except (OSError, TypeError):  # typed at a prompt: there is no text, but there is code
         functions = [f for _, f in sorted(vars(kind).items()) if inspect.isfunction(f)]
         return " ".join(f"{f.__name__} {f.__code__.co_code.hex()} {f.__code__.co_names}" for f in functions)
-    return without_comments(inspect.cleandoc("\n" + source) if source[:1].isspace() else source)
+    return essence(textwrap.dedent(source))

@@ -64,7 +64,7 @@ def load_first_weights(method: Method, part: str, source: str, progress: bool = 
 
 
 def fill(module: nn.Module, state: dict, origin: str) -> None:
-    """Load weights by name; a classifier or other parts that the module lacks are left out, anything missing is an error."""
+    """Load weights by name; parts that the module lacks (a classifier) are left out, anything missing is an error."""
     own = module.state_dict()
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
     wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
@@ -78,7 +78,7 @@ def fill(module: nn.Module, state: dict, origin: str) -> None:
 
 
 def read_weights(path: Path, part: str) -> dict[str, torch.Tensor]:
-    """A state dict from a file: plain, one of our ``weights.pt``, or wrapped in "state_dict" or "model" as others do."""
+    """A state dict from a file: plain, one of our ``weights.pt``, or in "state_dict" or "model" as others do."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds, all meaning the same
@@ -107,7 +107,7 @@ def _weights_file(source: str) -> Path:
     path = path / "weights.pt" if path.is_dir() else path
     if not path.is_file():
         raise WeightsUnavailable(
-            f"pretrained={source!r} is neither {' nor '.join(map(repr, SOURCES))} nor a file or run directory that exists"
+            f"pretrained={source!r} is neither {' nor '.join(map(repr, SOURCES))} nor an existing file or run directory"
         )
     return path
 
@@ -119,7 +119,7 @@ def _fetch_imagenet(name: str, progress: bool) -> dict[str, torch.Tensor]:
     except (OSError, RuntimeError) as error:  # no network, no room, or a damaged download
         file = weights.url.rsplit("/", 1)[-1]
         raise WeightsUnavailable(
-            f"the ImageNet weights of {name} are not on this machine and could not be downloaded ({error}). Put the file "
-            f"{file} into the folder 'hub/checkpoints' of $TORCH_HOME, or pass its path as pretrained='…/{file}', "
+            f"the ImageNet weights of {name} are not on this machine and could not be downloaded ({error}). Put the "
+            f"file {file} into the folder 'hub/checkpoints' of $TORCH_HOME, or pass its path as pretrained='…/{file}', "
             "or use pretrained='pedestrians'"
         ) from error

@@ -146,6 +146,12 @@ def test_overwritten_values_are_noticed():
         begin(given, "01_x", minutes={})
 
 
+def test_the_known_data_sets_are_those_of_load_dataset():
+    from lib.data.readers import READERS
+
+    assert set(parameters.DATASETS) == set(READERS)
+
+
 def test_folders_and_csv_files_are_data_sets(tmp_path):
     (tmp_path / "people.csv").write_text("file,pid,cam\n")
     (tmp_path / "people.txt").write_text("")

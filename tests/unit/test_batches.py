@@ -245,9 +245,11 @@ def test_lr_is_the_original_at_lr_ratio():
 
 @pytest.mark.parametrize(("processes", "pieces"), [(2, 1), (1, 2), (2, 2), (4, 1)])
 def test_shares_and_pieces_make_up_the_same_batch(processes, pieces):
-    options = dict(
-        augmentation=Augmentation(pad=2, erase=0.5, jitter=(0.2, 0.2, 0.2, 0.1)), synthetic_ratios=(0.5,), seed=4
-    )
+    options = {
+        "augmentation": Augmentation(pad=2, erase=0.5, jitter=(0.2, 0.2, 0.2, 0.1)),
+        "synthetic_ratios": (0.5,),
+        "seed": 4,
+    }
     whole = [p[0] for p in batches(**options)]
     parts = [list(batches(**options, share=(rank, processes), pieces=pieces)) for rank in range(processes)]
     for step, expected in enumerate(whole):

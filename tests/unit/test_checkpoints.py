@@ -24,7 +24,7 @@ sys.path.insert(0, HERE)
 helpers = importlib.import_module("training_helpers")
 
 EPOCHS = 12
-OPTIONS = dict(device="cpu", precision="fp32", progress=False, checkpoint_steps=3)
+OPTIONS = {"device": "cpu", "precision": "fp32", "progress": False, "checkpoint_steps": 3}
 
 
 def train(runs: Path, started=None) -> None:
@@ -143,9 +143,10 @@ def test_a_checkpoint_holds_everything(tmp_path):
     with seeded(0):
         method = helpers.Tiny(epochs=1)
         method.setup("quick", 12)
-        save = lambda step, content: (
-            contents.update({step: content}) or checkpoint.save(tmp_path / "c.pt", content, "k")
-        )
+
+        def save(step, content):
+            return contents.update({step: content}) or checkpoint.save(tmp_path / "c.pt", content, "k")
+
         Trainer(method, helpers.tiny_protocol(), 0, torch.device("cpu"), "fp32", save=save, checkpoint_steps=1).run()
     content = checkpoint.load(tmp_path / "c.pt", "k")
     assert {"method", "optimizer", "scaler", "batches", "random", "place", "names", "sums"} <= content.keys()

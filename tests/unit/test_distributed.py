@@ -20,7 +20,7 @@ HERE = str(Path(__file__).resolve().parent)
 sys.path.insert(0, HERE)
 helpers = importlib.import_module("training_helpers")
 
-OPTIONS = dict(device="cpu", precision="fp32", progress=False)
+OPTIONS = {"device": "cpu", "precision": "fp32", "progress": False}
 
 
 @pytest.fixture(autouse=True)

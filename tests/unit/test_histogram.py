@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import importlib
 import itertools
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib.data import make_protocol
 from lib.evaluation import evaluate
 from lib.methods import create_method
 from lib.methods.histogram import rgb_to_hsv, shares, stripe_histograms
@@ -97,17 +99,16 @@ def test_black_and_white_pictures_have_a_descriptor():
         assert torch.isfinite(features).all() and abs(float(features.norm()) - 1) < 1e-6
 
 
-@pytest.mark.parametrize("settings", [{"stripes": 0}, {"bins": (8, 4)}, {"bins": (8, 0, 4)}, {"stripes": 9, "canvas": (8, 8)}])
+@pytest.mark.parametrize(
+    "settings", [{"stripes": 0}, {"bins": (8, 4)}, {"bins": (8, 0, 4)}, {"stripes": 9, "canvas": (8, 8)}]
+)
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ValueError):
         create_method("histogram", **settings)
 
 
 def test_it_is_evaluated_without_training():
-    from tests.unit.training_helpers import tiny_people
-
-    from lib.data import make_protocol
-
+    tiny_people = importlib.import_module("training_helpers").tiny_people
     method = create_method("histogram", canvas=(32, 16))
     method.setup("quick", 3)
     assert method.stages == [] and method.settings["bins"] == [8, 4, 4]

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 helpers = importlib.import_module("training_helpers")
 
 CPU = torch.device("cpu")
-QUIET = dict(device="cpu", precision="fp32", progress=False)
+QUIET = {"device": "cpu", "precision": "fp32", "progress": False}
 
 
 def built(method=None, seed=0, identities=12):

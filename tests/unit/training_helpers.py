@@ -51,7 +51,7 @@ def tiny_protocol(people: PersonDataset | None = None, ratios: tuple[str, ...] =
 
 
 class Tiny(Method):
-    """Two stages, a restoring and a recognising part, no or batch normalisation, dropout: all that a checkpoint must carry."""
+    """Two stages, a restoring and a recognising part, batch statistics, dropout: all that a checkpoint must carry."""
 
     name = "tiny"
     synthetic_ratios = (0.5, 0.25)
@@ -75,7 +75,7 @@ class Tiny(Method):
         self.body = nn.Sequential(*layers)
         self.dropout = nn.Dropout(s["dropout"])
         self.classifier = nn.Linear(16, num_identities)
-        common = dict(lr=s["lr"], identities=4, images=2, clip=s["clip"])
+        common = {"lr": s["lr"], "identities": 4, "images": 2, "clip": s["clip"]}
         self.stages = [
             Stage("restore", s["epochs"], ("restore",), optimizer="sgd", weights={"pixel": 1.0}, **common),
             Stage("joint", s["epochs"], schedule=Warmup(1, then=Cosine()), lr_multipliers={"restore": 0.1}, **common),

@@ -55,7 +55,9 @@ def _noise(u: Tensor, v: Tensor, seed: Tensor) -> Tensor:
         a = torch.frac(seed * (0.754877 + 0.31 * octave)) * 6.2832
         b = torch.frac(seed * (0.569840 + 0.17 * octave)) * 6.2832
         f = 1.0 + 0.9 * octave
-        total = total + torch.sin(f * (u * a.cos() + v * a.sin()) + b + 1.7 * torch.sin(f * (v * a.cos() - u * a.sin()) + 2 * b))
+        total = total + torch.sin(
+            f * (u * a.cos() + v * a.sin()) + b + 1.7 * torch.sin(f * (v * a.cos() - u * a.sin()) + 2 * b)
+        )
     return total / 3.0
 
 
@@ -119,7 +121,12 @@ def albedo(hits: Hits, a: dict[str, Tensor]) -> Tensor:
     logo = (kind == _LOGO["disc"]) & (du * du + dv * dv < size * size * 0.45)
     logo |= (kind == _LOGO["bar"]) & (du.abs() < 0.16) & (dv.abs() < size * 0.4)
     logo |= (kind == _LOGO["letters"]) & box & (_noise(du * 160, dv * 90, seed + 3) > 0.0)
-    logo |= (kind == _LOGO["print"]) & (du.abs() < size * 1.3) & (dv.abs() < size * 1.3) & (_noise(du * 60, dv * 60, seed + 5) > -0.1)
+    logo |= (
+        (kind == _LOGO["print"])
+        & (du.abs() < size * 1.3)
+        & (dv.abs() < size * 1.3)
+        & (_noise(du * 60, dv * 60, seed + 5) > -0.1)
+    )
     garment = paint(garment, logo & torso, at("logo_colour"))
     buttons = (at("buttons") > 0) & torso & (s.abs() < 0.008) & (torch.frac(z / 0.09 + 1) < 0.3)
     garment = paint(garment, buttons | ((at("zip") > 0) & torso & (s.abs() < 0.010)), 0.75 - 0.5 * garment)
@@ -138,7 +145,9 @@ def albedo(hits: Hits, a: dict[str, Tensor]) -> Tensor:
     period = at("lower_period")
     low_kind = at("lower_pattern")
     around = hits.angle * 0.07
-    check = 0.5 * _frac_below(hits.along / period, torch.full_like(s, 0.4)) + 0.5 * _frac_below(around / period, torch.full_like(s, 0.4))
+    check = 0.5 * _frac_below(hits.along / period, torch.full_like(s, 0.4)) + 0.5 * _frac_below(
+        around / period, torch.full_like(s, 0.4)
+    )
     mix = torch.where(low_kind == 1, check, torch.zeros_like(s))
     mix = torch.where(low_kind == 2, (_noise(around * 60, hits.along * 50, seed + 9) > 0.1).float(), mix)
     mix = torch.where(low_kind == 3, _frac_below(around / (period * 0.5), torch.full_like(s, 0.3)), mix)
@@ -174,13 +183,25 @@ def albedo(hits: Hits, a: dict[str, Tensor]) -> Tensor:
     # Head: hair line, eyes, glasses, beard.
     head = on("head")
     hair = at("hair")
-    colour = paint(colour, on("hair", "long hair", "bun"), hair * (0.85 + 0.3 * _noise(hits.angle * 9, hits.along * 90, seed)[:, None].clamp(-0.5, 0.5)))
+    colour = paint(
+        colour,
+        on("hair", "long hair", "bun"),
+        hair * (0.85 + 0.3 * _noise(hits.angle * 9, hits.along * 90, seed)[:, None].clamp(-0.5, 0.5)),
+    )
     high = hits.along
     colour = paint(colour, head & (at("has_hair") > 0) & ((front > 1.45) | (high > 0.085)), hair)
     eyes = head & (front < 0.75) & ((high - 0.040).abs() < 0.010)
-    colour = paint(colour, eyes & ((front > 0.2) | (at("glasses") > 0)), torch.where(at("glasses")[:, None] > 0, 0.06 + 0 * colour, skin * 0.55))
+    colour = paint(
+        colour,
+        eyes & ((front > 0.2) | (at("glasses") > 0)),
+        torch.where(at("glasses")[:, None] > 0, 0.06 + 0 * colour, skin * 0.55),
+    )
     colour = paint(colour, head & (at("beard") > 0) & (front < 1.3) & (high < 0.005), hair * 0.7 + skin * 0.3)
-    colour = paint(colour, head & (front < 0.3) & ((high + 0.012).abs() < 0.006), skin * torch.tensor((0.85, 0.55, 0.55), device=device))
+    colour = paint(
+        colour,
+        head & (front < 0.3) & ((high + 0.012).abs() < 0.006),
+        skin * torch.tensor((0.85, 0.55, 0.55), device=device),
+    )
     colour = paint(colour, on("hat", "brim"), at("hat_colour"))
 
     # Bags and their straps.
@@ -189,7 +210,12 @@ def albedo(hits: Hits, a: dict[str, Tensor]) -> Tensor:
     colour = paint(colour, on("backpack", "bag"), torch.where(pocket[:, None], bag * 0.7 + 0.1, bag))
     straps = (at("backpack") > 0) & (((s.abs() - 0.085).abs() < 0.018) & on("chest") & (front < 1.6))
     straps |= (at("backpack") > 0) & shoulders & (((hits.share - 0.5).abs() - 0.3).abs() < 0.1)
-    sling = (at("handbag") == 0) & (at("has_bag") > 0) & on("chest", "belly") & ((s * at("bag_side") * torch.where(front < 1.57, 1.0, -1.0) + 0.55 * (z - 0.3)).abs() < 0.02)
+    sling = (
+        (at("handbag") == 0)
+        & (at("has_bag") > 0)
+        & on("chest", "belly")
+        & ((s * at("bag_side") * torch.where(front < 1.57, 1.0, -1.0) + 0.55 * (z - 0.3)).abs() < 0.02)
+    )
     colour = paint(colour, straps | sling, bag * 0.8)
 
     # Folds: cloth is never even.

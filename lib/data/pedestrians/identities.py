@@ -2,8 +2,8 @@
 
 Colours follow what people wear (mostly black, white, grey, navy, blue, brown, some saturated ones). A share of the
 identities (`TWIN_SHARE`) comes in pairs that agree in every coarse attribute - body, hair, garment types, colours - and
-differ only in the fine ones: the pattern, its period, its accent colour, logo, zip, trouser stripe, laces. A camera that
-sees such a pair at a quarter of the resolution cannot tell them apart by colour.
+differ only in the fine ones: the pattern, its period, its accent colour, logo, zip, trouser stripe, laces. A camera
+that sees such a pair at a quarter of the resolution cannot tell them apart by colour.
 """
 
 from __future__ import annotations
@@ -30,9 +30,35 @@ FINE = (  # what tells twins apart
 )  # fmt: skip
 
 _NEUTRALS = ((0.06, 0.06, 0.07), (0.93, 0.93, 0.92), (0.35, 0.35, 0.36), (0.6, 0.6, 0.6), (0.10, 0.13, 0.25))
-_SKIN = ((0.94, 0.78, 0.68), (0.87, 0.68, 0.55), (0.76, 0.57, 0.43), (0.60, 0.42, 0.30), (0.40, 0.27, 0.19), (0.26, 0.18, 0.13))
-_HAIR = ((0.05, 0.04, 0.04), (0.16, 0.10, 0.07), (0.30, 0.19, 0.11), (0.50, 0.34, 0.18), (0.78, 0.62, 0.38), (0.60, 0.58, 0.56), (0.45, 0.17, 0.09))
-_LOWER = ((0.06, 0.06, 0.08), (0.12, 0.15, 0.27), (0.22, 0.30, 0.45), (0.40, 0.50, 0.62), (0.28, 0.26, 0.24), (0.55, 0.48, 0.37), (0.70, 0.64, 0.52), (0.85, 0.84, 0.80), (0.34, 0.33, 0.22), (0.30, 0.18, 0.13))
+_SKIN = (
+    (0.94, 0.78, 0.68),
+    (0.87, 0.68, 0.55),
+    (0.76, 0.57, 0.43),
+    (0.60, 0.42, 0.30),
+    (0.40, 0.27, 0.19),
+    (0.26, 0.18, 0.13),
+)
+_HAIR = (
+    (0.05, 0.04, 0.04),
+    (0.16, 0.10, 0.07),
+    (0.30, 0.19, 0.11),
+    (0.50, 0.34, 0.18),
+    (0.78, 0.62, 0.38),
+    (0.60, 0.58, 0.56),
+    (0.45, 0.17, 0.09),
+)
+_LOWER = (
+    (0.06, 0.06, 0.08),
+    (0.12, 0.15, 0.27),
+    (0.22, 0.30, 0.45),
+    (0.40, 0.50, 0.62),
+    (0.28, 0.26, 0.24),
+    (0.55, 0.48, 0.37),
+    (0.70, 0.64, 0.52),
+    (0.85, 0.84, 0.80),
+    (0.34, 0.33, 0.22),
+    (0.30, 0.18, 0.13),
+)
 
 
 def _jitter(rng: np.random.RandomState, colour, amount: float) -> tuple[float, float, float]:
@@ -57,13 +83,26 @@ def _contrasting(rng: np.random.RandomState, base) -> tuple[float, float, float]
     return tuple(1.0 - b for b in base)
 
 
+_UPPER_SHARES = {  # of UPPER_TYPES
+    True: (0.27, 0.08, 0.15, 0.13, 0.10, 0.15, 0.06, 0.06),
+    False: (0.32, 0.04, 0.18, 0.13, 0.12, 0.15, 0.06, 0.00),
+}
+_LOWER_SHARES = {True: (0.27, 0.30, 0.15, 0.16, 0.12), False: (0.36, 0.36, 0.28, 0.0, 0.0)}
+_HAIR_SHARES = {True: (0.15, 0.47, 0.0, 0.10, 0.18, 0.10), False: (0.74, 0.06, 0.10, 0.01, 0.02, 0.07)}
+_SHOES = ((0.08, 0.07, 0.07), (0.9, 0.9, 0.9), (0.3, 0.2, 0.14), (0.55, 0.5, 0.45))
+
+
 def _coarse(rng: np.random.RandomState) -> dict:
-    woman = rng.rand() < 0.45
-    upper = rng.choice(UPPER_TYPES, p=(0.27, 0.08 if woman else 0.04, 0.15, 0.13, 0.10, 0.15, 0.06, 0.06 if woman else 0.10) if woman else (0.32, 0.04, 0.18, 0.13, 0.12, 0.15, 0.06, 0.0))
-    lower = rng.choice(LOWER_TYPES, p=(0.27, 0.30, 0.15, 0.16, 0.12) if woman else (0.36, 0.36, 0.28, 0.0, 0.0))
+    """What a camera can see from afar."""
+    woman = bool(rng.rand() < 0.45)
+    upper = rng.choice(UPPER_TYPES, p=_UPPER_SHARES[woman])
+    lower = rng.choice(LOWER_TYPES, p=_LOWER_SHARES[woman])
     sleeve = {"t-shirt": rng.uniform(0.35, 0.9), "tank top": 0.0, "dress": rng.choice((0.0, 0.6, 2.0))}.get(upper)
     if sleeve is None:
         sleeve = 2.0 if rng.rand() < 0.75 or upper in ("coat", "hoodie") else rng.uniform(0.6, 1.4)
+    lower_length = {"shorts": rng.uniform(0.75, 1.2), "skirt": rng.uniform(0.6, 1.6)}.get(lower, 2.0)
+    usual_trousers = _jitter(rng, _LOWER[rng.choice(len(_LOWER))], 0.04)
+    usual_shoes = _jitter(rng, _SHOES[rng.choice(4, p=(0.45, 0.3, 0.17, 0.08))], 0.05)
     hat = rng.choice(HATS, p=(0.84, 0.10, 0.04, 0.02))
     return {
         "woman": woman,
@@ -72,7 +111,7 @@ def _coarse(rng: np.random.RandomState) -> dict:
         "shoulders": float(np.clip(rng.normal(0.93 if woman else 1.05, 0.06), 0.8, 1.2)),
         "hips": float(np.clip(rng.normal(1.08 if woman else 0.95, 0.07), 0.8, 1.3)),
         "skin": _jitter(rng, _SKIN[rng.choice(6, p=(0.3, 0.27, 0.17, 0.12, 0.09, 0.05))], 0.03),
-        "hair_shape": rng.choice(HAIR_SHAPES, p=(0.15, 0.47, 0.0, 0.10, 0.18, 0.10) if woman else (0.74, 0.06, 0.10, 0.01, 0.02, 0.07)),
+        "hair_shape": rng.choice(HAIR_SHAPES, p=_HAIR_SHARES[woman]),
         "hair": _jitter(rng, _HAIR[rng.choice(7, p=(0.28, 0.24, 0.18, 0.10, 0.09, 0.07, 0.04))], 0.03),
         "hair_length": float(rng.uniform(0.4, 1.0)),
         "upper": upper,
@@ -83,9 +122,9 @@ def _coarse(rng: np.random.RandomState) -> dict:
         "open_width": float(rng.uniform(0.25, 0.7)),
         "loose": float(rng.uniform(0.0, 1.0)),
         "lower": lower,
-        "lower_length": float(rng.uniform(0.75, 1.2) if lower == "shorts" else rng.uniform(0.6, 1.6) if lower == "skirt" else 2.0),
-        "lower_colour": _garment_colour(rng) if rng.rand() < 0.18 else _jitter(rng, _LOWER[rng.choice(len(_LOWER))], 0.04),
-        "shoes": _jitter(rng, ((0.08, 0.07, 0.07), (0.9, 0.9, 0.9), (0.3, 0.2, 0.14), (0.55, 0.5, 0.45))[rng.choice(4, p=(0.45, 0.3, 0.17, 0.08))], 0.05) if rng.rand() < 0.88 else _garment_colour(rng),
+        "lower_length": float(lower_length),
+        "lower_colour": _garment_colour(rng) if rng.rand() < 0.18 else usual_trousers,
+        "shoes": usual_shoes if rng.rand() < 0.88 else _garment_colour(rng),
         "sandals": bool(rng.rand() < 0.12),
         "bag": rng.choice(BAGS, p=(0.5, 0.28, 0.12, 0.10)),
         "bag_colour": _garment_colour(rng) if rng.rand() < 0.6 else (0.08, 0.08, 0.09),
@@ -94,7 +133,7 @@ def _coarse(rng: np.random.RandomState) -> dict:
         "hat_colour": _garment_colour(rng),
         "slouch": float(rng.uniform(0.0, 0.12)),
         "stride": float(rng.uniform(0.75, 1.2)),
-    }  # fmt: skip
+    }
 
 
 def _fine(rng: np.random.RandomState, coarse: dict) -> dict:
@@ -115,7 +154,9 @@ def _fine(rng: np.random.RandomState, coarse: dict) -> dict:
         "collar": bool(rng.rand() < 0.3),
         "cuffs": bool(rng.rand() < 0.25),
         "side_stripe": bool(rng.rand() < 0.14),
-        "lower_pattern": rng.choice(("plain", "check", "camouflage", "stripes", "fade"), p=(0.7, 0.07, 0.05, 0.05, 0.13)),
+        "lower_pattern": rng.choice(
+            ("plain", "check", "camouflage", "stripes", "fade"), p=(0.7, 0.07, 0.05, 0.05, 0.13)
+        ),
         "lower_period": float(rng.uniform(0.05, 0.12)),
         "belt": bool(rng.rand() < 0.3),
         "laces": bool(rng.rand() < 0.4),
@@ -128,8 +169,8 @@ def _fine(rng: np.random.RandomState, coarse: dict) -> dict:
 def sample_identities(count: int, seed: int, first: int = 0) -> pd.DataFrame:
     """Attributes of the identities `first .. first + count - 1` of the population `seed`.
 
-    Identity i is the same whichever range it is drawn in: its random stream is seeded by (seed, i), and a twin takes the
-    coarse attributes of the even identity before it.
+    Identity i is the same whichever range it is drawn in: its random stream is seeded by (seed, i), and a twin
+    takes the coarse attributes of the even identity before it.
     """
     rows = []
     for i in range(first, first + count):

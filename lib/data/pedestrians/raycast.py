@@ -2,10 +2,10 @@
 
 Letters: B images, K primitives an image, H x W rays an image, h x w the window of one primitive.
 
-A primitive lives in its own frame: its axis runs along z from 0 to L, its radius goes linearly from r0 to r1 and its ends
-are closed by half-spheres; a scale on the local y axis makes the cross-section elliptic. Every ray starts at the camera
-and is linear in its pixel coordinates (x, y), d(x, y) = R [x, y, 1], so in a primitive's frame it is G [x, y, 1] with one
-3 x 3 matrix G per primitive: no per-pixel matrix product is needed.
+A primitive lives in its own frame: its axis runs along z from 0 to L, its radius goes linearly from r0 to r1 and
+its ends are closed by half-spheres; a scale on the local y axis makes the cross-section elliptic. Every ray starts
+at the camera and is linear in its pixel coordinates (x, y), d(x, y) = R [x, y, 1], so in a primitive's frame it is
+G [x, y, 1] with one 3 x 3 matrix G per primitive: no per-pixel matrix product is needed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,13 @@ def cast(primitives: Primitives, camera: Camera, height: int, width: int) -> tup
         columns = left[:, k, None, None] + torch.arange(w, device=device)[None, None, :]  # (B, 1, w)
         x, y = camera.coordinates(rows, columns, (batch, h, w))
         t = _intersect(
-            x, y, to_local[:, k], origin[:, k], primitives.length[:, k], primitives.r0[:, k], primitives.r1[:, k],
+            x,
+            y,
+            to_local[:, k],
+            origin[:, k],
+            primitives.length[:, k],
+            primitives.r0[:, k],
+            primitives.r1[:, k],
             primitives.closed[:, k],
         )
         t = torch.where(primitives.present[:, k, None, None], t, FAR)
@@ -87,7 +93,9 @@ def cast(primitives: Primitives, camera: Camera, height: int, width: int) -> tup
         before = nearest.gather(1, index)
         closer = t < before
         nearest.scatter_(1, index, torch.where(closer, t, before))
-        which.scatter_(1, index, torch.where(closer, torch.tensor(k, dtype=torch.int16, device=device), which.gather(1, index)))
+        which.scatter_(
+            1, index, torch.where(closer, torch.tensor(k, dtype=torch.int16, device=device), which.gather(1, index))
+        )
     return nearest.view(batch, height, width), which.view(batch, height, width)
 
 
@@ -116,7 +124,9 @@ def _windows(primitives: Primitives, camera: Camera, height: int, width: int):
     return top, left, tall.long().tolist(), wide.long().tolist()
 
 
-def _intersect(x: Tensor, y: Tensor, g: Tensor, o: Tensor, length: Tensor, r0: Tensor, r1: Tensor, closed: Tensor) -> Tensor:
+def _intersect(
+    x: Tensor, y: Tensor, g: Tensor, o: Tensor, length: Tensor, r0: Tensor, r1: Tensor, closed: Tensor
+) -> Tensor:
     """Distance along the ray o + t G [x, y, 1] to one capsule per image; x, y broadcast to (B, h, w)."""
 
     def per_image(v: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """From identities and cameras to pictures, masks and a table.
 
-Every random choice belongs to an identity, a camera or one image, and each has its own stream: the picture of identity 17
-before camera 2 is the same whichever others are rendered with it, in whatever batches.
+Every random choice belongs to an identity, a camera or one image, and each has its own stream: the picture of
+identity 17 before camera 2 is the same whichever others are rendered with it, in whatever batches.
 """
 
 from __future__ import annotations
@@ -27,11 +27,23 @@ CODES = {  # categorical attributes -> numbers, in the order of identities.py
     "lower_pattern": ("plain", "check", "camouflage", "stripes", "fade"),
 }
 _COPIED = (
-    "height", "build", "shoulders", "hips", "hair_length", "sleeve", "upper_length", "open_width", "loose", "lower_length",
-    "bag_size", "slouch", "pattern_period", "pattern_phase", "pattern_duty", "logo_x", "logo_z", "logo_size", "zip",
-    "buttons", "collar", "cuffs", "side_stripe", "lower_period", "belt", "laces", "soles", "glasses", "scribble", "sandals",
+    "height", "build", "shoulders", "hips", "hair_length", "sleeve", "upper_length", "open_width", "loose",
+    "lower_length", "bag_size", "slouch", "pattern_period", "pattern_phase", "pattern_duty", "logo_x", "logo_z",
+    "logo_size", "zip", "buttons", "collar", "cuffs", "side_stripe", "lower_period", "belt", "laces", "soles",
+    "glasses", "scribble", "sandals",
 )  # fmt: skip
-_COLOURS = ("skin", "hair", "upper_colour", "inner_colour", "lower_colour", "shoes", "bag_colour", "hat_colour", "accent", "logo_colour")
+_COLOURS = (
+    "skin",
+    "hair",
+    "upper_colour",
+    "inner_colour",
+    "lower_colour",
+    "shoes",
+    "bag_colour",
+    "hat_colour",
+    "accent",
+    "logo_colour",
+)
 
 
 def _attributes(table: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -118,9 +130,10 @@ def render_people(
     """Render `identities` people, each before `cameras` cameras, `images_per_camera` times.
 
     Returns images (N, h, w, 3) uint8, foreground masks (N, h, w) bool and a table with pid, cam, yaw, phase, visible
-    (share of the person that nothing hides) and every attribute; N = identities x cameras x images_per_camera, ordered by
-    identity. With `camera_pool` each identity meets `cameras` of that many cameras, so that a pre-training set can show
-    more cameras than images. Identity numbers from `first_identity` on: sets that must not share people use disjoint ranges.
+    (share of the person that nothing hides) and every attribute; N = identities x cameras x images_per_camera,
+    ordered by identity. With `camera_pool` each identity meets `cameras` of that many cameras, so that a pre-
+    training set can show more cameras than images. Identity numbers from `first_identity` on: sets that must not
+    share people use disjoint ranges.
     """
     if identities < 1 or images_per_camera < 1 or cameras < 1:
         raise ValueError("render_people needs at least one identity, one camera and one image per camera")
@@ -133,7 +146,11 @@ def render_people(
     rows, moments, noises = [], [], []
     for p in range(identities):
         number = first_identity + p
-        chosen = np.arange(cameras) if pool == cameras else np.sort(np.random.RandomState([seed, number, 5]).permutation(pool)[:cameras])
+        chosen = (
+            np.arange(cameras)
+            if pool == cameras
+            else np.sort(np.random.RandomState([seed, number, 5]).permutation(pool)[:cameras])
+        )
         for c in chosen:
             for k in range(images_per_camera):
                 stream = [seed, number, int(c), k, 7]
@@ -178,9 +195,25 @@ def _sensor_noise(stream: list[int], h: int, w: int) -> np.ndarray:
 
 
 def _camera_values(models: list, device) -> dict[str, Tensor]:
-    scalars = ("height", "distance", "sun_strength", "dapple", "gamma", "saturation", "contrast", "blur", "noise", "sharpen", "backdrop_at", "exposure")
+    scalars = (
+        "height",
+        "distance",
+        "sun_strength",
+        "dapple",
+        "gamma",
+        "saturation",
+        "contrast",
+        "blur",
+        "noise",
+        "sharpen",
+        "backdrop_at",
+        "exposure",
+    )
     out = {k: torch.tensor([getattr(m, k) for m in models], dtype=torch.float32, device=device) for k in scalars}
-    out |= {k: torch.from_numpy(np.array([getattr(m, k) for m in models], np.float32)).to(device) for k in ("sun", "ambient", "cast")}
+    out |= {
+        k: torch.from_numpy(np.array([getattr(m, k) for m in models], np.float32)).to(device)
+        for k in ("sun", "ambient", "cast")
+    }
     textures = {}
     for m in models:
         if m.name not in textures:
@@ -251,8 +284,21 @@ def _extras(m: dict, target: Tensor, eye: Tensor, like: Primitives) -> Primitive
     side[..., 0] = 1.0
     frame = torch.stack((side, torch.linalg.cross(z, side), z), 2)
     present = torch.stack([x[n].abs() < 5 for n in names], 1)
-    new = Primitives(start, frame, length, torch.stack([c[2] for c in list_], 1), torch.stack([c[3] for c in list_], 1), present, torch.ones_like(length))
-    return Primitives(*(torch.cat((getattr(like, f), getattr(new, f)), 1) for f in ("start", "frame", "length", "r0", "r1", "present", "closed")))
+    new = Primitives(
+        start,
+        frame,
+        length,
+        torch.stack([c[2] for c in list_], 1),
+        torch.stack([c[3] for c in list_], 1),
+        present,
+        torch.ones_like(length),
+    )
+    return Primitives(
+        *(
+            torch.cat((getattr(like, f), getattr(new, f)), 1)
+            for f in ("start", "frame", "length", "r0", "r1", "present", "closed")
+        )
+    )
 
 
 def _render(a: dict, m: dict, c: dict, noise: Tensor, h: int, w: int):
@@ -270,14 +316,22 @@ def _render(a: dict, m: dict, c: dict, noise: Tensor, h: int, w: int):
 
     # Where the sun's rays end: the same caster, looking from the sun.
     sun_eye = c["sun"] * 60.0 + target
-    sun_camera = _crop(sun_eye, target, body, {"margin": zero + 1.05, "shift_x": zero, "shift_y": zero, "squeeze": zero + 1.0}, *SHADOW_MAP)
+    sun_camera = _crop(
+        sun_eye,
+        target,
+        body,
+        {"margin": zero + 1.05, "shift_x": zero, "shift_y": zero, "squeeze": zero + 1.0},
+        *SHADOW_MAP,
+    )
     sun_depth, _ = cast(everything, sun_camera, *SHADOW_MAP)
 
     rows, columns = torch.arange(h * s, device=device)[None, :, None], torch.arange(w * s, device=device)[None, None, :]
     x, y = camera.coordinates(rows, columns, (b, h * s, w * s))
     hit = (which >= 0).nonzero(as_tuple=True)
     image, part = hit[0], which[hit].long()
-    rays = torch.stack((x.expand(b, h * s, w * s)[hit], y.expand(b, h * s, w * s)[hit], torch.ones_like(part, dtype=torch.float32)), -1)
+    rays = torch.stack(
+        (x.expand(b, h * s, w * s)[hit], y.expand(b, h * s, w * s)[hit], torch.ones_like(part, dtype=torch.float32)), -1
+    )
     directions = torch.einsum("mij,mj->mi", camera.rotation[image], rays)
     points = eye[image] + distance[hit][:, None] * directions
     extended = torch.cat((rest, torch.zeros(b, EXTRAS, device=device)), 1)
@@ -288,7 +342,9 @@ def _render(a: dict, m: dict, c: dict, noise: Tensor, h: int, w: int):
 
     # The place behind, at the picture's own resolution: it is out of focus anyway.
     small_x, small_y = (v.expand(b, h * s, w * s).reshape(b, h, s, w, s).mean((2, 4)) for v in (x, y))
-    plane = torch.einsum("bij,bhwj->bhwi", camera.rotation, torch.stack((small_x, small_y, torch.ones_like(small_x)), -1))
+    plane = torch.einsum(
+        "bij,bhwj->bhwi", camera.rotation, torch.stack((small_x, small_y, torch.ones_like(small_x)), -1)
+    )
     behind, ground, is_ground = background(plane, eye, m["offset"], c["textures"], c["backdrop_at"])
     number = torch.arange(b, device=device)[:, None, None].expand(b, h, w)
     sunlit = _sunlit(ground.reshape(-1, 3), number.reshape(-1), sun_camera, sun_depth).view(b, h, w)
@@ -308,7 +364,9 @@ def _render(a: dict, m: dict, c: dict, noise: Tensor, h: int, w: int):
 
 def _visible(body: Primitives, camera: Camera, person: Tensor, h: int, w: int) -> Tensor:
     """Share of the person's silhouette that nothing hides, measured on a quarter of the rays."""
-    coarse = Camera(camera.centre, camera.rotation, camera.left, camera.top, camera.pixel * SUPERSAMPLING * 2, camera.squeeze)
+    coarse = Camera(
+        camera.centre, camera.rotation, camera.left, camera.top, camera.pixel * SUPERSAMPLING * 2, camera.squeeze
+    )
     alone, _ = cast(body, coarse, h // 2, w // 2)
     whole = (alone < FAR).float().sum((1, 2)) * 4
     return (person.sum((1, 2)) / whole.clamp_min(1)).clamp(0, 1)
@@ -353,7 +411,16 @@ def _sunlit(points: Tensor, image: Tensor, sun_camera: Camera, sun_depth: Tensor
     return torch.where(inside, lit / 4, 1.0)
 
 
-def _light(colour: Tensor, normal: Tensor, points: Tensor, image: Tensor, m: dict, c: dict, sun_camera: Camera, sun_depth: Tensor) -> Tensor:
+def _light(
+    colour: Tensor,
+    normal: Tensor,
+    points: Tensor,
+    image: Tensor,
+    m: dict,
+    c: dict,
+    sun_camera: Camera,
+    sun_depth: Tensor,
+) -> Tensor:
     """Radiance (M, 3): sky from above, sun where nothing is in its way, patches of shade under trees."""
     sun = c["sun"][image]
     facing = (normal * sun).sum(-1).clamp_min(0)
@@ -367,5 +434,3 @@ def _light(colour: Tensor, normal: Tensor, points: Tensor, image: Tensor, m: dic
     warm = torch.tensor((1.06, 1.0, 0.90), device=colour.device)
     light = c["ambient"][image] * (sky * crease)[:, None] + (c["sun_strength"][image] * facing * lit)[:, None] * warm
     return colour * light * m["light"][image][:, None]
-
-

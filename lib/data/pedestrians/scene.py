@@ -8,6 +8,7 @@ image (yaw, gait, distance, light, who stands in the way) comes from the image's
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -46,6 +47,7 @@ class CameraModel:
     backdrop: np.ndarray  # (3, T, T)
 
 
+@lru_cache(maxsize=512)
 def camera_model(number: int, seed: int) -> CameraModel:
     """Camera `number` of the population `seed`; independent of all others."""
     rng = np.random.RandomState([seed, 900_001, number])
@@ -162,7 +164,9 @@ def background(directions: Tensor, centre: Tensor, offset: Tensor, textures: Ten
     colours = []
     for number, uv in enumerate((ground, wall)):
         folded = 2.0 * torch.remainder(uv, 1.0) - 1.0
-        colours.append(F.grid_sample(textures[:, number], folded, mode="bilinear", padding_mode="border", align_corners=False))
+        colours.append(
+            F.grid_sample(textures[:, number], folded, mode="bilinear", padding_mode="border", align_corners=False)
+        )
     colour = torch.where(is_ground[:, None], colours[0], colours[1])
     return colour, torch.stack((px, py, pz.clamp_min(0)), -1), is_ground
 
@@ -185,7 +189,8 @@ def blur(images: Tensor, sigma_rows: Tensor, sigma_columns: Tensor) -> Tensor:
 
 
 def sensor(images: Tensor, p: dict[str, Tensor], noise: Tensor) -> Tensor:
-    """Linear radiance (B, 3, H, W) -> uint8, through lens blur, exposure, cast, gamma, saturation, sharpening and noise."""
+    """Linear radiance (B, 3, H, W) -> uint8, through lens blur, exposure, cast, gamma, saturation, sharpening and
+    noise."""
 
     def per_image(name: str) -> Tensor:
         return p[name].view(-1, 1, 1, 1)

@@ -40,13 +40,14 @@ def pedestrians_pretrain(
     *,
     identities: int = 1200,
     images: int = 8,
-    cameras: int = 2,
-    camera_pool: int = 24,
-    seed: int = 0,
+    cameras: int | None = None,
+    camera_pool: int = 200,
+    seed: int = 1,  # other people and other cameras than the embedded set's
     size: tuple[int, int] = (128, 64),
     device: str = "cpu",
 ) -> Source:
-    """Other people for pre-training: ``images`` of each, over ``cameras`` of the ``camera_pool`` cameras."""
+    """Other people for pre-training: ``images`` of each, over ``cameras`` (8, or as many as images) of ``camera_pool``."""
+    cameras = cameras or min(8, images)
     if images % cameras:
         raise ValueError(f"images={images} must be a multiple of cameras={cameras}")
     options = {

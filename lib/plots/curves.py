@@ -1,0 +1,239 @@
+"""Curves over resolution: the objective O, rank-1, training; and effects with their intervals.
+
+All take tidy tables and return a Figure. Values are fractions and drawn in percent where the axis says so; low and high
+are limits of an interval and may be NaN. ``title`` is the finding, in words, given by the caller who has computed it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from lib.plots import style
+
+O_LABELS = {
+    "normalised": "O, ratio of mean distances",
+    "value": "O, ratio of sums (Eq. 2)",
+}
+CURVE_STYLES = {"O(r, r)": (style.BLUE, "o", "-"), "O(r, 1)": (style.VERMILION, "s", "--")}
+CHARACTERS = 11.5  # of a title, per inch of width
+
+
+def objective_curves(table: pd.DataFrame, column: str = "normalised", title: str = "", level: float | None = None) -> Figure:
+    """O(r, r) and O(r, 1) over r, a panel per network; RIPR Fig. 2 (a) and (b) in one picture.
+
+    table : network, curve ("O(r, r)" or "O(r, 1)"), r, and ``column`` with ``<column>_low`` and ``<column>_high`` (for
+    "value": low, high). level : a value to mark, e.g. 1, the ratio of means of a descriptor that knows nothing.
+    """
+    networks = list(dict.fromkeys(table["network"]))
+    fig, axes = style.figure(1, len(networks), size=(min(3.2 * len(networks) + 0.6, 9.2), 3.9), sharey=True, squeeze=False)
+    for ax, network in zip(axes[0], networks, strict=True):
+        for curve, (colour, marker, dash) in CURVE_STYLES.items():
+            part = table[(table["network"] == network) & (table["curve"] == curve)].sort_values("r")
+            low, high = _limits(part, column)
+            style.line(
+                ax, part["r"], part[column], 0, curve, low, high, color=colour, marker=marker, linestyle=dash
+            )
+        if level is not None:
+            ax.axhline(level, color=style.GREY, linewidth=1.2, linestyle=":")
+            ax.annotate("knows nothing", (1, level), ha="right", va="bottom", fontsize=style.SMALL, color=style.GREY)
+        ax.set_title(network, fontsize=style.TEXT, loc="left")
+        style.axes_labels(ax, "resolution r", O_LABELS[column] if ax is axes[0][0] else "")
+        ax.set_xlim(0, 1.05)
+        ax.set_xticks([0.125, 0.25, 0.5, 0.75, 1], ["1/8", "1/4", "1/2", "3/4", "1"])
+        style.plain(ax)
+    axes[0][0].legend(fontsize=style.SMALL, frameon=False)
+    _title(fig, title)
+    return fig
+
+
+def objective_surface(table: pd.DataFrame, column: str = "normalised", title: str = "") -> Figure:
+    """O over r1 and r2 as a map, every cell with its value; the two curves of RIPR Fig. 2 are its diagonal and its last
+    column.
+
+    table : r1, r2, ``column``, one row per cell of a full grid.
+    """
+    wide = table.pivot(index="r1", columns="r2", values=column).sort_index().sort_index(axis=1)
+    if wide.isna().any(axis=None):
+        raise ValueError("the table lacks cells of the grid, or O is not defined there")
+    count = len(wide)
+    side = float(np.clip(0.62 * count + 1.2, 3.6, 6.2))
+    fig, ax = style.figure(size=(side + 1.3, side))
+    picture = ax.imshow(wide.to_numpy(), origin="lower", cmap="cividis", aspect="equal")
+    middle = (wide.to_numpy().min() + wide.to_numpy().max()) / 2
+    # as many digits as tell the extremes apart
+    digits = int(np.clip(np.ceil(-np.log10(max(np.ptp(wide.to_numpy()), 1e-12))) + 1, 2, 5))
+    for (i, j), value in np.ndenumerate(wide.to_numpy()):
+        ink = "white" if value < middle else "black"
+        ax.text(j, i, f"{value:.{digits}f}", ha="center", va="center", fontsize=style.SMALL - 1, color=ink)
+    names = [f"{r:.3g}" for r in wide.index]
+    ax.set_xticks(range(count), names)
+    ax.set_yticks(range(count), names)
+    ax.grid(False)
+    ax.plot([-0.5, count - 0.5], [-0.5, count - 0.5], color=style.BLUE, linewidth=2)
+    ax.axvline(count - 1.5, color=style.VERMILION, linewidth=2, linestyle="--")
+    style.axes_labels(ax, "resolution r2  (dashed: O(r, 1) is the last column)", "resolution r1  (line: O(r, r))")
+    fig.colorbar(picture, ax=ax, shrink=0.8).set_label(O_LABELS[column], fontsize=style.SMALL)
+    _title(fig, title)
+    return fig
+
+
+def resolution_curves(
+    table: pd.DataFrame, title: str = "", x: str = "resolution of the probe, gallery at full", y: str = "rank-1 in %"
+) -> Figure:
+    """A metric over the ratio, a line per name and a panel per ``panel`` (one where there is no such column).
+
+    table : name, ratio, value, low, high (fractions), perhaps panel. A name has the same colour in all panels.
+    """
+    panels = list(dict.fromkeys(table["panel"])) if "panel" in table else [None]
+    names = list(dict.fromkeys(table["name"]))
+    fig, axes = style.figure(1, len(panels), size=(9.0 if len(panels) > 1 else 7.2, 4.3), sharey=True, squeeze=False)
+    for ax, panel in zip(axes[0], panels, strict=True):
+        part = table if panel is None else table[table["panel"] == panel]
+        for name in dict.fromkeys(part["name"]):
+            one = part[part["name"] == name].sort_values("ratio")
+            low, high = 100 * one["low"], 100 * one["high"]
+            style.line(ax, one["ratio"], 100 * one["value"], names.index(name), name, low, high)
+        ratio_axis(ax, sorted(set(part["ratio"])))
+        style.axes_labels(ax, x, y if ax is axes[0][0] else "")
+        ax.set_ylim(0, None)
+        style.plain(ax)
+        ax.legend(fontsize=style.SMALL, frameon=False, loc="upper left")
+        if panel is not None:
+            ax.set_title(panel, fontsize=style.TEXT, loc="left")
+    top = max(ax.get_ylim()[1] for ax in axes[0])
+    # the legend has its own room above the lines
+    most = max(len(ax.get_legend().get_texts()) for ax in axes[0])
+    axes[0][0].set_ylim(0, top * (1 + 0.09 * most))
+    _title(fig, title)
+    return fig
+
+
+def objective_against_rank(table: pd.DataFrame, title: str = "") -> Figure:
+    """Rank-1 over O, a point per pair of resolutions: does the one tell the other?
+
+    table : network, curve, r, normalised, rank1 (fraction). Points of one network and curve are joined in the order of r,
+    the one at the lowest r is named.
+    """
+    networks = list(dict.fromkeys(table["network"]))
+    fig, ax = style.figure(size=(7.6, 4.4))
+    for number, network in enumerate(networks):
+        for curve, (_, _, dash) in CURVE_STYLES.items():
+            part = table[(table["network"] == network) & (table["curve"] == curve)].sort_values("r")
+            label = f"{network}, {curve}"
+            style.line(ax, part["normalised"], 100 * part["rank1"], number, label, linestyle=dash, alpha=0.85)
+            first = part.iloc[0]
+            ax.annotate(
+                f"r = {style.ratio_name(first['r'])}", (first["normalised"], 100 * first["rank1"]), xytext=(5, 5),
+                textcoords="offset points", fontsize=style.SMALL - 1, color=style.PALETTE[number % len(style.PALETTE)],
+            )  # fmt: skip
+    style.axes_labels(ax, O_LABELS["normalised"], "rank-1 in %")
+    style.plain(ax, "both")
+    fig.legend(loc="outside right upper", fontsize=style.SMALL, frameon=False)
+    _title(fig, title)
+    return fig
+
+
+def training_curves(histories: Mapping[str, pd.DataFrame], terms: Sequence[str] = ("identity", "triplet"), title: str = "") -> Figure:
+    """Each loss term over the epochs, a line per run, and the learning rate.
+
+    histories : ``run.history`` by name; epochs of several stages are counted on.
+    """
+    fig, axes = style.figure(1, len(terms) + 1, size=(9.2, 3.4))
+    for number, (name, history) in enumerate(histories.items()):
+        epochs = np.arange(1, len(history) + 1)
+        every = max(1, len(epochs) // 8)
+        for ax, column in zip(axes, (*terms, "lr"), strict=True):
+            style.line(ax, epochs, history[column], number, name, markevery=every)
+    for ax, column in zip(axes, (*terms, "lr"), strict=True):
+        label = "learning rate" if column == "lr" else f"{column} loss"
+        style.axes_labels(ax, "epoch", label)
+        ax.set_ylim(0, None)
+        style.plain(ax)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=style.SMALL, frameon=False)
+    _title(fig, title)
+    return fig
+
+
+def effects(table: pd.DataFrame, title: str = "", unit: str = "points", label: str = "difference", scale: float = 100.0) -> Figure:
+    """Differences with intervals, one row each, grouped; those whose interval excludes zero are filled.
+
+    table : group, name, mean, low, high (fractions; drawn times ``scale``, in ``unit``).
+    """
+    groups = list(dict.fromkeys(table["group"]))
+    fig, axes = style.figure(
+        1, len(groups), size=(9.2 if len(groups) > 1 else 6.4, 1.3 + 0.42 * table.groupby("group").size().max()), sharex=True,
+        sharey=True, squeeze=False,
+    )  # fmt: skip
+    names = list(dict.fromkeys(table["name"]))
+    for ax, group in zip(axes[0], groups, strict=True):
+        part = table[table["group"] == group]
+        ax.axvline(0, color=style.BLACK, linewidth=1)
+        for row in part.itertuples():
+            place = len(names) - 1 - names.index(row.name)
+            sure = row.low > 0 or row.high < 0
+            colour = style.GREY if not sure else style.GREEN if row.low > 0 else style.VERMILION
+            ax.plot([scale * row.low, scale * row.high], [place, place], color=colour, linewidth=3, solid_capstyle="butt")
+            face = colour if sure else "white"
+            ax.plot([scale * row.mean], [place], marker="o", markersize=8, color=colour, markerfacecolor=face)
+        ax.set_yticks(range(len(names)), names[::-1])
+        ax.set_ylim(-0.6, len(names) - 0.4)
+        ax.set_title("\n".join(textwrap.wrap(str(group), 34)), fontsize=style.TEXT, loc="left")
+        style.axes_labels(ax, f"{label}, {unit}", "")
+        style.plain(ax, "x")
+    _title(fig, title)
+    return fig
+
+
+def attribute_lift(table: pd.DataFrame, title: str = "", x: str = "how much more often than by chance the nearest stranger shares it") -> Figure:
+    """What a network takes for the same person: a row per attribute, a mark per ratio, on a logarithmic axis.
+
+    table : attribute, ratio, lift (1 = as often as by chance), low, high. Rows in the order of the largest ratio's lift.
+    """
+    ratios = sorted(set(table["ratio"]), reverse=True)
+    first = table[table["ratio"] == ratios[0]].sort_values("lift")
+    names = list(first["attribute"])
+    fig, ax = style.figure(size=(7.6, 1.2 + 0.33 * len(names)))
+    ax.axvline(1, color=style.BLACK, linewidth=1)
+    for number, ratio in enumerate(ratios):
+        part = table[table["ratio"] == ratio].set_index("attribute").loc[names]
+        places = np.arange(len(names)) + 0.22 * ((len(ratios) - 1) / 2 - number)
+        colour, marker = style.PALETTE[number], style.MARKERS[number]
+        ax.hlines(places, part["low"].clip(lower=1e-2), part["high"], color=colour, linewidth=2, alpha=0.5)
+        ax.plot(part["lift"], places, linestyle="", marker=marker, color=colour, label=f"probe at {style.ratio_name(ratio)}")
+    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    ax.set_xscale("log")
+    ticks = [t for t in (0.25, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10) if ax.get_xlim()[0] <= t <= ax.get_xlim()[1]]
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    style.axes_labels(ax, x, "")
+    style.plain(ax, "x")
+    ax.legend(fontsize=style.SMALL, frameon=False, loc="lower right")
+    _title(fig, title)
+    return fig
+
+
+def ratio_axis(ax: Axes, ratios: Sequence[float]) -> None:
+    """A logarithmic axis of resolution with a tick at each ratio: halving is the same step everywhere."""
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_locator(FixedLocator(list(ratios)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks(list(ratios), [style.ratio_name(ratio) for ratio in ratios])
+
+
+def _limits(part: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
+    names = ("low", "high") if column == "value" else (f"{column}_low", f"{column}_high")
+    return part[names[0]], part[names[1]]
+
+
+def _title(fig: Figure, text: str) -> None:
+    """The finding over the figure, in lines that fit its width."""
+    if text:
+        style.finding(fig, "\n".join(textwrap.wrap(text, int(CHARACTERS * fig.get_figwidth()))))
