@@ -56,6 +56,9 @@ lint: setup ## ruff alone
 BENCH ?= $(filter-out __%,$(notdir $(basename $(wildcard benchmarks/*.py))))
 bench: EXTRA = bench
 bench: setup ## benchmarks: ours, the peer's, the ratio
+	@# its metadata asks for NumPy 1, its ranking works with NumPy 2: not as a dependency, but alone
+	@$(RUN) -c 'import importlib.metadata as m; m.version("open-metric-learning")' 2>/dev/null \
+		|| $(RUN) -m pip install --quiet --disable-pip-version-check --no-deps open-metric-learning==4.0.0
 	@for name in $(BENCH); do echo "== $$name"; $(RUN) -m benchmarks.$$name $(ARGS) || exit 1; done
 
 publish: PROFILE = course

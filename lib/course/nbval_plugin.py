@@ -20,7 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """What the kernels inherit: the quick profile, no progress bars, and one thread each (xdist runs several
     kernels).
     """
-    os.environ.setdefault("COURSE_PROFILE", "quick")
+    os.environ["COURSE_PROFILE"] = "quick"
     os.environ["COURSE_BATCH"] = "1"
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")

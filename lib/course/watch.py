@@ -7,11 +7,13 @@ means nothing, and the scheduler ends its jobs itself.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 OWNER = "COURSE_OWNER"
 SECONDS = 1.0  # between two looks
@@ -38,12 +40,15 @@ def follow_parent() -> threading.Thread:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process with this number runs (a number that belongs to someone else's process counts as running)."""
+    """Whether a process with this number runs; one that has ended and was not collected yet does not."""
+    with contextlib.suppress(OSError):  # no /proc on macOS, and none for a process that is gone
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # it runs, and belongs to someone else
         return True
     return True
 

@@ -22,7 +22,7 @@ class CheckpointError(RuntimeError):
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary neighbour of ``path``, flush it to the disk and rename it: all of it or nothing."""
+    """Let ``write`` fill a temporary neighbour of ``path``, flush it to disk and rename it: all of it or nothing."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)

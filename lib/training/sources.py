@@ -49,7 +49,7 @@ def combine(texts: dict[str, str]) -> str:
 
 
 def imports(source: str) -> set[str]:
-    """Names of the modules that a file imports when it runs; ``from package import module`` gives package.module too."""
+    """Names of the modules that a file imports when it runs; ``from a import b`` gives a and a.b."""
     tree, found = ast.parse(source), set()
     nodes = list(ast.walk(tree))
     checks = [n for n in nodes if isinstance(n, ast.If) and getattr(n.test, "id", "") == "TYPE_CHECKING"]

@@ -7,9 +7,18 @@ import nbformat
 import pytest
 
 from lib.course import notebook as notebooks
-from lib.course import paths
 
-LESSON = next(iter(sorted(paths.NOTEBOOKS.glob("02_*.ipynb"))), None)  # measuring: its course profile takes seconds
+
+def quickest_lesson():
+    """The lesson whose course profile takes the least time, by its own word; None while there is none."""
+    files = {name: path for name, path in notebooks.lesson_files().items() if "/" not in name}
+    minutes = {
+        name: notebooks.declaration(notebooks.read(path)).minutes.get("course", 999) for name, path in files.items()
+    }
+    return files[min(minutes, key=minutes.get)] if minutes else None
+
+
+LESSON = quickest_lesson()
 
 
 def papermill(source, target, *arguments):

@@ -80,11 +80,6 @@ def test_order_threads_failure_and_what_is_up_to_date(course):
     assert (fourth.returncode, sorted(fourth.started)) == (0, ["01_first", "02_second"])  # changed code, a lost figure
     assert figure.exists()
 
-    dry = course.run("--lessons", "02", "--dataset", "viper", "--", "-n", "-p")
-    assert "quick-viper/02_second.ipynb" in dry.text
-    assert "-r dataset 'viper'" in dry.text
-    assert "03_third" not in dry.text
-
 
 @pytest.mark.parametrize("victim", ["launcher", "everything"])
 def test_killed_in_the_middle_it_goes_on(course, victim):
@@ -100,6 +95,17 @@ def test_killed_in_the_middle_it_goes_on(course, victim):
     assert again.returncode == 0, again.text
     assert again.started == ["02_second"]
     assert [path.name for path in sorted(course.out.iterdir())] == ["02_second.ipynb", "02_second.json"]
+
+
+def test_a_choice_and_a_data_set_reach_the_jobs(course):
+    """Snakemake itself would read lesson 02 as the number 2."""
+    dry = course.run("--lessons", "02", "--dataset", "viper", "--", "-n", "-p")
+    assert "quick-viper/02_second.ipynb" in dry.text
+    assert "-r dataset 'viper'" in dry.text
+    assert "03_third" not in dry.text
+    none = course.run("--lessons", "77")
+    assert none.returncode != 0
+    assert "no lesson begins with 77" in none.text
 
 
 def test_wrong_settings_are_named(capsys):

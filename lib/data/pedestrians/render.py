@@ -99,8 +99,8 @@ def _moment(rng: np.random.RandomState, camera, stride: float) -> dict:
         "shift_x": rng.normal(0, 0.035),
         "shift_y": rng.normal(0, 0.02),
         "squeeze": float(np.clip(rng.normal(camera.squeeze, 0.05), 0.62, 1.1)),
-        "exposure": np.exp(rng.normal(0, 0.14)),
-        "light": rng.uniform(0.75, 1.15),
+        "exposure": np.exp(rng.normal(0, 0.08)),
+        "light": rng.uniform(0.85, 1.1),
         "in_shade": float(rng.rand() < 0.3 * camera.dapple),
         "dapple_seed": rng.uniform(0, 1),
         "motion": max(0.0, rng.normal(0.1, 0.35)),
@@ -358,7 +358,8 @@ def _render(a: dict, m: dict, c: dict, noise: Tensor, h: int, w: int):
     share = covered.view(b, h, s, w, s).mean((2, 4))[:, None]
     person = ((which >= 0) & (which < len(PARTS))).float().view(b, h, s, w, s).mean((2, 4))
     picture = canvas + behind * (1 - share)
-    picture = sensor(picture, {**c, "aim": c["exposure"], "exposure": m["exposure"], "motion": m["motion"]}, noise)
+    level = 0.75 * c["ambient"].mean(1) + 0.45 * c["sun_strength"] * (1 - 0.3 * c["dapple"])
+    picture = sensor(picture, {**c, "level": level, "aim": c["exposure"], "exposure": m["exposure"], "motion": m["motion"]}, noise)
     return picture, person > 0.5, _visible(body, camera, person, h, w)
 
 
@@ -431,6 +432,6 @@ def _light(
     lit = lit * (1 - c["dapple"][image] * (1 - patch)) * (1 - 0.85 * m["in_shade"][image])
     sky = 0.62 + 0.38 * normal[:, 2]
     crease = 0.80 + 0.20 * (points[:, 2] / 1.2).clamp(0, 1)  # less sky is seen from between the legs
-    warm = torch.tensor((1.06, 1.0, 0.90), device=colour.device)
+    warm = torch.tensor((1.03, 1.0, 0.95), device=colour.device)
     light = c["ambient"][image] * (sky * crease)[:, None] + (c["sun_strength"][image] * facing * lit)[:, None] * warm
     return colour * light * m["light"][image][:, None]

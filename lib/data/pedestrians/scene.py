@@ -65,14 +65,14 @@ def camera_model(number: int, seed: int) -> CameraModel:
         sun_strength=rng.uniform(0.6, 1.3) if sunny else rng.uniform(0.0, 0.3),
         ambient=(rng.uniform(0.45, 0.75) if sunny else rng.uniform(0.7, 1.0)) * np.array((1.0, 1.0 + rng.uniform(-0.03, 0.05), 1.0 + rng.uniform(-0.04, 0.14))),
         dapple=rng.uniform(0.3, 1.0) if rng.rand() < 0.5 else 0.0,
-        cast=np.exp(rng.normal(0.0, 0.08, 3)),
-        exposure=float(np.exp(rng.normal(np.log(0.40), 0.18))),
-        gamma=float(np.exp(rng.normal(0.0, 0.15))),
-        saturation=rng.uniform(0.6, 1.3),
-        contrast=rng.uniform(0.85, 1.3),
-        blur=rng.uniform(0.25, 0.9),
+        cast=np.exp(rng.normal(0.0, 0.035, 3)),
+        exposure=float(np.exp(rng.normal(np.log(0.45), 0.10))),
+        gamma=float(np.exp(rng.normal(0.0, 0.08))),
+        saturation=rng.uniform(0.7, 1.2),
+        contrast=rng.uniform(1.05, 1.5),
+        blur=rng.uniform(0.15, 0.5),
         noise=rng.uniform(0.002, 0.018),
-        sharpen=rng.uniform(0.0, 1.0) if rng.rand() < 0.6 else 0.0,
+        sharpen=rng.uniform(0.2, 1.2) if rng.rand() < 0.75 else 0.0,
         backdrop_at=rng.uniform(1.5, 14.0),
         ground=_ground(rng),
         backdrop=_backdrop(rng),
@@ -98,9 +98,14 @@ def _tint(field: np.ndarray, dark, light) -> np.ndarray:
     return dark + (light - dark) * field[None]
 
 
+def _greyer(texture: np.ndarray, share: float) -> np.ndarray:
+    """Streets are duller than paint: mix (3, T, T) with its own grey."""
+    return texture * (1 - share) + texture.mean(0, keepdims=True) * share
+
+
 def _ground(rng: np.random.RandomState) -> np.ndarray:
     field = _layers(rng)
-    kind = rng.randint(5)
+    kind = rng.choice(5, p=(0.34, 0.30, 0.10, 0.08, 0.18))
     if kind == 0:  # asphalt
         base = rng.uniform(0.3, 0.55)
         texture = _tint(field, (base * 0.75,) * 3, (base * 1.15, base * 1.15, base * 1.12))
@@ -117,7 +122,7 @@ def _ground(rng: np.random.RandomState) -> np.ndarray:
         texture[:, ::step] *= 0.7
         texture[:, :, ::step] *= 0.7
     shadow = (_value_noise(rng, int(rng.choice((3, 5, 8)))) > rng.uniform(0.35, 0.75)).astype(np.float32)
-    return texture * (1 - rng.uniform(0.0, 0.65) * shadow)
+    return _greyer(texture, 0.3) * (1 - rng.uniform(0.0, 0.65) * shadow)
 
 
 def _backdrop(rng: np.random.RandomState) -> np.ndarray:
@@ -136,13 +141,13 @@ def _backdrop(rng: np.random.RandomState) -> np.ndarray:
     else:  # a street: shapes before a mottled wall
         base = rng.uniform(0.15, 0.7) * np.exp(rng.normal(0, 0.12, 3))
         texture = _tint(_layers(rng), base * 0.6, base * 1.25)
-    for _ in range(rng.randint(6, 26)):  # cars, signs, doors, posts, stools
+    for _ in range(rng.randint(20, 60)):  # cars, signs, doors, posts, stools
         colour = rng.uniform(0.03, 0.95, 3) if rng.rand() < 0.5 else np.full(3, rng.uniform(0.03, 0.95))
-        w, h = int(rng.choice((2, 3, 6, 14, 30, 44))), int(rng.choice((6, 14, 30, 60)))
+        w, h = int(rng.choice((2, 2, 3, 4, 6, 14, 30))), int(rng.choice((3, 6, 14, 30, 60)))
         top, left = rng.randint(0, TEXTURE - h), rng.randint(0, TEXTURE - w)
         texture[:, top : top + h, left : left + w] = colour[:, None, None] * rng.uniform(0.8, 1.1, (1, h, 1))
     bright = (_value_noise(rng, int(rng.choice((3, 6, 10)))) > rng.uniform(0.45, 0.9)).astype(np.float32)
-    return np.clip(texture * (1 + rng.uniform(0.0, 1.5) * bright), 0, 1.3)
+    return np.clip(_greyer(texture, 0.45) * (1 + rng.uniform(0.0, 1.5) * bright), 0, 1.3)
 
 
 def background(directions: Tensor, centre: Tensor, offset: Tensor, textures: Tensor, backdrop_at: Tensor):
@@ -197,9 +202,9 @@ def sensor(images: Tensor, p: dict[str, Tensor], noise: Tensor) -> Tensor:
 
     scale = images.shape[2] / 128.0
     images = blur(images, p["blur"] * scale, (p["blur"] ** 2 + p["motion"] ** 2).sqrt() * scale)
-    # Automatic exposure brings the picture's mean near the camera's aim, not quite: bright places stay brighter.
+    # Automatic exposure follows the light of the place, and only a little what happens to be in the box.
     mean = images.mean((1, 2, 3)).clamp_min(0.02)
-    gain = p["exposure"] * (p["aim"] / mean) ** 0.8 * (p["aim"] / 0.40) ** 0.2
+    gain = p["exposure"] * (p["aim"] / mean) ** 0.55 * (p["aim"] / 0.38 / p["level"]) ** 0.45
     images = images * (gain[:, None] * p["cast"])[:, :, None, None]
     grey = images.mean(1, keepdim=True)
     images = grey + (images - grey) * per_image("saturation")
