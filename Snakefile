@@ -9,6 +9,7 @@
 import hashlib
 import os
 import re
+import sys
 from pathlib import Path
 
 from lib.course import notebook as notebooks
@@ -18,6 +19,7 @@ watch.follow_owner()
 
 PROFILE = parameters.resolve_profile(config.get("profile") or os.environ.get("COURSE_PROFILE") or "course")
 DATASET = parameters.resolve_dataset(str(config["dataset"])) if config.get("dataset") else None
+PYTHON = sys.executable  # a name of its own in the command: another interpreter is no reason to run again
 JOBS = max(1, int(config.get("jobs") or 1))
 FOLDER = Path(config.get("notebooks") or paths.NOTEBOOKS).resolve()
 BUILD = Path(config.get("build") or paths.BUILD).resolve()
@@ -86,4 +88,4 @@ rule lesson:
     message:
         "{wildcards.name} ({params.profile})"
     shell:
-        "cd {params.root:q} && COURSE_PROFILE={params.profile} python -m lib.course.guard {input.notebook:q} {output:q} --threads {threads} {params.dataset}"
+        "cd {params.root:q} && COURSE_PROFILE={params.profile} {PYTHON:q} -m lib.course.guard {input.notebook:q} {output:q} --threads {threads} {params.dataset}"

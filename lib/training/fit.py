@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -79,28 +80,45 @@ def fit(
 
 
 def run_key(
-    method: Method, protocol: Protocol, profile: str, seed: int, precision: str, accumulate: int = 1
+    method: Method,
+    protocol: Protocol,
+    profile: str,
+    seed: int,
+    precision: str,
+    accumulate: int = 1,
+    device: torch.device | None = None,
 ) -> tuple[str, dict]:
     """(key, what it is made of) of a run whose method has been set up."""
-    first = {part: fingerprint(method, part, source) for part, source in method.pretrained_parts().items()}
+    first = {part: fingerprint(method, part, source, device) for part, source in method.pretrained_parts().items()}
     what = records.identity(method, protocol, profile, seed, precision, accumulate, first)
     return records.key_of(what), what
 
 
 def _fit(
-    method, protocol, profile, seed, our_world: World, *, device, runs, progress, precision, accumulate, **how
+    method: Method,
+    protocol: Protocol,
+    profile: str,
+    seed: int,
+    our_world: World,
+    *,
+    device: torch.device,
+    runs: str | os.PathLike | None,
+    progress: bool,
+    precision: str,
+    accumulate: int,
+    **how,
 ) -> Run:
+    """``fit`` in one process of ``our_world``; ``how`` are the trainer's own options."""
     identities = protocol.rows("train")["pid"].nunique()
     with seeded(seed):
         method.setup(profile, identities)
-        key, what = run_key(method, protocol, profile, seed, precision, accumulate)
+        key, what = run_key(method, protocol, profile, seed, precision, accumulate, device)
         directory = records.directory_of(records.runs_directory(runs), method, protocol, key)
-        if found := _find(method, protocol, key, directory):
+        if found := _find(method, protocol, key, directory, our_world, device):
             return found
         lock = records.lock(directory, progress) if our_world.first else None
         try:
-            our_world.agree(None)  # nobody looks before process 0 holds the lock
-            if found := _find(method, protocol, key, directory):  # made while we waited
+            if found := _find(method, protocol, key, directory, our_world, device):  # made while we waited
                 return found
             checkpoints = Checkpoints(directory / "checkpoints", key)
             trainer = Trainer(
@@ -121,27 +139,32 @@ def _fit(
                 _write_metrics(directory, place.history)
                 records.finish(directory, key, what, weights, provenance)
                 checkpoints.clear()
-            our_world.agree(None)
+            our_world.agree(None)  # the others read what process 0 has written
         finally:
             if lock is not None:
                 lock.release()
-    weights, provenance, history = records.read(directory, key)
+    _, provenance, history = records.read(directory, key)
     return Run(method.eval(), protocol, key, directory, history, provenance["seconds"], False, provenance)
 
 
-def _find(method: Method, protocol: Protocol, key: str, directory) -> Run | None:
-    """The finished run, its weights loaded into the method; None, with a warning, where its files are damaged."""
-    if not records.is_finished(directory):
+def _find(
+    method: Method, protocol: Protocol, key: str, directory: Path, our_world: World, device: torch.device
+) -> Run | None:
+    """The finished run, its weights loaded into the method; None, with a warning, where its files are damaged.
+
+    Process 0 looks, so that all processes see the same although another notebook may finish the run at this moment.
+    """
+    if not our_world.agree(records.is_finished(directory)):
         return None
     try:
         weights, provenance, history = records.read(directory, key)
     except CheckpointError as error:
-        warnings.warn(f"{error}; the run is computed again", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"{error}; the run is computed again", RuntimeWarning, stacklevel=4)
         return None
     method.load_state_dict(weights)
-    return Run(method.eval(), protocol, key, directory, history, provenance["seconds"], True, provenance)
+    return Run(method.to(device).eval(), protocol, key, directory, history, provenance["seconds"], True, provenance)
 
 
-def _write_metrics(directory, rows: list[dict]) -> None:
+def _write_metrics(directory: Path, rows: list[dict]) -> None:
     table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=NO_EPOCHS)
     write_atomically(directory / "metrics.csv", lambda path: table.to_csv(path, index=False))

@@ -34,7 +34,7 @@ class Pretraining:
 PRETRAINING = {
     "quick": Pretraining(identities=40, images=4, epochs=2),  # seconds
     "course": Pretraining(identities=1200, images=8, epochs=40),  # 5-6 minutes for bottleneck-16-2 at 96 x 48
-    "paper": Pretraining(identities=5000, images=12, epochs=60, lr=7e-4, batch=(32, 4)),  # on a GPU
+    "paper": Pretraining(identities=5000, images=8, epochs=60, lr=7e-4, batch=(32, 4)),  # on a GPU
 }
 
 
@@ -80,7 +80,9 @@ def pretraining_method(backbone: str, canvas: tuple[int, int], profile: str) -> 
     )  # fmt: skip
 
 
-def pretraining_key(backbone: str, canvas: tuple[int, int], profile: str, device: str | None = None) -> str:
+def pretraining_key(
+    backbone: str, canvas: tuple[int, int], profile: str, device: str | torch.device | None = None
+) -> str:
     """The key of the pre-training run, without running it."""
     from lib.training.fit import run_key
 

@@ -32,14 +32,15 @@ def imagenet_weights(name: str):
     return get_model_weights(name).IMAGENET1K_V1
 
 
-def fingerprint(method: Method, part: str, source: str) -> str:
-    """What identifies the first weights, without making or fetching them."""
+def fingerprint(method: Method, part: str, source: str, device: torch.device | None = None) -> str:
+    """What identifies the first weights, without making or fetching them; ``device`` as for ``fit``."""
     if source == "imagenet":
         return f"torchvision {imagenet_weights(_network_name(method, part))}"
     if source == "pedestrians":
         from lib.training.pretrain import pretraining_key
 
-        return f"pedestrians {pretraining_key(_network_name(method, part), method.canvas, method.profile)}"
+        key = pretraining_key(_network_name(method, part), method.canvas, method.profile, device)
+        return f"pedestrians {key}"
     return f"file {hashlib.sha256(_weights_file(source).read_bytes()).hexdigest()}"
 
 

@@ -126,7 +126,7 @@ def test_a_killed_kernel(wrong, tmp_path):
     start = time.monotonic()
     with pytest.raises(RunError, match="cell 4: the kernel died"):
         guard.run(wrong / "killed_kernel.ipynb", tmp_path / "out.ipynb", quiet=True)
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 150  # not the minutes of a timeout
     assert not (tmp_path / "out.ipynb").exists()
     assert (tmp_path / "out.failed.ipynb").exists()
 
@@ -154,7 +154,7 @@ def test_an_interrupted_run_leaves_nothing(wrong, tmp_path, name):
     wait_for(lambda: any(tmp_path.glob(".out.partial-*")))
     time.sleep(2)
     child.send_signal(getattr(signal, name))
-    child.communicate(timeout=30)
+    child.communicate(timeout=120)
     assert child.returncode == 128 + getattr(signal, name)
     assert not list(tmp_path.glob("*out*"))
 
@@ -175,7 +175,7 @@ def test_a_run_ends_with_its_owner(wrong, tmp_path):
     wait_for(lambda: any(tmp_path.glob(".out.partial-*")))
     owner.kill()
     owner.wait()
-    assert child.wait(timeout=30) == 128 + signal.SIGTERM
+    assert child.wait(timeout=120) == 128 + signal.SIGTERM
 
 
 def test_not_a_notebook(tmp_path):
@@ -186,7 +186,7 @@ def test_not_a_notebook(tmp_path):
         guard.run(tmp_path / "none.ipynb", tmp_path / "out.ipynb")
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -63,7 +63,7 @@ def test_a_killed_kernel_fails_at_once(fixtures, tmp_path):
     done = nbval(fixtures / "nbval" / "killed_kernel.ipynb", tmp_path=tmp_path)
     assert done.returncode == 1
     assert "the kernel died" in done.stdout
-    assert time.monotonic() - start < 60 < check.CELL_TIMEOUT
+    assert time.monotonic() - start < check.CELL_TIMEOUT / 2
 
 
 def test_sanitize_file_has_the_lines_that_nbval_reads():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.course import paths, run
+from lib.course import paths, run, watch
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +21,7 @@ def course(fixtures, tmp_path):
     """Starts the workflow over a copy of three small lessons; returns (process or finished process)."""
     folder = Path(shutil.copytree(fixtures / "course", tmp_path / "notebooks"))
     build = tmp_path / "build"
+    started = []
 
     class Course:
         notebooks = folder
@@ -29,7 +30,7 @@ def course(fixtures, tmp_path):
         command += ("--profile", "quick", "--cores", "2", "--jobs", "2", "--library", "fixed")
 
         def start(self, *arguments, **environment):
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [*self.command, *arguments],
                 cwd=paths.ROOT,
                 env=os.environ | environment,
@@ -37,14 +38,20 @@ def course(fixtures, tmp_path):
                 stderr=subprocess.STDOUT,
                 text=True,
             )
+            started.append(process)
+            return process
 
         def run(self, *arguments, **environment):
             process = self.start(*arguments, **environment)
-            process.text = process.communicate(timeout=300)[0]
+            process.text = process.communicate(timeout=600)[0]
             process.started = re.findall(r"^  (\S+): cell 1 of", process.text, re.MULTILINE)
             return process
 
-    return Course()
+    yield Course()
+    for process in started:  # a test that failed leaves nothing running
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def test_order_threads_failure_and_what_is_up_to_date(course):
@@ -58,9 +65,8 @@ def test_order_threads_failure_and_what_is_up_to_date(course):
         r"1 notebook failed after .* min:\n.*03_third.ipynb, cell 4 \(In \[3\]\): AssertionError: told to fail",
         first.text,
     )
-    assert (
-        course.out / "03_third.failed.ipynb"
-    ).exists()  # readable, although Snakemake deletes outputs of failed jobs
+    # readable, although Snakemake deletes outputs of failed jobs
+    assert (course.out / "03_third.failed.ipynb").exists()
     assert not (course.out / "03_third.ipynb").exists()
     assert "1 threads" in (course.out / "02_second.ipynb").read_text()  # two jobs on two cores
 
@@ -77,13 +83,15 @@ def test_order_threads_failure_and_what_is_up_to_date(course):
     figure = paths.BUILD / "figures" / "quick" / "01_first" / "line.png"
     figure.unlink()
     fourth = course.run()
-    assert (fourth.returncode, sorted(fourth.started)) == (0, ["01_first", "02_second"])  # changed code, a lost figure
+    assert fourth.returncode == 0
+    assert {"01_first", "02_second"} <= set(fourth.started)  # a lost figure, changed code
+    assert "03_third" not in fourth.started
     assert figure.exists()
 
 
 @pytest.mark.parametrize("victim", ["launcher", "everything"])
 def test_killed_in_the_middle_it_goes_on(course, victim):
-    process = course.start("--lessons", "02", FIXTURE_SECONDS="60")
+    process = course.start("--lessons", "02", FIXTURE_SECONDS="900")
     wait_for(lambda: list(course.out.glob(".02_second.partial-*")))
     if victim == "everything":
         for pid in family(process.pid):
@@ -106,6 +114,15 @@ def test_a_choice_and_a_data_set_reach_the_jobs(course):
     none = course.run("--lessons", "77")
     assert none.returncode != 0
     assert "no lesson begins with 77" in none.text
+
+
+def test_a_process_that_has_ended_is_not_alive():
+    """Also before its parent has collected it: the launcher of a killed `make` may stay as such a shadow."""
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    wait_for(lambda: not watch.alive(child.pid))
+    child.wait()
+    assert not watch.alive(child.pid)
+    assert watch.alive(os.getpid())
 
 
 def test_wrong_settings_are_named(capsys):
@@ -133,7 +150,7 @@ def family(pid):
     return found
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

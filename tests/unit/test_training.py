@@ -434,3 +434,29 @@ def test_imagenet_weights_fill_the_backbone(monkeypatch):
     method = built(create_method("baseline", backbone="resnet18", canvas=(32, 16)))
     load_first_weights(method, "backbone", "imagenet")
     assert torch.equal(method.backbone.layer4[1].conv2.weight, theirs["layer4.1.conv2.weight"])
+
+
+def test_pretraining_on_pedestrians_is_a_run_of_its_own(tmp_path, monkeypatch):
+    """Made once, found again by both its own key and the run that starts from it."""
+    from dataclasses import replace
+
+    from lib.training import pretrain
+
+    rendered = pretrain.whole_set(helpers.tiny_people(identities=8, images=4))
+    assert set(rendered.table["role"]) == {"train"} and len(rendered.rows("train")) == 32
+    monkeypatch.setattr(pretrain, "pretraining_set", lambda profile: rendered)
+    monkeypatch.setitem(pretrain.PRETRAINING, "quick", replace(pretrain.PRETRAINING["quick"], epochs=1))
+
+    def make():
+        return create_method("baseline", canvas=(32, 16), epochs=0, pretrained="pedestrians")
+
+    run = fit(make(), helpers.tiny_protocol(), runs=tmp_path, **QUIET)
+    source = pretrain.pretrained_backbone(
+        "bottleneck-16-1", (32, 16), "quick", runs=tmp_path, device="cpu", progress=False
+    )
+    assert source.reused and source.key == pretrain.pretraining_key("bottleneck-16-1", (32, 16), "quick", "cpu")
+    assert helpers.same_weights(run.method.backbone, source.method.backbone)
+    assert fit(make(), helpers.tiny_protocol(), runs=tmp_path, **QUIET).reused
+    monkeypatch.setitem(pretrain.PRETRAINING, "quick", replace(pretrain.PRETRAINING["quick"], epochs=2))
+    assert not fit(make(), helpers.tiny_protocol(), runs=tmp_path, **QUIET).reused
+    assert len(list(tmp_path.iterdir())) == 4

@@ -1,7 +1,7 @@
 """Who the rendered people are: one row of attributes per identity.
 
 Colours follow what people wear (mostly black, white, grey, navy, blue, brown, some saturated ones). A share of the
-identities (`TWIN_SHARE`) comes in pairs that agree in every coarse attribute - body, hair, garment types, colours - and
+identities (`twin_share`) comes in pairs that agree in every coarse attribute - body, hair, garment types, colours - and
 differ only in the fine ones: the pattern, its period, its accent colour, logo, zip, trouser stripe, laces. A camera
 that sees such a pair at a quarter of the resolution cannot tell them apart by colour.
 """
@@ -67,8 +67,8 @@ def _jitter(rng: np.random.RandomState, colour, amount: float) -> tuple[float, f
 
 
 def _garment_colour(rng: np.random.RandomState) -> tuple[float, float, float]:
-    if rng.rand() < 0.52:
-        return _jitter(rng, _NEUTRALS[rng.choice(5, p=(0.32, 0.27, 0.14, 0.12, 0.15))], 0.06)
+    if rng.rand() < 0.58:
+        return _jitter(rng, _NEUTRALS[rng.choice(5, p=(0.33, 0.28, 0.13, 0.12, 0.14))], 0.06)
     hue = rng.choice((0.0, 0.03, 0.08, 0.14, 0.30, 0.38, 0.5, 0.57, 0.62, 0.75, 0.88)) + rng.uniform(-0.03, 0.03)
     saturation = 0.12 + 0.8 * rng.beta(1.6, 1.8)  # cloth is seldom pure
     return colorsys.hsv_to_rgb(hue % 1.0, saturation, rng.uniform(0.2, 0.9))
@@ -166,7 +166,7 @@ def _fine(rng: np.random.RandomState, coarse: dict) -> dict:
     }
 
 
-def sample_identities(count: int, seed: int, first: int = 0) -> pd.DataFrame:
+def sample_identities(count: int, seed: int, first: int = 0, twin_share: float = TWIN_SHARE) -> pd.DataFrame:
     """Attributes of the identities `first .. first + count - 1` of the population `seed`.
 
     Identity i is the same whichever range it is drawn in: its random stream is seeded by (seed, i), and a twin
@@ -177,7 +177,7 @@ def sample_identities(count: int, seed: int, first: int = 0) -> pd.DataFrame:
         pair = np.random.RandomState([seed, i // 2, 1])
         leader = np.random.RandomState([seed, i - i % 2, 2])
         own = np.random.RandomState([seed, i, 2])
-        twin = bool(pair.rand() < TWIN_SHARE)
+        twin = bool(pair.rand() < twin_share)
         coarse = _coarse(leader if twin else own)
         fine = _fine(np.random.RandomState([seed, i, 3]), coarse)
         rows.append({"pid": f"p{i:05d}", "identity": i, "twin": f"p{i ^ 1:05d}" if twin else "", **coarse, **fine})

@@ -124,6 +124,7 @@ def render_people(
     device: str = "cpu",
     first_identity: int = 0,
     camera_pool: int | None = None,
+    twin_share: float = people.TWIN_SHARE,
     batch: int = 32,
     progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
@@ -140,7 +141,7 @@ def render_people(
     pool = camera_pool or cameras
     if pool < cameras:
         raise ValueError(f"camera_pool={pool} is smaller than cameras={cameras}")
-    person_table = people.sample_identities(identities, seed, first_identity)
+    person_table = people.sample_identities(identities, seed, first_identity, twin_share)
     models = [camera_model(c, seed) for c in range(pool)]
     attributes = _attributes(person_table)
     rows, moments, noises = [], [], []

@@ -41,13 +41,14 @@ def pedestrians_pretrain(
     identities: int = 1200,
     images: int = 8,
     cameras: int | None = None,
-    camera_pool: int = 200,
+    camera_pool: int = 60,
+    twin_share: float = 0.1,
     seed: int = 1,  # other people and other cameras than the embedded set's
     size: tuple[int, int] = (128, 64),
     device: str = "cpu",
 ) -> Source:
-    """Other people for pre-training: ``images`` of each, over ``cameras`` (8, or as many as images) of ``camera_pool``."""
-    cameras = cameras or min(8, images)
+    """Other people for pre-training: ``images`` of each, over ``cameras`` (4, or as many as images) of ``camera_pool``."""
+    cameras = cameras or min(4, images)
     if images % cameras:
         raise ValueError(f"images={images} must be a multiple of cameras={cameras}")
     options = {
@@ -57,7 +58,7 @@ def pedestrians_pretrain(
         "seed": seed,
         "size": list(size),
     }
-    options |= {"camera_pool": camera_pool, "first_identity": PRETRAIN_FROM}
+    options |= {"camera_pool": camera_pool, "twin_share": twin_share, "first_identity": PRETRAIN_FROM}
     return rendered("pedestrians-pretrain", options, device)
 
 
