@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -307,7 +307,7 @@ class TrainingBatches:
         lr_ratio = None
         if self.synthetic_ratios:
             lr_choice = (draws[:, 1] * len(self.synthetic_ratios)).long()
-            lr_ratio = torch.tensor(self.synthetic_ratios, device=device)[lr_choice]
+            lr_ratio = constant(self.synthetic_ratios, device)[lr_choice]
             views.later["lr"] = lambda: views.picture(self.lr_slots[positions, lr_choice])
         views.later["hr"] = lambda: views.picture(self.hr_slots[positions, 0])
         if self.canvases.dataset.has_masks:
@@ -369,7 +369,7 @@ class Views:
         if any(self.augmentation.jitter):
             images = self._recolour(images)
         if self.box is not None:
-            grey = torch.tensor(GREY, device=images.device).view(1, 3, 1, 1)
+            grey = constant(GREY, images.device).view(1, 3, 1, 1)
             images = torch.where(self.box, grey, images)
         return images
 
@@ -409,9 +409,9 @@ def colour_map(draws: Tensor, strengths: Sequence[float], images: Tensor) -> tup
     signed = 2 * draws - 1  # (B, 4) in [-1, 1)
     bright, contrast, saturation = (1 + signed[:, i] * strengths[i] for i in range(3))
     angle = signed[:, 3] * strengths[3] * np.pi
-    luma = torch.tensor(LUMA, device=images.device)
+    luma = constant(LUMA, images.device)
     eye, ones = torch.eye(3, device=images.device), torch.ones(3, 3, device=images.device)
-    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=images.device) / 3**0.5
+    cross = constant((0, -1, 1, 1, 0, -1, -1, 1, 0), images.device).view(3, 3) / 3**0.5
     cos, sin, saturation = angle.cos()[:, None, None], angle.sin()[:, None, None], saturation[:, None, None]
     turn = cos * eye + (1 - cos) / 3 * ones + sin * cross  # Rodrigues' rotation around (1, 1, 1)
     blend = saturation * eye + (1 - saturation) * luma.expand(3, 3)
@@ -419,6 +419,12 @@ def colour_map(draws: Tensor, strengths: Sequence[float], images: Tensor) -> tup
     matrix = (bright * contrast)[:, None, None] * (turn @ blend)
     offset = ((1 - contrast) * pivot)[:, None] * (turn @ blend).sum(2)
     return matrix, offset
+
+
+@lru_cache(maxsize=64)
+def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """A float32 vector that stays on the device: sending it with every batch would make the GPU wait for the CPU."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def contiguous(values: Sequence[str]) -> tuple[np.ndarray, list[str]]:

@@ -56,8 +56,7 @@ def record(
     """Write ``frame`` (one row per number, without its index) and its provenance; returns the CSV's path.
 
     what : short name of the table, e.g. "objective". runs : the trained runs that the numbers are of. inputs : what
-    else decided them, JSON-able (trials, grid). ValueError for the profile "quick", an empty frame, or columns without a
-    name.
+    else decided them, JSON-able (trials, grid). ValueError for the profile "quick", an empty frame, nameless columns.
     """
     name = table_name(what, dataset, profile)
     if frame.empty or not all(isinstance(column, str) and column for column in frame.columns):
@@ -105,8 +104,8 @@ def keep(lesson: Any, what: str, frame: pd.DataFrame, runs: Sequence[Run] = (), 
         return f"not kept: numbers of the profile {lesson.profile} are no evidence"
     if not lesson.canonical:
         return "not kept: the lesson's parameters were changed"
-    inputs = {"profile": lesson.profile, "dataset": lesson.dataset, "seed": lesson.seed, "lesson": lesson.name, **inputs}
-    path = record(what, frame, runs=runs, **inputs)
+    inputs |= {key: getattr(lesson, key) for key in ("profile", "dataset", "seed")}
+    path = record(what, frame, runs=runs, lesson=lesson.name, **inputs)
     return f"kept as {path.name}: {len(frame)} rows"
 
 
@@ -142,10 +141,9 @@ def origin(frame: pd.DataFrame) -> str:
     """Where a table read by ``measured`` is from, in one line."""
     p = frame.attrs["provenance"]
     inputs, how = p["inputs"], p["circumstances"]
-    what = f"{inputs['what']} on {inputs['dataset']}: profile {inputs['profile']}, seed {inputs['seed']}, {p['rows']} rows"
-    return (
-        f"{what}; measured {how['date'][:10]} on {how['device']} with torch {how['torch']}, commit {how['commit'][:12]}"
-    )
+    what = f"{inputs['what']} on {inputs['dataset']}: profile {inputs['profile']}, seed {inputs['seed']}"
+    when = f"{how['date'][:10]} on {how['device']} with torch {how['torch']}, commit {how['commit'][:12]}"
+    return f"{what}, {p['rows']} rows; measured {when}"
 
 
 def commit() -> str:

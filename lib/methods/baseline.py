@@ -33,7 +33,7 @@ class Size:
 
 SIZES = {
     "quick": Size("bottleneck-16-1", (64, 32), epochs=4, lr=1e-3, pad=2),
-    "course": Size("bottleneck-16-2", (96, 48), epochs=40, lr=1e-3, pad=4),
+    "course": Size("resnet18-half", (96, 48), epochs=30, lr=7e-4, pad=4),
     "paper": Size("resnet50", (256, 128), epochs=120, lr=3.5e-4, pad=10),
 }
 AUGMENTATIONS = {"none": (1.0,), "all-resolutions": (1.0, 1 / 2, 1 / 3, 1 / 4)}  # JBIM §7.4
@@ -45,7 +45,8 @@ class Baseline(Method):
     Parameters
     ----------
     backbone, canvas, epochs, lr : override the profile's choice (``SIZES``).
-    pretrained : first weights of the backbone: None, "imagenet", "pedestrians", or the path of a weights file.
+    pretrained : first weights of the backbone: None, "imagenet", "pedestrians"
+        (or "pedestrians-long", see lib/training/pretrain.py), or the path of a weights file.
     augmentation : "none" (each image as the protocol has it) or "all-resolutions".
     feature : the test descriptor, "after" the BNNeck or "before" it. After, it is divided by its length: the
         classifier behind the BNNeck compares directions (cosine), so the test does too. Before, it is left as the

@@ -6,6 +6,7 @@ are limits of an interval and may be NaN. ``title`` is the finding, in words, gi
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -13,6 +14,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from lib.plots import style
@@ -25,21 +28,44 @@ CURVE_STYLES = {"O(r, r)": (style.BLUE, "o", "-"), "O(r, 1)": (style.VERMILION, 
 CHARACTERS = 11.5  # of a title, per inch of width
 
 
-def objective_curves(table: pd.DataFrame, column: str = "normalised", title: str = "", level: float | None = None) -> Figure:
+class Chart(Figure):
+    """Lines and text on white: in a notebook it shows itself in 256 colours, a third of the bytes of a full PNG."""
+
+    def palette_png(self, dpi: float = 80) -> bytes:
+        from PIL import Image
+
+        stored, packed = io.BytesIO(), io.BytesIO()
+        self.savefig(stored, format="png", dpi=dpi, bbox_inches="tight")
+        with Image.open(stored) as picture:
+            picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+        return packed.getvalue()
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import Image, display
+
+        display(Image(data=self.palette_png(), format="png", alt=self.get_suptitle() or None))
+
+
+def chart(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8.0, 4.0), **options):
+    """``style.figure`` that makes a Chart."""
+    return style.figure(rows, columns, size, FigureClass=Chart, **options)
+
+
+def objective_curves(
+    table: pd.DataFrame, column: str = "normalised", title: str = "", level: float | None = None
+) -> Figure:
     """O(r, r) and O(r, 1) over r, a panel per network; RIPR Fig. 2 (a) and (b) in one picture.
 
     table : network, curve ("O(r, r)" or "O(r, 1)"), r, and ``column`` with ``<column>_low`` and ``<column>_high`` (for
     "value": low, high). level : a value to mark, e.g. 1, the ratio of means of a descriptor that knows nothing.
     """
     networks = list(dict.fromkeys(table["network"]))
-    fig, axes = style.figure(1, len(networks), size=(min(3.2 * len(networks) + 0.6, 9.2), 3.9), sharey=True, squeeze=False)
+    fig, axes = chart(1, len(networks), size=(min(3.2 * len(networks) + 0.6, 9.2), 3.9), sharey=True, squeeze=False)
     for ax, network in zip(axes[0], networks, strict=True):
         for curve, (colour, marker, dash) in CURVE_STYLES.items():
             part = table[(table["network"] == network) & (table["curve"] == curve)].sort_values("r")
             low, high = _limits(part, column)
-            style.line(
-                ax, part["r"], part[column], 0, curve, low, high, color=colour, marker=marker, linestyle=dash
-            )
+            style.line(ax, part["r"], part[column], 0, curve, low, high, color=colour, marker=marker, linestyle=dash)
         if level is not None:
             ax.axhline(level, color=style.GREY, linewidth=1.2, linestyle=":")
             ax.annotate("knows nothing", (1, level), ha="right", va="bottom", fontsize=style.SMALL, color=style.GREY)
@@ -63,8 +89,8 @@ def objective_surface(table: pd.DataFrame, column: str = "normalised", title: st
     if wide.isna().any(axis=None):
         raise ValueError("the table lacks cells of the grid, or O is not defined there")
     count = len(wide)
-    side = float(np.clip(0.62 * count + 1.2, 3.6, 6.2))
-    fig, ax = style.figure(size=(side + 1.3, side))
+    side = float(np.clip(0.5 * count + 1.4, 3.6, 5.6))
+    fig, ax = chart(size=(side + 1.3, side))
     picture = ax.imshow(wide.to_numpy(), origin="lower", cmap="cividis", aspect="equal")
     middle = (wide.to_numpy().min() + wide.to_numpy().max()) / 2
     # as many digits as tell the extremes apart
@@ -76,24 +102,33 @@ def objective_surface(table: pd.DataFrame, column: str = "normalised", title: st
     ax.set_xticks(range(count), names)
     ax.set_yticks(range(count), names)
     ax.grid(False)
-    ax.plot([-0.5, count - 0.5], [-0.5, count - 0.5], color=style.BLUE, linewidth=2)
-    ax.axvline(count - 1.5, color=style.VERMILION, linewidth=2, linestyle="--")
-    style.axes_labels(ax, "resolution r2  (dashed: O(r, 1) is the last column)", "resolution r1  (line: O(r, r))")
+    for k in range(count):
+        ax.add_patch(Rectangle((k - 0.46, k - 0.46), 0.92, 0.92, fill=False, edgecolor=style.SKY, linewidth=2))
+    last = Rectangle((count - 1.49, -0.49), 0.98, count - 0.02, fill=False, edgecolor=style.VERMILION, linewidth=2.5)
+    last.set_linestyle("--")
+    ax.add_patch(last)
+    style.axes_labels(ax, "resolution r2  (dashed frame: O(r, 1))", "resolution r1  (blue squares: O(r, r))")
     fig.colorbar(picture, ax=ax, shrink=0.8).set_label(O_LABELS[column], fontsize=style.SMALL)
     _title(fig, title)
     return fig
 
 
 def resolution_curves(
-    table: pd.DataFrame, title: str = "", x: str = "resolution of the probe, gallery at full", y: str = "rank-1 in %"
+    table: pd.DataFrame,
+    title: str = "",
+    x: str = "resolution of the probe, gallery at full",
+    y: str = "rank-1 in %",
+    floor: float = 0.0,
+    level: float | None = None,
 ) -> Figure:
     """A metric over the ratio, a line per name and a panel per ``panel`` (one where there is no such column).
 
     table : name, ratio, value, low, high (fractions), perhaps panel. A name has the same colour in all panels.
+    floor : where the axis begins. level : a value to mark as chance.
     """
     panels = list(dict.fromkeys(table["panel"])) if "panel" in table else [None]
     names = list(dict.fromkeys(table["name"]))
-    fig, axes = style.figure(1, len(panels), size=(9.0 if len(panels) > 1 else 7.2, 4.3), sharey=True, squeeze=False)
+    fig, axes = chart(1, len(panels), size=(9.0 if len(panels) > 1 else 7.2, 4.3), sharey=True, squeeze=False)
     for ax, panel in zip(axes[0], panels, strict=True):
         part = table if panel is None else table[table["panel"] == panel]
         for name in dict.fromkeys(part["name"]):
@@ -102,7 +137,9 @@ def resolution_curves(
             style.line(ax, one["ratio"], 100 * one["value"], names.index(name), name, low, high)
         ratio_axis(ax, sorted(set(part["ratio"])))
         style.axes_labels(ax, x, y if ax is axes[0][0] else "")
-        ax.set_ylim(0, None)
+        if level is not None:
+            ax.axhline(100 * level, color=style.GREY, linewidth=1.2, linestyle=":")
+            ax.annotate("chance", (1, 100 * level), ha="right", va="bottom", fontsize=style.SMALL, color=style.GREY)
         style.plain(ax)
         ax.legend(fontsize=style.SMALL, frameon=False, loc="upper left")
         if panel is not None:
@@ -110,7 +147,7 @@ def resolution_curves(
     top = max(ax.get_ylim()[1] for ax in axes[0])
     # the legend has its own room above the lines
     most = max(len(ax.get_legend().get_texts()) for ax in axes[0])
-    axes[0][0].set_ylim(0, top * (1 + 0.09 * most))
+    axes[0][0].set_ylim(100 * floor, top + (top - 100 * floor) * 0.09 * most)
     _title(fig, title)
     return fig
 
@@ -118,34 +155,42 @@ def resolution_curves(
 def objective_against_rank(table: pd.DataFrame, title: str = "") -> Figure:
     """Rank-1 over O, a point per pair of resolutions: does the one tell the other?
 
-    table : network, curve, r, normalised, rank1 (fraction). Points of one network and curve are joined in the order of r,
-    the one at the lowest r is named.
+    table : network, curve, r, normalised, rank1 (fraction). Points of one network and curve are joined in the order of
+    r; the one at the lowest r is larger and open.
     """
     networks = list(dict.fromkeys(table["network"]))
-    fig, ax = style.figure(size=(7.6, 4.4))
+    fig, ax = chart(size=(7.2, 4.6))
+    handles = []
     for number, network in enumerate(networks):
         for curve, (_, _, dash) in CURVE_STYLES.items():
             part = table[(table["network"] == network) & (table["curve"] == curve)].sort_values("r")
-            label = f"{network}, {curve}"
-            style.line(ax, part["normalised"], 100 * part["rank1"], number, label, linestyle=dash, alpha=0.85)
-            first = part.iloc[0]
-            ax.annotate(
-                f"r = {style.ratio_name(first['r'])}", (first["normalised"], 100 * first["rank1"]), xytext=(5, 5),
-                textcoords="offset points", fontsize=style.SMALL - 1, color=style.PALETTE[number % len(style.PALETTE)],
+            style.line(ax, part["normalised"], 100 * part["rank1"], number, network, linestyle=dash, alpha=0.85)
+            drawn, first = ax.get_lines()[-1], part.iloc[0]
+            ax.plot(
+                [first["normalised"]], [100 * first["rank1"]], marker=drawn.get_marker(), markersize=11,
+                color=drawn.get_color(), markerfacecolor="white", markeredgewidth=2,
             )  # fmt: skip
+        handles.append(drawn)
+    for curve, (_, _, dash) in CURVE_STYLES.items():
+        handles.append(Line2D([], [], color=style.BLACK, linestyle=dash, linewidth=2, label=curve))
+    lowest = style.ratio_name(float(table["r"].min()))
+    handles.append(Line2D([], [], color=style.BLACK, linestyle="", marker="o", markersize=10, markerfacecolor="white"))
+    names = [*networks, *CURVE_STYLES, f"r = {lowest}"]
     style.axes_labels(ax, O_LABELS["normalised"], "rank-1 in %")
     style.plain(ax, "both")
-    fig.legend(loc="outside right upper", fontsize=style.SMALL, frameon=False)
+    fig.legend(handles, names, loc="outside lower center", ncols=3, fontsize=style.SMALL, frameon=False)
     _title(fig, title)
     return fig
 
 
-def training_curves(histories: Mapping[str, pd.DataFrame], terms: Sequence[str] = ("identity", "triplet"), title: str = "") -> Figure:
+def training_curves(
+    histories: Mapping[str, pd.DataFrame], terms: Sequence[str] = ("identity", "triplet"), title: str = ""
+) -> Figure:
     """Each loss term over the epochs, a line per run, and the learning rate.
 
     histories : ``run.history`` by name; epochs of several stages are counted on.
     """
-    fig, axes = style.figure(1, len(terms) + 1, size=(9.2, 3.4))
+    fig, axes = chart(1, len(terms) + 1, size=(9.2, 3.4))
     for number, (name, history) in enumerate(histories.items()):
         epochs = np.arange(1, len(history) + 1)
         every = max(1, len(epochs) // 8)
@@ -156,21 +201,23 @@ def training_curves(histories: Mapping[str, pd.DataFrame], terms: Sequence[str] 
         style.axes_labels(ax, "epoch", label)
         ax.set_ylim(0, None)
         style.plain(ax)
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=style.SMALL, frameon=False)
+    fig.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=style.SMALL, frameon=False
+    )
     _title(fig, title)
     return fig
 
 
-def effects(table: pd.DataFrame, title: str = "", unit: str = "points", label: str = "difference", scale: float = 100.0) -> Figure:
+def effects(
+    table: pd.DataFrame, title: str = "", unit: str = "points", label: str = "difference", scale: float = 100.0
+) -> Figure:
     """Differences with intervals, one row each, grouped; those whose interval excludes zero are filled.
 
     table : group, name, mean, low, high (fractions; drawn times ``scale``, in ``unit``).
     """
     groups = list(dict.fromkeys(table["group"]))
-    fig, axes = style.figure(
-        1, len(groups), size=(9.2 if len(groups) > 1 else 6.4, 1.3 + 0.42 * table.groupby("group").size().max()), sharex=True,
-        sharey=True, squeeze=False,
-    )  # fmt: skip
+    size = (9.2 if len(groups) > 1 else 6.4, 1.3 + 0.42 * table["name"].nunique())
+    fig, axes = chart(1, len(groups), size=size, sharex=True, sharey=True, squeeze=False)
     names = list(dict.fromkeys(table["name"]))
     for ax, group in zip(axes[0], groups, strict=True):
         part = table[table["group"] == group]
@@ -179,7 +226,9 @@ def effects(table: pd.DataFrame, title: str = "", unit: str = "points", label: s
             place = len(names) - 1 - names.index(row.name)
             sure = row.low > 0 or row.high < 0
             colour = style.GREY if not sure else style.GREEN if row.low > 0 else style.VERMILION
-            ax.plot([scale * row.low, scale * row.high], [place, place], color=colour, linewidth=3, solid_capstyle="butt")
+            ax.plot(
+                [scale * row.low, scale * row.high], [place, place], color=colour, linewidth=3, solid_capstyle="butt"
+            )
             face = colour if sure else "white"
             ax.plot([scale * row.mean], [place], marker="o", markersize=8, color=colour, markerfacecolor=face)
         ax.set_yticks(range(len(names)), names[::-1])
@@ -191,22 +240,27 @@ def effects(table: pd.DataFrame, title: str = "", unit: str = "points", label: s
     return fig
 
 
-def attribute_lift(table: pd.DataFrame, title: str = "", x: str = "how much more often than by chance the nearest stranger shares it") -> Figure:
+def attribute_lift(
+    table: pd.DataFrame, title: str = "", x: str = "how much more often than by chance the nearest stranger shares it"
+) -> Figure:
     """What a network takes for the same person: a row per attribute, a mark per ratio, on a logarithmic axis.
 
-    table : attribute, ratio, lift (1 = as often as by chance), low, high. Rows in the order of the largest ratio's lift.
+    table : attribute, ratio, lift (1 = as often as by chance), low, high. Rows in the order of the lift at the largest
+    ratio.
     """
     ratios = sorted(set(table["ratio"]), reverse=True)
     first = table[table["ratio"] == ratios[0]].sort_values("lift")
     names = list(first["attribute"])
-    fig, ax = style.figure(size=(7.6, 1.2 + 0.33 * len(names)))
+    fig, ax = chart(size=(7.6, 1.2 + 0.33 * len(names)))
     ax.axvline(1, color=style.BLACK, linewidth=1)
     for number, ratio in enumerate(ratios):
         part = table[table["ratio"] == ratio].set_index("attribute").loc[names]
         places = np.arange(len(names)) + 0.22 * ((len(ratios) - 1) / 2 - number)
         colour, marker = style.PALETTE[number], style.MARKERS[number]
         ax.hlines(places, part["low"].clip(lower=1e-2), part["high"], color=colour, linewidth=2, alpha=0.5)
-        ax.plot(part["lift"], places, linestyle="", marker=marker, color=colour, label=f"probe at {style.ratio_name(ratio)}")
+        ax.plot(
+            part["lift"], places, linestyle="", marker=marker, color=colour, label=f"probe at {style.ratio_name(ratio)}"
+        )
     ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
     ax.set_xscale("log")
     ticks = [t for t in (0.25, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10) if ax.get_xlim()[0] <= t <= ax.get_xlim()[1]]

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from lib.plots import style
 
@@ -64,18 +66,22 @@ def cmc(curves: Mapping[str, np.ndarray], title: str = "", ranks: int = 20, band
 
 
 def conventions(table: pd.DataFrame, title: str = "", size=(8.6, 3.4)):
-    """One matrix under several conventions: rank-1 and mAP (columns convention, rank-1, mAP), as fractions."""
+    """One matrix under several conventions: columns convention, and for rank-1 and mAP the value, ``_low`` and ``_high``."""
     fig, ax = style.figure(size=size)
-    places = np.arange(len(table))
+    places, end = np.arange(len(table)), 0.0
     for number, metric in enumerate(("rank-1", "mAP")):
-        values = 100 * table[metric].to_numpy()
-        bars = ax.barh(places + 0.2 * (2 * number - 1), values, height=0.36, color=style.PALETTE[number], label=metric)
-        ax.bar_label(bars, labels=[f"{value:.1f}" for value in values], padding=3, fontsize=style.SMALL)
+        values, low, high = (100 * table[f"{metric}{limit}"].to_numpy() for limit in ("", "_low", "_high"))
+        at = places + 0.2 * (2 * number - 1)
+        ax.barh(at, values, height=0.36, color=style.PALETTE[number], label=metric)
+        ax.hlines(at, low, high, color=style.BLACK, linewidth=1.8)
+        for y, value, right in zip(at, values, high, strict=True):
+            ax.annotate(f"{value:.1f}", (max(value, right), y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=style.SMALL)
+        end = max(end, high.max())
     ax.set_yticks(places, list(table["convention"]))
     ax.invert_yaxis()
-    ax.set_xlim(right=1.18 * 100 * table[["rank-1", "mAP"]].to_numpy().max())
-    ax.legend(fontsize=style.SMALL, frameon=False, loc="lower right")
-    style.axes_labels(ax, "score (%)", "")
+    ax.set_xlim(0, 1.12 * end)
+    fig.legend(fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=2)
+    style.axes_labels(ax, "score (%), with 95 % interval", "")
     style.plain(ax, "x")
     style.finding(fig, title)
     return fig
@@ -91,7 +97,7 @@ def draws_against_expectation(studies: Mapping[str, tuple[np.ndarray, float]], t
     for y, (name, (estimates, expectation)) in enumerate(studies.items()):
         jitter = rng.uniform(-0.24, 0.24, len(estimates))
         ax.scatter(100 * np.asarray(estimates), y + jitter, s=22, color=style.SKY, edgecolor=style.BLUE, linewidth=0.6)
-        ax.plot([100 * expectation] * 2, [y - 0.36, y + 0.36], color=style.VERMILION, linewidth=3.5)
+        ax.plot([100 * expectation] * 2, [y - 0.36, y + 0.36], color=style.VERMILION, linewidth=3.5, zorder=3)
         spread = 100 * np.std(estimates, ddof=1)
         ax.annotate(f"± {spread:.1f}", (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=style.TEXT)
     ax.set_yticks(range(len(studies)), list(studies), fontsize=style.SMALL)
@@ -105,31 +111,37 @@ def draws_against_expectation(studies: Mapping[str, tuple[np.ndarray, float]], t
     return fig
 
 
-def published_differences(table: pd.DataFrame, title: str = "", size=(8.4, 4.2)):
-    """Differences between neighbours in published tables, beside one standard error.
+def published_gains(table: pd.DataFrame, title: str = "", size=(8.6, 4.0), end: float = 14.0):
+    """What each paper gains over the best method it compares with, beside one standard error of one split.
 
-    table : columns dataset, difference (points), error (points: one standard error of rank-1 on that data set).
+    table : columns dataset, paper, gain (points of rank-1), and the standard error of rank-1 in points if all probes were
+    independent (``error``) and if all probes of a person succeeded or failed together (``error_high``). Gains beyond ``end``
+    are drawn there, with their number.
     """
     fig, ax = style.figure(size=size)
-    names = list(dict.fromkeys(table["dataset"]))
-    rng = np.random.default_rng(0)
+    names, papers = list(dict.fromkeys(table["dataset"])), list(dict.fromkeys(table["paper"]))
     for y, name in enumerate(names):
         rows = table[table["dataset"] == name]
-        error = float(rows["error"].iloc[0])
-        ax.barh(y, error, left=0, height=0.8, color=style.YELLOW, alpha=0.55, edgecolor="none")
-        ax.plot([error] * 2, [y - 0.4, y + 0.4], color=style.ORANGE, linewidth=3)
-        inside = rows["difference"] < error
-        for part, colour, marker in ((rows[inside], style.VERMILION, "o"), (rows[~inside], style.BLUE, "s")):
-            ax.scatter(part["difference"], y + rng.uniform(-0.25, 0.25, len(part)), color=colour, marker=marker, s=34, zorder=3)
-        ax.annotate(f"{inside.sum()} of {len(rows)}\ninside", (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=style.SMALL)
+        error, high = float(rows["error"].iloc[0]), float(rows["error_high"].iloc[0])
+        ax.barh(y, high, height=0.84, color=style.YELLOW, alpha=0.35, edgecolor="none")
+        ax.barh(y, error, height=0.84, color=style.ORANGE, alpha=0.45, edgecolor="none")
+        places = y + np.linspace(-0.28, 0.28, len(rows)) if len(rows) > 1 else [y]
+        for place, (_, row) in zip(places, rows.iterrows(), strict=True):
+            number, x = papers.index(row["paper"]), min(row["gain"], end)
+            ax.plot(x, place, style.MARKERS[number], color=style.PALETTE[number], markersize=10, markeredgecolor="white", clip_on=False)
+            if row["gain"] > end:
+                ax.annotate(f"{row['gain']:.0f} →", (x, place), xytext=(-9, 0), textcoords="offset points", ha="right", va="center", fontsize=style.SMALL)
+    bands = [Patch(color=style.ORANGE, alpha=0.45, label="one standard error, if probes are independent"), Patch(color=style.YELLOW, alpha=0.35, label="… if a person's probes agree")]
+    marks = [
+        Line2D([], [], marker=style.MARKERS[number], color=style.PALETTE[number], linestyle="none", markersize=10, label=paper)
+        for number, paper in enumerate(papers)
+    ]
+    fig.legend(handles=bands, fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=2)
+    ax.legend(handles=marks, fontsize=style.SMALL, loc="center right", bbox_to_anchor=(0.97, 0.5))
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.set_xlim(left=0)
-    ax.barh([], [], color=style.YELLOW, alpha=0.55, label="one standard error of one split")
-    ax.scatter([], [], color=style.VERMILION, marker="o", label="difference inside it")
-    ax.scatter([], [], color=style.BLUE, marker="s", label="larger difference")
-    fig.legend(fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=3)
-    style.axes_labels(ax, "rank-1 of a method minus that of the next lower one (points)", "")
+    ax.set_xlim(0, end)
+    style.axes_labels(ax, "rank-1 of the paper's method minus the best it compares with (points)", "")
     style.plain(ax, "x")
     style.finding(fig, title)
     return fig
@@ -142,7 +154,7 @@ def two_metrics(table: pd.DataFrame, pair: Sequence[str] = (), title: str = "", 
     for number, row in table.reset_index(drop=True).iterrows():
         chosen = row["system"] in pair
         ax.plot(100 * row["rank-1"], 100 * row["mAP"], style.MARKERS[number % len(style.MARKERS)], color=style.PALETTE[number % len(style.PALETTE)], markersize=11 if chosen else 8)
-        ax.annotate(row["system"], (100 * row["rank-1"], 100 * row["mAP"]), xytext=(8, -3), textcoords="offset points", fontsize=style.SMALL, fontweight="bold" if chosen else "normal")
+        ax.annotate(row["system"], (100 * row["rank-1"], 100 * row["mAP"]), xytext=(9, 5), textcoords="offset points", fontsize=style.SMALL, fontweight="bold" if chosen else "normal")
     if len(pair) == 2:
         ends = [table.loc[table["system"] == name].iloc[0] for name in pair]
         (x0, y0), (x1, y1) = ((100 * end["rank-1"], 100 * end["mAP"]) for end in ends)

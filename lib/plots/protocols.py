@@ -130,7 +130,7 @@ def quoted(table: pd.DataFrame, title: str = "", own: str = "", borrowed: str = 
     ax.set_yticks(range(len(table)), list(table["method"]), fontsize=9)
     ax.set_xlim(0, 108)
     handles = [Patch(facecolor=style.SKY, label=own), Patch(facecolor=style.VERMILION, hatch="///", edgecolor="white", label=borrowed)]
-    ax.legend(handles=handles, fontsize=style.SMALL, loc="lower right", frameon=True)
+    fig.legend(handles=handles, fontsize=style.SMALL, loc="outside lower center", ncols=2, frameon=False)
     style.axes_labels(ax, "rank-1 (%), as printed", "")
     style.plain(ax, "x")
     style.finding(fig, title)

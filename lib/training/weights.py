@@ -10,7 +10,7 @@ from torch import nn
 
 from lib.methods.method import Method
 
-SOURCES = ("imagenet", "pedestrians")
+SOURCES = ("imagenet", "pedestrians", "pedestrians-long")
 
 
 class WeightsUnavailable(RuntimeError):
@@ -36,10 +36,10 @@ def fingerprint(method: Method, part: str, source: str, device: torch.device | N
     """What identifies the first weights, without making or fetching them; ``device`` as for ``fit``."""
     if source == "imagenet":
         return f"torchvision {imagenet_weights(_network_name(method, part))}"
-    if source == "pedestrians":
+    if source in ("pedestrians", "pedestrians-long"):
         from lib.training.pretrain import pretraining_key
 
-        key = pretraining_key(_network_name(method, part), method.canvas, method.profile, device)
+        key = pretraining_key(_network_name(method, part), method.canvas, _plan(method, source), device)
         return f"pedestrians {key}"
     return f"file {hashlib.sha256(_weights_file(source).read_bytes()).hexdigest()}"
 
@@ -52,11 +52,11 @@ def load_first_weights(method: Method, part: str, source: str, progress: bool = 
     module = method.get_submodule(part)
     if source == "imagenet":
         state = _fetch_imagenet(_network_name(method, part), progress)
-    elif source == "pedestrians":
+    elif source in ("pedestrians", "pedestrians-long"):
         from lib.training.pretrain import pretrained_backbone
 
         run = pretrained_backbone(
-            _network_name(method, part), method.canvas, method.profile, progress=progress, **options
+            _network_name(method, part), method.canvas, _plan(method, source), progress=progress, **options
         )
         state = run.method.backbone.state_dict()
     else:
@@ -92,6 +92,11 @@ def read_weights(path: Path, part: str) -> dict[str, torch.Tensor]:
     state = {name.removeprefix("module."): value for name, value in content.items()}
     inside = {name.removeprefix(f"{part}."): value for name, value in state.items() if name.startswith(f"{part}.")}
     return inside or state
+
+
+def _plan(method: Method, source: str) -> str:
+    """Which pre-training: the profile's own, or the longer one."""
+    return "long" if source == "pedestrians-long" else method.profile
 
 
 def _network_name(method: Method, part: str) -> str:

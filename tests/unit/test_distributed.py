@@ -81,6 +81,19 @@ def test_settings_from_the_shell():
     assert _setting("backbone=resnet50") == ("backbone", "resnet50")
 
 
+def test_the_shells_way_in(tmp_path, monkeypatch, capsys):
+    import lib.data
+    from lib.training.launch import main
+
+    monkeypatch.setattr(lib.data, "load_dataset", lambda name: helpers.tiny_people())
+    monkeypatch.setattr(lib.data, "make_protocol", lambda people, preset, trial: helpers.tiny_protocol(people))
+    arguments = ["--runs", str(tmp_path), "--device", "cpu", "--set", "epochs=1", "--set", "canvas=(32, 16)"]
+    main(arguments)
+    main(arguments)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("trained ") and second.startswith("found ") and "baseline-tiny-all-" in first
+
+
 def test_batch_norm_of_one_process_is_torchs_own():
     """The patched layer, checked against torch in a group of one process."""
     import torch.distributed as dist

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import colorsys
-import importlib
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.data import make_protocol
+from lib.data import PersonDataset, make_protocol
 from lib.evaluation import evaluate
 from lib.methods import create_method
 from lib.methods.histogram import rgb_to_hsv, shares, stripe_histograms
@@ -108,11 +108,15 @@ def test_impossible_settings_are_refused(settings):
 
 
 def test_it_is_evaluated_without_training():
-    tiny_people = importlib.import_module("training_helpers").tiny_people
+    colours = np.random.RandomState(3).randint(20, 230, (12, 2, 1, 3))
+    rows = pd.DataFrame([(f"{p:02}", cam) for p in range(12) for cam in ("c1", "c2")], columns=["pid", "cam"])
+    noise = np.random.RandomState(4).randint(-10, 11, (24, 32, 16, 3))
+    pictures = (colours.repeat(2, axis=0).repeat(16, axis=1) + noise).clip(0, 255).astype(np.uint8)
+    people = PersonDataset.from_arrays("bars", list(pictures), rows)
     method = create_method("histogram", canvas=(32, 16))
     method.setup("quick", 3)
     assert method.stages == [] and method.settings["bins"] == [8, 4, 4]
-    protocol = make_protocol(tiny_people(), "plain", validation=0)
+    protocol = make_protocol(people, "plain", validation=0)
     result = evaluate(method, protocol)
     assert result.rank(1) > 0.5  # every person of this set has two colours of its own
     with pytest.raises(NotImplementedError, match="learns nothing"):

@@ -1,0 +1,151 @@
+"""The curves draw what they are given: numbers, intervals, names; and they stay readable in odd cases."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.plots import curves, style
+
+GRID = (0.125, 0.25, 0.5, 1.0)
+RATIOS = (1.0, 1 / 2, 1 / 4, 1 / 8)
+
+
+def objective_table(networks=("full resolution", "all resolutions")) -> pd.DataFrame:
+    rows = []
+    for n, (network, curve, r) in enumerate(itertools.product(networks, ("O(r, r)", "O(r, 1)"), GRID)):
+        o = 0.4 + 0.3 * (1 - r) ** 2 * (1.5 if curve == "O(r, 1)" else 1) + 0.002 * n
+        rows.append({"network": network, "curve": curve, "r": r, "normalised": o, "value": o / 100, "rank1": 0.9 - o})
+    table = pd.DataFrame(rows)
+    return table.assign(
+        low=table["value"] * 0.9, high=table["value"] * 1.1, normalised_low=table["normalised"] - 0.03,
+        normalised_high=table["normalised"] + 0.03, rank1_low=0.0, rank1_high=1.0,
+    )  # fmt: skip
+
+
+def resolution_table(names=("plain", "all resolutions", "histogram"), panels=("one", "two")) -> pd.DataFrame:
+    rows = [
+        {"panel": panel, "name": name, "ratio": ratio, "value": 0.8 * ratio**0.5 / (k + 1)}
+        for panel, (k, name), ratio in itertools.product(panels, enumerate(names), RATIOS)
+    ]
+    table = pd.DataFrame(rows)
+    return table.assign(low=table["value"] - 0.03, high=table["value"] + 0.03)
+
+
+def texts(fig) -> str:
+    fig.canvas.draw()
+    parts = [t.get_text() for ax in fig.axes for t in (ax.xaxis.label, ax.yaxis.label, *ax.texts)]
+    parts += [ax.get_title(loc="left") for ax in fig.axes]
+    parts += [t.get_text() for ax in fig.axes for t in ax.get_xticklabels() + ax.get_yticklabels()]
+    for legend in [*fig.legends, *(ax.get_legend() for ax in fig.axes if ax.get_legend())]:
+        parts += [t.get_text() for t in legend.get_texts()]
+    return "\n".join([fig.get_suptitle(), *parts])
+
+
+@pytest.mark.parametrize("column", ["normalised", "value"])
+def test_objective_curves_show_both_paths_of_every_network(column):
+    table = objective_table()
+    fig = curves.objective_curves(table, column, "A finding", level=1.0 if column == "normalised" else None)
+    shown = texts(fig)
+    for text in ("A finding", "full resolution", "all resolutions", "O(r, r)", "O(r, 1)", "resolution r"):
+        assert text in shown
+    one = table[(table["network"] == "full resolution") & (table["curve"] == "O(r, 1)")]
+    line = next(x for x in fig.axes[0].get_lines() if x.get_label() == "O(r, 1)")
+    np.testing.assert_allclose(line.get_ydata(), one[column])
+    np.testing.assert_allclose(line.get_xdata(), GRID)
+    assert len(fig.axes[0].collections) == 2  # the intervals
+
+
+def test_intervals_that_are_missing_are_no_error():
+    table = objective_table().assign(normalised_low=np.nan, normalised_high=np.nan)
+    texts(curves.objective_curves(table, "normalised"))
+    texts(curves.resolution_curves(resolution_table().assign(low=np.nan, high=np.nan)))
+
+
+def test_the_surface_has_every_cell_with_its_number():
+    cells = [{"r1": a, "r2": b, "normalised": 0.5 + 0.1 * abs(a - b)} for a, b in itertools.product(GRID, GRID)]
+    shown = texts(curves.objective_surface(pd.DataFrame(cells), title="A square"))
+    assert "A square" in shown and "0.500" in shown and "0.588" in shown
+    with pytest.raises(ValueError, match="lacks cells"):
+        curves.objective_surface(pd.DataFrame(cells[:-1]))
+
+
+def test_resolution_is_logarithmic_and_in_percent():
+    fig = curves.resolution_curves(resolution_table(), "Detail goes first")
+    shown = texts(fig)
+    for text in ("Detail goes first", "full", "1/2", "1/4", "1/8", "plain", "histogram", "one", "two", "rank-1 in %"):
+        assert text in shown
+    ax = fig.axes[0]
+    assert ax.get_xscale() == "log" and ax.get_ylim()[0] == 0
+    assert max(ax.get_lines()[0].get_ydata()) == pytest.approx(80)
+
+
+def test_a_name_keeps_its_colour_in_all_panels():
+    table = resolution_table()
+    table = table[~((table["panel"] == "two") & (table["name"] == "plain"))]
+    fig = curves.resolution_curves(table)
+    colour = {(k, x.get_label()): x.get_color() for k, ax in enumerate(fig.axes) for x in ax.get_lines()}
+    assert colour[0, "histogram"] == colour[1, "histogram"] != colour[0, "plain"]
+
+
+def test_chance_is_marked():
+    table = resolution_table(panels=("one",)).drop(columns="panel")
+    fig = curves.resolution_curves(table, floor=0.4, level=0.5, y="right choices in %")
+    assert "chance" in texts(fig) and fig.axes[0].get_ylim()[0] == pytest.approx(40)
+
+
+def test_objective_against_rank_names_networks_once():
+    shown = texts(curves.objective_against_rank(objective_table(), "O follows rank-1"))
+    assert shown.count("all resolutions") == 1
+    assert "r = 1/8" in shown and "rank-1 in %" in shown
+
+
+def test_training_curves_have_every_term_and_the_rate():
+    history = pd.DataFrame({"identity": [5.0, 3, 2], "triplet": [1.0, 0.5, 0.2], "lr": [1e-3, 1e-3, 1e-5]})
+    shown = texts(curves.training_curves({"plain": history, "all": history.iloc[:1]}, title="It learns"))
+    for text in ("identity loss", "triplet loss", "learning rate", "epoch", "plain", "all", "It learns"):
+        assert text in shown
+
+
+def test_effects_are_filled_where_zero_is_excluded():
+    table = pd.DataFrame(
+        [("a - b", "full", 0.05, 0.01, 0.09), ("a - b", "1/4", 0.02, -0.01, 0.05), ("a - c", "full", -0.1, -0.2, -0.1)],
+        columns=["group", "name", "mean", "low", "high"],
+    )
+    fig = curves.effects(table, "What helps", label="rank-1 difference")
+    shown = texts(fig)
+    for text in ("a - b", "a - c", "full", "1/4", "rank-1 difference, points", "What helps"):
+        assert text in shown
+    faces = [x.get_markerfacecolor() for ax in fig.axes for x in ax.get_lines() if x.get_marker() == "o"]
+    assert faces == [style.GREEN, "white", style.VERMILION]
+
+
+def test_lifts_are_in_the_order_of_full_resolution():
+    table = pd.DataFrame(
+        [("upper_colour", 1.0, 3.0), ("hat", 1.0, 1.1), ("upper_colour", 0.25, 2.0), ("hat", 0.25, 0.9)],
+        columns=["attribute", "ratio", "lift"],
+    ).assign(low=lambda t: t["lift"] * 0.8, high=lambda t: t["lift"] * 1.2)
+    fig = curves.attribute_lift(table, "Clothes make the man")
+    shown = texts(fig)
+    assert "upper colour" in shown and "probe at 1/4" in shown and "probe at full" in shown
+    assert [t.get_text() for t in fig.axes[0].get_yticklabels()] == ["hat", "upper colour"]
+
+
+def test_a_notebook_gets_few_bytes_of_the_same_picture():
+    from PIL import Image
+
+    fig = curves.resolution_curves(resolution_table(), "Small")
+    packed = fig.palette_png()
+    fig.savefig(full := io.BytesIO(), dpi=80, bbox_inches="tight")
+    assert len(packed) < 0.6 * len(full.getvalue())
+    a, b = (np.asarray(Image.open(f).convert("RGB"), dtype=float) for f in (io.BytesIO(packed), full))
+    assert a.shape == b.shape and np.abs(a - b).mean() < 1
+
+
+def test_long_titles_are_broken():
+    fig = curves.resolution_curves(resolution_table(), "a finding with many words " * 8)
+    assert "\n" in fig.get_suptitle()
