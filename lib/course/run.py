@@ -52,37 +52,21 @@ def command(arguments: argparse.Namespace) -> list[str]:
     settings |= {"dataset": f'"{arguments.dataset}"'} if arguments.dataset else {}
     settings |= {"library": arguments.library} if arguments.library else {}
     settings |= {"lessons": f'"{",".join(arguments.lessons.replace(",", " ").split())}"'} if arguments.lessons else {}
+    where = ["--snakefile", str(paths.ROOT / "Snakefile"), "--directory", str(arguments.build.resolve())]
+    options = f"--cores {arguments.cores} --keep-going --rerun-incomplete --rerun-triggers params input code --nocolor"
     return [
-        *(
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--snakefile",
-            str(paths.ROOT / "Snakefile"),
-            "--directory",
-            str(arguments.build.resolve()),
-        ),
-        *(
-            "--cores",
-            str(arguments.cores),
-            "--keep-going",
-            "--rerun-incomplete",
-            "--nocolor",
-            "--quiet",
-            "rules",
-            "host",
-            "reason",
-        ),
-        *(
-            "--rerun-triggers",
-            "params",
-            "input",
-            "code",
-            "--config",
-            *(f"{key}={value}" for key, value in settings.items()),
-        ),
+        *(sys.executable, "-m", "snakemake"),
+        *where,
+        *options.split(),
+        *(() if dry(arguments) else ("--quiet", "rules", "host", "reason")),
+        *("--config", *(f"{key}={value}" for key, value in settings.items())),
         *arguments.more,
     ]
+
+
+def dry(arguments: argparse.Namespace) -> bool:
+    """Whether Snakemake is only asked what it would do."""
+    return bool({"-n", "--dry-run", "--dryrun"} & set(arguments.more))
 
 
 def drop_incomplete(out: Path) -> list[Path]:
@@ -139,6 +123,8 @@ def run(arguments: argparse.Namespace) -> int:
             code = _wait(child)
         record.unlink(missing_ok=True)
         failed = failures(out, start)
+        if dry(arguments):
+            return code
         minutes = (time.time() - start) / 60
         if code == 0:
             print(

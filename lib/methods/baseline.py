@@ -33,7 +33,7 @@ class Size:
 
 SIZES = {
     "quick": Size("bottleneck-16-1", (64, 32), epochs=4, lr=1e-3, pad=2),
-    "course": Size("resnet18-half", (96, 48), epochs=30, lr=7e-4, pad=4),
+    "course": Size("resnet18-half", (96, 48), epochs=50, lr=7e-4, pad=4),
     "paper": Size("resnet50", (256, 128), epochs=120, lr=3.5e-4, pad=10),
 }
 AUGMENTATIONS = {"none": (1.0,), "all-resolutions": (1.0, 1 / 2, 1 / 3, 1 / 4)}  # JBIM §7.4

@@ -1,1 +1,2 @@
-"""Pure functions: results in, matplotlib figures out. Import the module by name (``from lib.plots.people import ...``)."""
+"""Pure functions: results in, matplotlib figures out. Import the module by name (``from lib.plots.people import
+...``)."""

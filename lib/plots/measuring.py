@@ -18,7 +18,8 @@ from lib.plots import style
 def forest(table: pd.DataFrame, title: str = "", x: str = "rank-1 (%)", reference: str | None = None, size=None):
     """A line per result: value and interval.
 
-    table : columns label, value, low, high, and perhaps group (colour; first seen, first coloured) and note (text at the
+    table : columns label, value, low, high, and perhaps group (colour; first seen, first coloured) and note (text at
+    the
     right). reference : the label whose value is drawn through all lines.
     """
     table = table.reset_index(drop=True)
@@ -27,16 +28,22 @@ def forest(table: pd.DataFrame, title: str = "", x: str = "rank-1 (%)", referenc
     for y, row in table.iterrows():
         number = groups.index(row["group"]) if "group" in table else 0
         colour, marker = style.PALETTE[number], style.MARKERS[number]
-        ax.plot([100 * row["low"], 100 * row["high"]], [y, y], color=colour, linewidth=4, alpha=0.6, solid_capstyle="butt")
+        ax.plot(
+            [100 * row["low"], 100 * row["high"]], [y, y], color=colour, linewidth=4, alpha=0.6, solid_capstyle="butt"
+        )
         ax.plot(100 * row["value"], y, marker, color=colour, markersize=9)
         if "note" in table and row["note"]:
-            ax.annotate(row["note"], (1.01, y), xycoords=("axes fraction", "data"), fontsize=9, va="center", color="#444444")
+            ax.annotate(
+                row["note"], (1.01, y), xycoords=("axes fraction", "data"), fontsize=9, va="center", color="#444444"
+            )
     if reference is not None:
         at = 100 * float(table.loc[table["label"] == reference, "value"].iloc[0])
         ax.axvline(at, color=style.GREY, linewidth=1.5, linestyle="--", zorder=0)
     for number, group in enumerate(groups):
         if group:
-            ax.plot([], [], style.MARKERS[number] + "-", color=style.PALETTE[number], linewidth=4, markersize=8, label=group)
+            ax.plot(
+                [], [], style.MARKERS[number] + "-", color=style.PALETTE[number], linewidth=4, markersize=8, label=group
+            )
     ax.set_yticks(range(len(table)), list(table["label"]), fontsize=style.SMALL)
     ax.set_ylim(len(table) - 0.4, -0.6)
     if len(groups) > 1:
@@ -47,7 +54,13 @@ def forest(table: pd.DataFrame, title: str = "", x: str = "rank-1 (%)", referenc
     return fig
 
 
-def cmc(curves: Mapping[str, np.ndarray], title: str = "", ranks: int = 20, bands: Mapping[str, tuple] | None = None, size=(7.6, 4.0)):
+def cmc(
+    curves: Mapping[str, np.ndarray],
+    title: str = "",
+    ranks: int = 20,
+    bands: Mapping[str, tuple] | None = None,
+    size=(7.6, 4.0),
+):
     """CMC curves (K,) by name, ranks 1 .. ``ranks``; bands: name -> (low, high), each (K,)."""
     fig, ax = style.figure(size=size)
     for number, (name, values) in enumerate(curves.items()):
@@ -55,7 +68,7 @@ def cmc(curves: Mapping[str, np.ndarray], title: str = "", ranks: int = 20, band
         low, high = (bands or {}).get(name, (None, None))
         style.line(
             ax, range(1, shown + 1), 100 * np.asarray(values[:shown]), number, name,
-            None if low is None else 100 * np.asarray(low[:shown]), None if high is None else 100 * np.asarray(high[:shown]),
+            None if low is None else 100 * np.asarray(low[:shown]), None if high is None else 100 * np.asarray(high[:shown]),  # noqa: E501
         )  # fmt: skip
     ax.set_ylim(0, 103)
     style.axes_labels(ax, "rank k: how far down the list one looks", "probes found by then (%)")
@@ -66,7 +79,8 @@ def cmc(curves: Mapping[str, np.ndarray], title: str = "", ranks: int = 20, band
 
 
 def conventions(table: pd.DataFrame, title: str = "", size=(8.6, 3.4)):
-    """One matrix under several conventions: columns convention, and for rank-1 and mAP the value, ``_low`` and ``_high``."""
+    """One matrix under several conventions: columns convention, and for rank-1 and mAP the value, ``_low`` and
+    ``_high``."""
     fig, ax = style.figure(size=size)
     places, end = np.arange(len(table)), 0.0
     for number, metric in enumerate(("rank-1", "mAP")):
@@ -75,7 +89,14 @@ def conventions(table: pd.DataFrame, title: str = "", size=(8.6, 3.4)):
         ax.barh(at, values, height=0.36, color=style.PALETTE[number], label=metric)
         ax.hlines(at, low, high, color=style.BLACK, linewidth=1.8)
         for y, value, right in zip(at, values, high, strict=True):
-            ax.annotate(f"{value:.1f}", (max(value, right), y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=style.SMALL)
+            ax.annotate(
+                f"{value:.1f}",
+                (max(value, right), y),
+                xytext=(5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=style.SMALL,
+            )
         end = max(end, high.max())
     ax.set_yticks(places, list(table["convention"]))
     ax.invert_yaxis()
@@ -88,24 +109,32 @@ def conventions(table: pd.DataFrame, title: str = "", size=(8.6, 3.4)):
 
 
 def draws_against_expectation(studies: Mapping[str, tuple[np.ndarray, float]], title: str = "", size=(8.0, 3.6)):
-    """Estimates of rank-1 by means of sampled galleries, as a scatter per row, and the closed form as a line.
+    """Estimates of rank-1 from sampled galleries, a row per study, as distances from their closed form.
 
-    studies : row name -> (estimates (n,), expectation), fractions.
+    studies : row name -> (estimates (n,), expectation), fractions. At the right: the standard deviation of the
+    estimates.
     """
     fig, ax = style.figure(size=size)
     rng = np.random.default_rng(0)
-    for y, (name, (estimates, expectation)) in enumerate(studies.items()):
+    for y, (estimates, expectation) in enumerate(studies.values()):
         jitter = rng.uniform(-0.24, 0.24, len(estimates))
-        ax.scatter(100 * np.asarray(estimates), y + jitter, s=22, color=style.SKY, edgecolor=style.BLUE, linewidth=0.6)
-        ax.plot([100 * expectation] * 2, [y - 0.36, y + 0.36], color=style.VERMILION, linewidth=3.5, zorder=3)
+        ax.scatter(
+            100 * (np.asarray(estimates) - expectation),
+            y + jitter,
+            s=22,
+            color=style.SKY,
+            edgecolor=style.BLUE,
+            linewidth=0.6,
+        )
         spread = 100 * np.std(estimates, ddof=1)
         ax.annotate(f"± {spread:.1f}", (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=style.TEXT)
-    ax.set_yticks(range(len(studies)), list(studies), fontsize=style.SMALL)
+    ax.axvline(0, color=style.VERMILION, linewidth=3, zorder=3)
+    names = [f"{name}\n(closed form {100 * expectation:.1f} %)" for name, (_, expectation) in studies.items()]
+    ax.set_yticks(range(len(studies)), names, fontsize=style.SMALL)
     ax.set_ylim(len(studies) - 0.5, -0.5)
-    ax.scatter([], [], s=22, color=style.SKY, edgecolor=style.BLUE, label="one estimate from drawn galleries")
-    ax.plot([], [], color=style.VERMILION, linewidth=3.5, label="expectation, closed form")
-    fig.legend(fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=2)
-    style.axes_labels(ax, "rank-1 (%)", "")
+    reach = max(np.abs(ax.get_xlim()).max(), 0.5)
+    ax.set_xlim(-reach, reach)
+    style.axes_labels(ax, "rank-1 from drawn galleries minus the closed form (points)", "")
     style.plain(ax, "x")
     style.finding(fig, title)
     return fig
@@ -114,8 +143,10 @@ def draws_against_expectation(studies: Mapping[str, tuple[np.ndarray, float]], t
 def published_gains(table: pd.DataFrame, title: str = "", size=(8.6, 4.0), end: float = 14.0):
     """What each paper gains over the best method it compares with, beside one standard error of one split.
 
-    table : columns dataset, paper, gain (points of rank-1), and the standard error of rank-1 in points if all probes were
-    independent (``error``) and if all probes of a person succeeded or failed together (``error_high``). Gains beyond ``end``
+    table : columns dataset, paper, gain (points of rank-1), and the standard error of rank-1 in points if all probes
+    were
+    independent (``error``) and if all probes of a person succeeded or failed together (``error_high``). Gains beyond
+    ``end``
     are drawn there, with their number.
     """
     fig, ax = style.figure(size=size)
@@ -128,16 +159,43 @@ def published_gains(table: pd.DataFrame, title: str = "", size=(8.6, 4.0), end: 
         places = y + np.linspace(-0.28, 0.28, len(rows)) if len(rows) > 1 else [y]
         for place, (_, row) in zip(places, rows.iterrows(), strict=True):
             number, x = papers.index(row["paper"]), min(row["gain"], end)
-            ax.plot(x, place, style.MARKERS[number], color=style.PALETTE[number], markersize=10, markeredgecolor="white", clip_on=False)
+            ax.plot(
+                x,
+                place,
+                style.MARKERS[number],
+                color=style.PALETTE[number],
+                markersize=10,
+                markeredgecolor="white",
+                clip_on=False,
+            )
             if row["gain"] > end:
-                ax.annotate(f"{row['gain']:.0f} →", (x, place), xytext=(-9, 0), textcoords="offset points", ha="right", va="center", fontsize=style.SMALL)
-    bands = [Patch(color=style.ORANGE, alpha=0.45, label="one standard error, if probes are independent"), Patch(color=style.YELLOW, alpha=0.35, label="… if a person's probes agree")]
+                ax.annotate(
+                    f"{row['gain']:.0f} →",
+                    (x, place),
+                    xytext=(-9, 0),
+                    textcoords="offset points",
+                    ha="right",
+                    va="center",
+                    fontsize=style.SMALL,
+                )
+    bands = [
+        Patch(color=style.ORANGE, alpha=0.45, label="one standard error, if probes are independent"),
+        Patch(color=style.YELLOW, alpha=0.35, label="… if a person's probes agree"),
+    ]
     marks = [
-        Line2D([], [], marker=style.MARKERS[number], color=style.PALETTE[number], linestyle="none", markersize=10, label=paper)
+        Line2D(
+            [],
+            [],
+            marker=style.MARKERS[number],
+            color=style.PALETTE[number],
+            linestyle="none",
+            markersize=10,
+            label=paper,
+        )
         for number, paper in enumerate(papers)
     ]
     fig.legend(handles=bands, fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=2)
-    ax.legend(handles=marks, fontsize=style.SMALL, loc="center right", bbox_to_anchor=(0.97, 0.5))
+    fig.legend(handles=marks, fontsize=style.SMALL, frameon=False, loc="outside right center")
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlim(0, end)
@@ -147,27 +205,37 @@ def published_gains(table: pd.DataFrame, title: str = "", size=(8.6, 4.0), end: 
     return fig
 
 
-def two_metrics(table: pd.DataFrame, pair: Sequence[str] = (), title: str = "", size=(7.4, 4.4)):
+def two_metrics(table: pd.DataFrame, pair: Sequence[str] = (), title: str = "", size=(8.0, 4.2)):
     """rank-1 against mAP of several systems (columns system, rank-1, mAP); ``pair``: two that the metrics order
     differently, joined by an arrow."""
     fig, ax = style.figure(size=size)
-    for number, row in table.reset_index(drop=True).iterrows():
-        chosen = row["system"] in pair
-        ax.plot(100 * row["rank-1"], 100 * row["mAP"], style.MARKERS[number % len(style.MARKERS)], color=style.PALETTE[number % len(style.PALETTE)], markersize=11 if chosen else 8)
-        ax.annotate(row["system"], (100 * row["rank-1"], 100 * row["mAP"]), xytext=(9, 5), textcoords="offset points", fontsize=style.SMALL, fontweight="bold" if chosen else "normal")
+    table = table.sort_values("mAP", ignore_index=True)
+    at = np.linspace(0.04, 0.96, len(table))
+    for number, row in table.iterrows():
+        x, y, bold = 100 * row["rank-1"], 100 * row["mAP"], row["system"] in pair
+        colour = style.PALETTE[number % len(style.PALETTE)]
+        ax.plot(x, y, style.MARKERS[number % len(style.MARKERS)], color=colour, markersize=12 if bold else 9, zorder=3)
+        ax.annotate(
+            row["system"], (x, y), xytext=(1.05, at[number]), textcoords="axes fraction", va="center", fontsize=style.SMALL,  # noqa: E501
+            fontweight="bold" if bold else "normal", arrowprops={"arrowstyle": "-", "color": "#BBBBBB", "linewidth": 1},
+        )  # fmt: skip
     if len(pair) == 2:
-        ends = [table.loc[table["system"] == name].iloc[0] for name in pair]
-        (x0, y0), (x1, y1) = ((100 * end["rank-1"], 100 * end["mAP"]) for end in ends)
-        ax.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": style.VERMILION, "linewidth": 2.5})
+        start, end = (
+            100 * table.loc[table["system"] == name, ["rank-1", "mAP"]].iloc[0].to_numpy(float) for name in pair
+        )
+        ax.annotate(
+            "", end, start, arrowprops={"arrowstyle": "-|>", "color": style.VERMILION, "linewidth": 3}, zorder=4
+        )
     style.axes_labels(ax, "rank-1 (%)", "mAP (%)")
-    ax.margins(x=0.25, y=0.15)
+    ax.margins(0.12)
     style.plain(ax, "both")
     style.finding(fig, title)
     return fig
 
 
 def restoration(table: pd.DataFrame, title: str = "", size=(8.2, 3.6)):
-    """PSNR of degraded pictures and rank-1 with them as probes, against the ratio (columns ratio, psnr, rank-1, low, high)."""
+    """PSNR of degraded pictures and rank-1 with them as probes, against the ratio (columns ratio, psnr, rank-1, low,
+    high)."""
     fig, axes = style.figure(1, 2, size=size)
     places = np.log2(1 / table["ratio"].to_numpy())
     names = [style.ratio_name(ratio) for ratio in table["ratio"]]

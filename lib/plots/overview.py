@@ -1,4 +1,5 @@
-"""The map of the course: which part of a re-identification system each of the five papers changes, and which lesson builds
+"""The map of the course: which part of a re-identification system each of the five papers changes, and which lesson
+builds
 it."""
 
 from __future__ import annotations
@@ -7,7 +8,13 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from lib.plots import style
 
-STEPS = ("an image of\nresolution r", "restore\nits pixels", "extract\na descriptor", "compare\ntwo descriptors", "rank\nand measure")
+STEPS = (
+    "an image of\nresolution r",
+    "restore\nits pixels",
+    "extract\na descriptor",
+    "compare\ntwo descriptors",
+    "rank\nand measure",
+)
 PAPERS = (  # name, first and last step it changes, what it says, lessons
     ("SING 2018", 1, 3, "learn super-resolution and identity together;\nmix three scales when comparing", "10, 11"),
     ("RIPR 2019", 1, 2, "restore the foreground;\ntwo streams, for low and high resolution", "03, 20-22"),
@@ -24,21 +31,46 @@ def course_map(title: str = "Five papers, five places to fight lost pixels"):
     width, gap = 1.0, 0.16
     for number, name in enumerate(STEPS):
         x = number * (width + gap)
-        ax.add_patch(FancyBboxPatch((x, 0), width, 0.62, boxstyle="round,pad=0.02", facecolor="#E8EEF4", edgecolor=style.BLUE))
+        ax.add_patch(
+            FancyBboxPatch((x, 0), width, 0.62, boxstyle="round,pad=0.02", facecolor="#E8EEF4", edgecolor=style.BLUE)
+        )
         ax.text(x + width / 2, 0.31, name, ha="center", va="center", fontsize=style.TEXT - 1)
         if number:
-            ax.add_patch(FancyArrowPatch((x - gap, 0.31), (x, 0.31), arrowstyle="-|>", mutation_scale=13, color=style.BLUE))
+            ax.add_patch(
+                FancyArrowPatch((x - gap, 0.31), (x, 0.31), arrowstyle="-|>", mutation_scale=13, color=style.BLUE)
+            )
     for lessons, first, last in FOUNDATIONS:
         middle = (first + last) / 2 * (width + gap) + width / 2
-        ax.text(middle, -0.12, f"lesson{'s' if ',' in lessons else ''} {lessons}", ha="center", va="top", fontsize=style.SMALL, fontweight="bold", color=style.BLUE)
+        ax.text(
+            middle,
+            -0.12,
+            f"lesson{'s' if ',' in lessons else ''} {lessons}",
+            ha="center",
+            va="top",
+            fontsize=style.SMALL,
+            fontweight="bold",
+            color=style.BLUE,
+        )
     for number, (name, first, last, what, lessons) in enumerate(PAPERS):
         y = 0.95 + 0.62 * number
         left, right = first * (width + gap), last * (width + gap) + width
         colour = style.PALETTE[number]
-        ax.add_patch(FancyBboxPatch((left, y), right - left, 0.46, boxstyle="round,pad=0.02", facecolor=colour, alpha=0.16, edgecolor="none"))
+        ax.add_patch(
+            FancyBboxPatch(
+                (left, y), right - left, 0.46, boxstyle="round,pad=0.02", facecolor=colour, alpha=0.16, edgecolor="none"
+            )
+        )
         ax.plot([left, left], [y, y + 0.46], color=colour, linewidth=5, solid_capstyle="butt")
         ax.text(left + 0.06, y + 0.23, what, ha="left", va="center", fontsize=9.5)
-        ax.text(5 * (width + gap) + 0.02, y + 0.23, f"{name}\nlessons {lessons}", ha="right", va="center", fontsize=style.SMALL, fontweight="bold")
+        ax.text(
+            5 * (width + gap) + 0.02,
+            y + 0.23,
+            f"{name}\nlessons {lessons}",
+            ha="right",
+            va="center",
+            fontsize=style.SMALL,
+            fontweight="bold",
+        )
     ax.set_xlim(-0.08, 5 * (width + gap) + 0.05)
     ax.set_ylim(-0.35, 0.95 + 0.62 * len(PAPERS))
     ax.set_axis_off()

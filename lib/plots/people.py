@@ -25,7 +25,8 @@ COLOURS = {"true": style.TRUE, "false": style.FALSE}
 
 
 def at_width(image: np.ndarray, width: int, kernel: str = "bicubic") -> np.ndarray:
-    """The picture with no more detail than ``width`` pixels hold, at its own size again; untouched where it is not wider."""
+    """The picture with no more detail than ``width`` pixels hold, at its own size again; untouched where it is not
+    wider."""
     if width >= image.shape[1]:
         return np.asarray(image)
     picture = torch.from_numpy(np.array(image)).permute(2, 0, 1)
@@ -63,7 +64,9 @@ def sheet(
     width, gap = height * aspect, 0.07
     caption_lines = max((text.count("\n") + 1 for row in captions for text in row if text), default=0)
     if row_space is None:
-        row_space = 0.085 * max((len(part) for name in rows for part in name.split("\n")), default=0) + (0.1 if rows else 0)
+        row_space = 0.085 * max((len(part) for name in rows for part in name.split("\n")), default=0) + (
+            0.1 if rows else 0
+        )
     column_space = LINE * max((name.count("\n") + 1 for name in columns), default=0)
     title_space = (0.1 + 0.24 * (title.count("\n") + 1)) if title else 0.02
     note_space = (0.05 + LINE * (note.count("\n") + 1)) if note else 0.02
@@ -93,7 +96,12 @@ def sheet(
         for column, image in enumerate(row):
             if image is None:
                 continue
-            box = (lefts[column] / total_width, 1 - (top + height) / total_height, width / total_width, height / total_height)
+            box = (
+                lefts[column] / total_width,
+                1 - (top + height) / total_height,
+                width / total_width,
+                height / total_height,
+            )
             ax = fig.add_axes(box)
             show(ax, image, marks[number][column] if len(marks) else "")
             if len(captions) and captions[number][column]:
@@ -140,7 +148,8 @@ def resolution_ladder(
 
 
 def similar_views(table: pd.DataFrame, a: str, b: str) -> tuple[int, ...]:
-    """Rows of ``table`` (columns pid, cam, yaw in radians) that show a and b in one camera from nearly the same side, from
+    """Rows of ``table`` (columns pid, cam, yaw in radians) that show a and b in one camera from nearly the same side,
+    from
     the front where there is a choice; an empty tuple where they never meet one camera."""
     mine, theirs = table[table["pid"] == a], table[table["pid"] == b]
     pairs = []
@@ -211,11 +220,11 @@ def detail_sizes(table: pd.DataFrame, limits: Sequence[float], title: str = "", 
         colour = style.RATIO_COLOURS[number % len(style.RATIO_COLOURS)]
         ax.axvline(2 / ratio, color=colour, linewidth=2, linestyle="--")
         ax.annotate(
-            f"{style.ratio_name(ratio)}\n{2 / ratio:.0f} px", (2 / ratio, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
+            f"{style.ratio_name(ratio)}\n{2 / ratio:.0f} px", (2 / ratio, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),  # noqa: E501
             textcoords="offset points", ha="center", va="bottom", fontsize=9, color=colour, fontweight="bold",
         )  # fmt: skip
     ax.annotate(
-        "ratio r:\nlimit 2/r:", (0, 1), xycoords="axes fraction", xytext=(-6, 3), textcoords="offset points", ha="right",
+        "ratio r:\nlimit 2/r:", (0, 1), xycoords="axes fraction", xytext=(-6, 3), textcoords="offset points", ha="right",  # noqa: E501
         va="bottom", fontsize=9,
     )  # fmt: skip
     ax.set_yticks(range(len(names)), names)

@@ -1,4 +1,5 @@
-"""Figures about data sets and protocols: who has which role at which resolution, what a degradation does to the spectrum,
+"""Figures about data sets and protocols: who has which role at which resolution, what a degradation does to the
+spectrum,
 and whose number stands in a published table."""
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ SMALLEST = 0.3  # side of the square of an image whose ratio is near 0: below, i
 def roles(protocols: Mapping[str, Protocol], people: Mapping[str, Sequence[str]], title: str = "", shots: int = 2):
     """One panel per protocol: a line per person, a square per image, coloured by role, its side the ratio.
 
-    people : for each subset ("train", "val", "test") the identities to draw, in this order. shots : images drawn of each
+    people : for each subset ("train", "val", "test") the identities to draw, in this order. shots : images drawn of
+    each
     person and camera.
     """
     first = next(iter(protocols.values()))
     cams = sorted(first.dataset.table["cam"].unique())[:6]
     order = [(subset, pid) for subset, pids in people.items() for pid in pids]
     columns = [(cam, shot) for cam in cams for shot in range(shots)]
-    fig, axes = style.figure(1, len(protocols), size=(max(5.0, 0.55 + len(protocols) * 0.19 * (len(columns) + 2)), 0.9 + 0.24 * len(order)))
+    fig, axes = style.figure(
+        1, len(protocols), size=(max(5.0, 0.55 + len(protocols) * 0.19 * (len(columns) + 2)), 0.9 + 0.24 * len(order))
+    )
     for ax, (name, protocol) in zip(np.atleast_1d(axes), protocols.items(), strict=True):
         used = protocol.table.set_index("image")
         table = protocol.dataset.table
@@ -55,8 +59,12 @@ def roles(protocols: Mapping[str, Protocol], people: Mapping[str, Sequence[str]]
         places = [n * (shots + 0.35) + (shots - 1) / 2 for n in range(len(cams))]
         ax.set_xticks(places, [cam.replace("cam_", "") for cam in cams], fontsize=9)
         ax.set_title(name, fontsize=10, fontweight="bold")
-        middles = np.cumsum([0, *(len(pids) for pids in people.values())])[:-1] + np.array([len(p) / 2 - 0.5 for p in people.values()])
-        ax.set_yticks(middles if ax is np.atleast_1d(axes)[0] else [], list(people) if ax is np.atleast_1d(axes)[0] else [])
+        middles = np.cumsum([0, *(len(pids) for pids in people.values())])[:-1] + np.array(
+            [len(p) / 2 - 0.5 for p in people.values()]
+        )
+        ax.set_yticks(
+            middles if ax is np.atleast_1d(axes)[0] else [], list(people) if ax is np.atleast_1d(axes)[0] else []
+        )
         ax.tick_params(length=0)
         ax.grid(False)
         for side in ax.spines.values():
@@ -76,11 +84,22 @@ def spectrum(table: pd.DataFrame, limits: Mapping[str, float], title: str = "", 
     fig, ax = style.figure(size=size)
     for number, name in enumerate(c for c in table.columns if c != "frequency"):
         dashes = ("-", "-", (0, (4, 2)))[number % 3]
-        ax.plot(table["frequency"], table[name], color=style.PALETTE[number], linewidth=2.6, linestyle=dashes, label=name)
+        ax.plot(
+            table["frequency"], table[name], color=style.PALETTE[number], linewidth=2.6, linestyle=dashes, label=name
+        )
     low = float(table.drop(columns="frequency").to_numpy().min())
     for name, at in limits.items():
         ax.axvline(at, color=style.GREY, linewidth=1.2, linestyle=":")
-        ax.annotate(name, (at, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=9, ha="right", va="bottom", color="#555555")
+        ax.annotate(
+            name,
+            (at, 0.02),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            fontsize=9,
+            ha="right",
+            va="bottom",
+            color="#555555",
+        )
     ax.set_yscale("log")
     ax.set_ylim(bottom=max(low, 1e-3))
     ax.legend(fontsize=style.SMALL, frameon=False, loc="upper right")
@@ -93,7 +112,8 @@ def spectrum(table: pd.DataFrame, limits: Mapping[str, float], title: str = "", 
 def distances_in_db(table: pd.DataFrame, title: str = "", size=(8.2, 4.2)):
     """How far other ways to degrade are from ours, in dB of PSNR (further right: more alike).
 
-    table : columns way, value, low, high, stated (the number of PROTOCOLS, low end), stated_high; NaN where none is stated.
+    table : columns way, value, low, high, stated (the number of PROTOCOLS, low end), stated_high; NaN where none is
+    stated.
     """
     fig, ax = style.figure(size=size)
     table = table.sort_values("value", ascending=False).reset_index(drop=True)
@@ -101,7 +121,9 @@ def distances_in_db(table: pd.DataFrame, title: str = "", size=(8.2, 4.2)):
         colour = style.VERMILION if row["way"].startswith("the original") else style.BLUE
         ax.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=4, solid_capstyle="butt")
         ax.plot(row["value"], y, "o", color=colour, markersize=9)
-        ax.annotate(f"{row['value']:.1f}", (row["value"], y), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9)
+        ax.annotate(
+            f"{row['value']:.1f}", (row["value"], y), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9
+        )
         if np.isfinite(row["stated"]):
             ax.plot([row["stated"], row["stated_high"]], [y + 0.22] * 2, color=style.ORANGE, linewidth=3)
             ax.plot((row["stated"] + row["stated_high"]) / 2, y + 0.22, "D", color=style.ORANGE, markersize=7)
@@ -109,7 +131,7 @@ def distances_in_db(table: pd.DataFrame, title: str = "", size=(8.2, 4.2)):
     ax.plot([], [], "D-", color=style.ORANGE, label="measured on photographs (PROTOCOLS)")
     ax.set_yticks(range(len(table)), list(table["way"]))
     ax.set_ylim(len(table) - 0.4, -0.8)
-    ax.legend(fontsize=style.SMALL, frameon=True, loc="lower right")
+    fig.legend(fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=2)
     style.axes_labels(ax, "PSNR to bicubic with antialias (dB)", "")
     style.plain(ax, "x")
     style.finding(fig, title)
@@ -129,7 +151,10 @@ def quoted(table: pd.DataFrame, title: str = "", own: str = "", borrowed: str = 
         ax.text(row["value"] + 0.6, y, f"{row['value']:.1f}", va="center", fontsize=9)
     ax.set_yticks(range(len(table)), list(table["method"]), fontsize=9)
     ax.set_xlim(0, 108)
-    handles = [Patch(facecolor=style.SKY, label=own), Patch(facecolor=style.VERMILION, hatch="///", edgecolor="white", label=borrowed)]
+    handles = [
+        Patch(facecolor=style.SKY, label=own),
+        Patch(facecolor=style.VERMILION, hatch="///", edgecolor="white", label=borrowed),
+    ]
     fig.legend(handles=handles, fontsize=style.SMALL, loc="outside lower center", ncols=2, frameon=False)
     style.axes_labels(ax, "rank-1 (%), as printed", "")
     style.plain(ax, "x")

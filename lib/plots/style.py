@@ -79,7 +79,9 @@ def plain(ax: Axes, grid: str | None = "y") -> None:
     ax.set_axisbelow(True)
 
 
-def line(ax: Axes, x: Sequence[float], y: Sequence[float], number: int, label: str, low=None, high=None, **options) -> None:
+def line(
+    ax: Axes, x: Sequence[float], y: Sequence[float], number: int, label: str, low=None, high=None, **options
+) -> None:
     """Line ``number`` of a figure: its colour and marker, and its interval (low, high) as a band where there is one."""
     colour = options.pop("color", PALETTE[number % len(PALETTE)])
     marker = options.pop("marker", MARKERS[number % len(MARKERS)])
@@ -89,7 +91,8 @@ def line(ax: Axes, x: Sequence[float], y: Sequence[float], number: int, label: s
 
 
 def end_labels(ax: Axes, labels: Sequence[str], gap: float = 0.06) -> None:
-    """Name the first lines of an axes at their right ends instead of in a legend, ``gap`` of its height apart at least."""
+    """Name the first lines of an axes at their right ends instead of in a legend, ``gap`` of its height apart at
+    least."""
     low, high = ax.get_ylim()
     drawn = list(ax.get_lines())[: len(labels)]
     ends = sorted(

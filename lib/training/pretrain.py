@@ -20,9 +20,10 @@ from lib.training.runs import Run
 
 @dataclass(frozen=True)
 class Pretraining:
-    """How much is rendered and for how long it is looked at. Minutes are for two CPU cores, the rendering apart.
+    """How much is rendered, and for how long it is looked at (minutes: two CPU cores, the rendering apart).
 
-    All plans show the people at every ratio of "all-resolutions": what is fine in a rendered picture (a print, a seam) is
+    All plans show the people at every ratio of "all-resolutions": what is fine in a rendered picture (a print, a
+    seam) is
     not what is fine in a photograph, and a network that leans on it recognises real people less well.
     """
 
