@@ -142,7 +142,7 @@ def resolution_ladder(
         small.append(page)
     labels = [*names, "as large as\nit is stored"] if names else []
     return sheet(
-        [*rows, small], columns=[f"{width} px wide" if i == 0 else f"{width} px" for i, width in enumerate(widths)],
+        [*rows, small], columns=[f"{width} px" for width in widths],
         rows=labels, title=title, height=height,
     )  # fmt: skip
 

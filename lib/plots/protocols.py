@@ -128,7 +128,7 @@ def distances_in_db(table: pd.DataFrame, title: str = "", size=(8.2, 4.2)):
             ax.plot([row["stated"], row["stated_high"]], [y + 0.22] * 2, color=style.ORANGE, linewidth=3)
             ax.plot((row["stated"] + row["stated_high"]) / 2, y + 0.22, "D", color=style.ORANGE, markersize=7)
     ax.plot([], [], "o-", color=style.BLUE, label="measured here, with 95 % interval")
-    ax.plot([], [], "D-", color=style.ORANGE, label="measured on photographs (PROTOCOLS)")
+    ax.plot([], [], "D-", color=style.ORANGE, label="measured on larger photographs")
     ax.set_yticks(range(len(table)), list(table["way"]))
     ax.set_ylim(len(table) - 0.4, -0.8)
     fig.legend(fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=2)
