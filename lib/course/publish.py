@@ -59,7 +59,7 @@ def merge(executed: nbformat.NotebookNode, committed: nbformat.NotebookNode) -> 
 
 def clean_outputs(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
     """Outputs without widgets and progress bars; neighbouring text joined, our own folder taken out of paths, pictures
-    packed losslessly.
+    packed.
 
     A warning on stderr is kept: the structure rules then refuse the notebook, because its cause is to be removed, not
     its trace.
@@ -99,18 +99,28 @@ def _without_root(text: str) -> str:
     return text.replace(f"{paths.ROOT}/", "").replace(str(paths.ROOT), ".")
 
 
+LOSSLESS = 25_000  # bytes; a larger picture is stored in 128 colours, and the file in figures/ has them all
+
+
 def pack_png(encoded: str) -> str:
-    """The same pixels in fewer bytes (base64 in and out)."""
+    """The same picture in fewer bytes (base64 in and out): losslessly where that is enough, else in 128 colours."""
     from PIL import Image
 
     original = base64.b64decode(encoded)
-    packed = io.BytesIO()
+    versions = [original]
     with Image.open(io.BytesIO(original)) as picture:
         if picture.mode == "RGBA" and picture.getextrema()[3] == (255, 255):
             picture = picture.convert("RGB")
-        picture.save(packed, "PNG", optimize=True)
-    best = min(original, packed.getvalue(), key=len)
-    return base64.b64encode(best).decode("ascii") + "\n"
+        versions.append(_png(picture))
+        if min(map(len, versions)) > LOSSLESS and picture.mode == "RGB":
+            versions.append(_png(picture.quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)))
+    return base64.b64encode(min(versions, key=len)).decode("ascii") + "\n"
+
+
+def _png(picture) -> bytes:
+    packed = io.BytesIO()
+    picture.save(packed, "PNG", optimize=True)
+    return packed.getvalue()
 
 
 def store(executed: Path, target: Path, name: str | None = None) -> list[str]:
