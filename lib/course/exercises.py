@@ -9,6 +9,7 @@ Edit the notebooks in ``solutions/`` only; ``--check`` fails when an exercise no
 from __future__ import annotations
 
 import argparse
+import re
 import copy
 import itertools
 import sys
@@ -40,7 +41,7 @@ def exercise_of(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
             cell.source = cell.source.removeprefix("# NBVAL_CHECK_OUTPUT\n")
-            cell.source = cell.source.replace('begin(globals(), "solutions/', 'begin(globals(), "exercises/')
+            cell.source = re.sub(r'(begin\(\s*globals\(\),\s*")solutions/', r"\1exercises/", cell.source)
     return exercise
 
 
