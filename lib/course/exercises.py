@@ -9,9 +9,9 @@ Edit the notebooks in ``solutions/`` only; ``--check`` fails when an exercise no
 from __future__ import annotations
 
 import argparse
-import re
 import copy
 import itertools
+import re
 import sys
 from pathlib import Path
 

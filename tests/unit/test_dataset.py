@@ -273,4 +273,4 @@ def test_people_for_pretraining_are_others(tmp_path):
     others = load_dataset("pedestrians-pretrain", images=4, **small)
     assert len(others) == 2 * 4 and not set(people.table["pid"]) & set(others.table["pid"])
     with pytest.raises(ValueError, match="multiple"):
-        load_dataset("pedestrians-pretrain", images=3, **small)
+        load_dataset("pedestrians-pretrain", images=6, **small)
