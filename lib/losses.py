@@ -126,3 +126,19 @@ def pixel_mse(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor
     if reduction == "sum":
         return errors.sum() / len(output)
     raise ValueError(f"reduction is 'mean' or 'sum', not {reduction!r}")
+
+
+@in_float32
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """What a discriminator minimises: L = -1/B sum_i [ log s(real_i) + log(1 - s(fake_i)) ], s the logistic function
+    (Goodfellow et al. 2014, Eq. 1; SRGAN Eq. 2).
+
+    Parameters: logits (B,) of true pictures and of made ones, the latter without gradient to who made them.
+    """
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+@in_float32
+def generator_loss(fake: Tensor) -> Tensor:
+    """What a generator minimises: L = -1/B sum_i log s(fake_i) (SRGAN Eq. 6, averaged over the batch)."""
+    return F.softplus(-fake).mean()

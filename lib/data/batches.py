@@ -66,6 +66,7 @@ class Batch:
     hr : the same flip, crop, colours and erased box at full resolution.
     lr : the same again, the original image at ``lr_ratio``; None where the method has no ``synthetic_ratios``.
     mask : (B, 1, H, W) float, 1 on the person, same flip and crop; None where the set has no masks.
+    low, high : positions (in 0 .. B-1) of the images on the protocol's low-resolution side, and of the others.
     labels : (B,) int64 in [0, I), numbered by sorted identity. cams : (B,) int64, numbered by sorted camera.
     ratio : (B,) of ``images``. resolution : (B,) width of what ``images`` shows over the set's widest (RIPR's r).
     rows : (B,) row numbers in the data set's table.
@@ -77,6 +78,8 @@ class Batch:
     ratio: Tensor
     cams: Tensor
     rows: Tensor
+    low: Tensor
+    high: Tensor
     lr_ratio: Tensor | None = None
     views: dict[str, Callable[[], Tensor]] = field(default_factory=dict, repr=False)
 
@@ -100,15 +103,23 @@ class Canvases:
     """A protocol's images on the network's canvas, uint8 on the device, made once per (row, ratio) and kept.
 
     An image is shrunk at its *own* size and enlarged to the canvas from there: shrinking a person that was enlarged
-    first would lose less than the protocol says.
+    first would lose less than the protocol says. ``enlargement`` is the kernel of the second step where it is not that
+    of the first (SING's "bilinear" and "bicubic" rows).
     """
 
-    def __init__(self, protocol: Protocol, size: tuple[int, int], device: str | torch.device = "cpu"):
+    def __init__(
+        self,
+        protocol: Protocol,
+        size: tuple[int, int],
+        device: str | torch.device = "cpu",
+        enlargement: str | None = None,
+    ):
         self.dataset, self.size, self.device = protocol.dataset, tuple(size), torch.device(device)
         steps = protocol.manifest["degradation"]
         self.kernel, self.rounding, self.antialias, self.jpeg = (
             steps[k] for k in ("kernel", "rounding", "antialias", "jpeg")
         )
+        self.enlargement = enlargement or self.kernel
         self.pool = torch.empty((0, *self.size, 3), dtype=torch.uint8, device=self.device)  # (slots, H, W, 3)
         self._slots: dict[tuple[int, float], int] = {}
         self._masks: dict[int, Tensor] = {}
@@ -139,11 +150,19 @@ class Canvases:
             self._fill(missing)
         return torch.tensor([self._slots[key] for key in keys], device=self.device)
 
-    def resolution(self, row: int, ratio: float) -> float:
-        """Width in pixels after degrading, over the width of the set's widest image (RIPR §3), in (0, 1]."""
+    def resolution(self, row: int, ratio: float, measure: str = "width") -> float:
+        """How much an image shows after degrading, relative to the set's largest image, in (0, 1].
+
+        measure : "width" in pixels over the width of the widest image (RIPR §3), or "area": the square root of the
+        number of pixels over that of the largest image, whose quotients are SING's Eq. 7.
+        """
         height, width = (int(n) for n in self._sizes[row])
-        low = width if ratio >= 1 else low_resolution_size(height, width, ratio, self.rounding)[1]
-        return low / self.dataset.widths_max
+        low = (height, width) if ratio >= 1 else low_resolution_size(height, width, ratio, self.rounding)
+        if measure == "width":
+            return low[1] / self.dataset.widths_max
+        if measure == "area":
+            return float(np.sqrt(low[0] * low[1] / self._sizes.prod(1).max()))
+        raise ValueError(f"resolution is measured by 'width' or 'area', not {measure!r}")
 
     def _fill(self, keys: list[tuple[int, float]]) -> None:
         start = len(self.pool)
@@ -162,7 +181,7 @@ class Canvases:
                 if low != own:
                     images = shrink(images, low, self.kernel, antialias=self.antialias)
                     images = images if self.jpeg is None else through_jpeg(images, self.jpeg)
-                images = enlarge(images, self.size, self.kernel).permute(0, 2, 3, 1)
+                images = enlarge(images, self.size, self.enlargement).permute(0, 2, 3, 1)
                 self.pool[torch.tensor(chunk, device=self.device) + start] = images
         self._slots |= {key: start + place for place, key in enumerate(keys)}
 
@@ -227,7 +246,8 @@ class TrainingBatches:
 
     Parameters
     ----------
-    rows : the protocol's training rows (``protocol.rows("train")``).
+    rows : the protocol's training rows (``protocol.rows("train")``); a column ``low`` (``protocol.is_low``) says which
+        are on the low-resolution side, without it those that are degraded.
     share : (rank, processes): this process makes its part of every batch, all processes draw the same numbers.
     pieces : a batch is given in so many pieces of whole identities (gradient accumulation).
     """
@@ -271,6 +291,7 @@ class TrainingBatches:
             dtype=torch.float32,
             device=device,
         )
+        self.low = torch.tensor(np.asarray(rows["low"] if "low" in rows else own < 1, dtype=bool))  # on the CPU
         self.slots = self._slots(self.ratios)
         self._levels = {
             "y": torch.arange(canvases.size[0], device=device),
@@ -301,6 +322,8 @@ class TrainingBatches:
     def make(self, positions: Tensor, draws: Tensor) -> Batch:
         """The batch of these training images (B,) with these uniform random numbers (B, 14)."""
         device = self.canvases.device
+        low = self.low[positions]  # counted on the CPU: a GPU would have to be waited for
+        low, high = (which.nonzero().flatten().to(device, non_blocking=True) for which in (low, ~low))
         positions, draws = (x.to(device, non_blocking=True) for x in (positions, draws))
         choice = (draws[:, 0] * self.slots.shape[1]).long()
         views = Views(self, positions, draws)
@@ -319,6 +342,8 @@ class TrainingBatches:
             ratio=self.ratio[positions, choice],
             cams=self.cams[positions],
             rows=self.rows[positions],
+            low=low,
+            high=high,
             lr_ratio=lr_ratio,
             views=views.later,
         )

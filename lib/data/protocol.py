@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from torch import Tensor
 
@@ -82,6 +83,17 @@ class Protocol:
         if role is not None:
             chosen &= self.table["role"] == role
         return self.table[chosen]
+
+    def is_low(self, rows: pd.DataFrame) -> np.ndarray:
+        """(N,) bool: which of these rows are on the low-resolution side (SING's X^l; the others are its X^h).
+
+        Where the protocol degrades images, those that it degrades; where it degrades none (CAVIAR: low as it comes),
+        the images of cameras from which only probes come.
+        """
+        if (self.table["ratio"] < 1).any():
+            return (rows["ratio"] < 1).to_numpy()
+        cams = {role: set(self.table.loc[self.table["role"] == role, "cam"]) for role in ("probe", "gallery")}
+        return rows["cam"].isin(cams["probe"] - cams["gallery"]).to_numpy()
 
     def degrade(self, images: Tensor, ratio: Any) -> Tensor:
         """:func:`lib.data.resolution.degrade` as this protocol does it: its kernel, rounding, antialias and JPEG."""

@@ -86,7 +86,9 @@ def stream(
         for first in range(0, len(rows), batch_size):
             at = slice(first, min(first + batch_size, len(rows)))
             # a fresh store per batch: it keeps what it makes, and a whole test set at many ratios would not fit
-            canvases = batches.Canvases(protocol, size=tuple(method.canvas), device=device)
+            canvases = batches.Canvases(
+                protocol, size=tuple(method.canvas), device=device, enlargement=method.enlargement
+            )
             method.eval()  # in the loop: between two batches the caller may do what it likes
             both = zip(views, ratios, strict=True)
             yield at, [_embed(method, canvases, images[at], ratio[at], view.role) for view, ratio in both]
@@ -97,7 +99,8 @@ def stream(
 
 def _embed(method: Method, canvases, images: np.ndarray, ratios: np.ndarray, role: str) -> np.ndarray:
     pixels = canvases.images(images, ratios).float() / 255  # (B, 3, H, W)
-    resolution = [canvases.resolution(int(row), float(ratio)) for row, ratio in zip(images, ratios, strict=True)]
+    sizes = zip(images, ratios, strict=True)
+    resolution = [canvases.resolution(int(row), float(ratio), method.measure) for row, ratio in sizes]
     with torch.inference_mode():
         features = method.embed(pixels, torch.tensor(resolution, dtype=torch.float32, device=pixels.device), role)
     features = as_array(features.float(), "features")

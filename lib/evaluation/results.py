@@ -135,24 +135,29 @@ def evaluate(
     max_rank: int = 50,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    features: Mapping[str, np.ndarray] | None = None,
 ) -> Result:
     """Rank a protocol's probes against its gallery and say how sure the numbers are.
 
     ratios: replaces the protocol's, e.g. ``{"probe": 0.25, "gallery": 1.0}``; either may be left out. convention: by
     default the protocol's own. device: by default where the method's weights are. seed: of the bootstrap. The method's
     own ``distance`` is used where it overrides ``Method.distance``; Euclidean distances have a faster way of their own.
+    features: {"probe": (Q, D), "gallery": (G, D)} where they were extracted before, with the same ratios.
 
     ValueError where the subset has no probes or no gallery, for an unknown role in ratios, and as ``rank_features``.
     """
     ratios = {role: float(ratio) for role, ratio in (ratios or {}).items()}
     if not set(ratios) <= {"probe", "gallery"}:
         raise ValueError(f"ratios are given for {sorted(ratios)}; the roles are 'probe' and 'gallery'")
-    rows, features = {}, {}
+    rows, features = {}, dict(features or {})
     for role in ("probe", "gallery"):
         rows[role] = protocol.rows(subset, role)
         if len(rows[role]) == 0:
             raise ValueError(f"subset {subset!r} of the protocol has no {role} images to evaluate on")
-        features[role] = extract(method, protocol, rows[role], ratios.get(role), role, device, batch_size)
+        if role not in features:
+            features[role] = extract(method, protocol, rows[role], ratios.get(role), role, device, batch_size)
+        elif len(features[role]) != len(rows[role]):
+            raise ValueError(f"{len(features[role])} {role} features for {len(rows[role])} {role} images")
     ranking = rank_features(
         features["probe"],
         features["gallery"],

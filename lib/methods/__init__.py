@@ -6,13 +6,18 @@ import difflib
 import inspect
 
 from lib.methods.baseline import Baseline
+from lib.methods.classical import Classical
 from lib.methods.histogram import Histogram
 from lib.methods.method import Method
-from lib.methods.stages import Constant, Cosine, Stage, Step, Warmup
+from lib.methods.sing import Sing, SrThenReid
+from lib.methods.stages import Constant, Cosine, Solve, Stage, Step, Warmup
+from lib.methods.superres import SuperResolution
 
-__all__ = ["METHODS", "Constant", "Cosine", "Method", "Stage", "Step", "Warmup", "create_method"]
+__all__ = ["METHODS", "Constant", "Cosine", "Method", "Solve", "Stage", "Step", "Warmup", "create_method"]
 
-METHODS: dict[str, type[Method]] = {"baseline": Baseline, "histogram": Histogram}
+METHODS: dict[str, type[Method]] = {
+    kind.name: kind for kind in (Baseline, Classical, Histogram, Sing, SrThenReid, SuperResolution)
+}
 
 
 def create_method(name: str, **settings) -> Method:
@@ -24,7 +29,14 @@ def create_method(name: str, **settings) -> Method:
         close = difflib.get_close_matches(name, METHODS, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"unknown method {name!r}; known: {', '.join(sorted(METHODS))}{hint}")
-    known = set(inspect.signature(METHODS[name]).parameters)
+    known = _settings(METHODS[name])
     if unknown := sorted(set(settings) - known):
         raise TypeError(f"method {name!r} has no setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
     return METHODS[name](**settings)
+
+
+def _settings(kind: type[Method]) -> set[str]:
+    """The constructor's arguments; where it passes ``**options`` on, also those of the class it passes them to."""
+    parameters = inspect.signature(kind).parameters.values()
+    known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
+    return known | _settings(kind.__base__) if any(p.kind is p.VAR_KEYWORD for p in parameters) else known

@@ -9,12 +9,13 @@ named loss terms from ``losses`` and descriptors from ``embed``, and enter the c
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 
 from lib.data.batches import Augmentation, Batch
 from lib.losses import pairwise_distances
-from lib.methods.stages import Stage, describe
+from lib.methods.stages import Solve, Stage, describe
 
 PROFILES = ("quick", "course", "paper")
 
@@ -30,13 +31,17 @@ class Method(nn.Module):
     stages : the training steps in order; set by ``setup``.
     augmentation : what happens to training images.
     synthetic_ratios : when not empty, ``batch.lr`` holds each image at a ratio drawn from these.
+    enlargement : the kernel that puts images on the canvas, where it is not the protocol's own.
+    measure : what ``embed`` is told of an image's size, "width" (RIPR's r) or "area" (SING's Eq. 7).
     """
 
     name: str = "method"
     synthetic_ratios: tuple[float, ...] = ()
     augmentation: Augmentation = Augmentation()
+    enlargement: str | None = None
+    measure: str = "width"
     canvas: tuple[int, int]
-    stages: list[Stage]
+    stages: list[Stage | Solve]
     profile: str | None = None
     num_identities: int | None = None
 
@@ -58,10 +63,16 @@ class Method(nn.Module):
         """Named scalar terms; their sum, weighted by ``stage.weights``, is minimised and each is logged."""
         raise NotImplementedError
 
+    def solve(self, batches: Iterable[Batch], stage: Solve) -> None:
+        """A ``Solve`` step: every training image once, without augmentation, in batches; the method is in evaluation
+        mode and no gradient is kept.
+        """
+        raise NotImplementedError
+
     def embed(self, images: Tensor, resolution: Tensor, role: str) -> Tensor:
         """Descriptors (B, D) of canvases (B, 3, H, W) in [0, 1].
 
-        resolution : (B,) width of each image relative to the set's widest, in (0, 1] (RIPR's r).
+        resolution : (B,) of each image relative to the set's largest, in (0, 1], as ``measure`` says.
         role : "probe" or "gallery": several papers treat the two differently.
         """
         raise NotImplementedError
@@ -81,6 +92,7 @@ class Method(nn.Module):
             "stages": describe(self.stages),
             "augmentation": describe(self.augmentation),
             "synthetic_ratios": list(self.synthetic_ratios),
+            "enlargement": self.enlargement,
         }
 
 
@@ -89,14 +101,14 @@ def _recording(init):
     signature = inspect.signature(init)
 
     def wrapper(self, *args, **kwargs):
-        if not hasattr(self, "settings"):  # the outermost constructor knows what the caller said
-            bound = signature.bind(self, *args, **kwargs)
-            bound.apply_defaults()
-            settings = {}
-            for name, parameter in list(signature.parameters.items())[1:]:
-                value = bound.arguments[name]
-                settings |= value if parameter.kind is parameter.VAR_KEYWORD else {name: describe(value)}
-            object.__setattr__(self, "settings", settings)
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        settings = {}
+        for name, parameter in list(signature.parameters.items())[1:]:
+            value = bound.arguments[name]
+            settings |= value if parameter.kind is parameter.VAR_KEYWORD else {name: describe(value)}
+        # the outermost constructor knows what the caller said; the inner ones add their defaults
+        object.__setattr__(self, "settings", settings | getattr(self, "settings", {}))
         init(self, *args, **kwargs)
 
     wrapper.__signature__ = signature

@@ -91,6 +91,14 @@ class Stage:
             raise ValueError(f"stage {self.name!r}: unknown optimizer {self.optimizer!r}; known: adam, adamw, sgd")
 
 
+@dataclass(frozen=True)
+class Solve:
+    """A training step in closed form: the loop gives ``method.solve`` all training images once, as they are."""
+
+    name: str
+    epochs: int = 0  # nothing is descended
+
+
 def describe(value: object) -> object:
     """Stages, schedules, augmentations … as JSON-able data; a dataclass carries its class name."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -117,20 +117,27 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
 }
 
 
+DGD_WIDTHS = {"dgd": 1.0, "dgd-half": 0.5, "dgd-quarter": 0.25}  # Xiao et al. 2016, and narrow relatives
+
+
 def create_backbone(name: str, **options) -> nn.Module:
     """A feature extractor by name.
 
-    Names: those of ``BACKBONES``, and ``bottleneck-<width>-<blocks>`` or ``basic-<width>-<blocks>`` for networks with
-    the same number of blocks in all four stages, e.g. ``bottleneck-16-1`` (0.5 M weights).
+    Names: those of ``BACKBONES`` and ``DGD_WIDTHS``, and ``bottleneck-<width>-<blocks>`` or ``basic-<width>-<blocks>``
+    for networks with the same number of blocks in all four stages, e.g. ``bottleneck-16-1`` (0.5 M weights).
     Every backbone has ``.name``, ``.channels`` and maps (B, 3, H, W) in [0, 1] to (B, channels, h, w).
     """
     if name in BACKBONES:
         return BACKBONES[name](name=name, **options)
+    if name in DGD_WIDTHS:
+        from lib.models.dgd import DGD  # here, because it builds on this module
+
+        return DGD(DGD_WIDTHS[name], name=name, **options)
     match = re.fullmatch(r"(bottleneck|basic)-(\d+)-(\d+)", name)
     if match:
         block = Bottleneck if match[1] == "bottleneck" else BasicBlock
         return ResNet(block, (int(match[3]),) * 4, width=int(match[2]), name=name, **options)
     raise ValueError(
-        f"unknown backbone {name!r}; known: {', '.join(BACKBONES)}, and bottleneck-<width>-<blocks> or "
+        f"unknown backbone {name!r}; known: {', '.join([*BACKBONES, *DGD_WIDTHS])}, and bottleneck-<width>-<blocks> or "
         "basic-<width>-<blocks> such as bottleneck-16-1"
     )

@@ -48,3 +48,23 @@ class BNNeck(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         normalised = self.bn(features)
         return normalised, self.classifier(normalised)
+
+
+class FCHead(nn.Module):
+    """A fully connected layer to the descriptor and one to the identities (DGD's fc7 and fc8: SING; RIPR's 256-d FC).
+
+    ``forward``: (B, C) -> ((B, D) descriptor, (B, N) logits). Batch normalisation and a ReLU stand between the two, as
+    after every layer of DGD; the descriptor is what comes out of the first, before both.
+    """
+
+    def __init__(self, channels: int, descriptor: int, num_identities: int):
+        super().__init__()
+        self.reduce = nn.Linear(channels, descriptor)
+        self.bn = nn.BatchNorm1d(descriptor)
+        self.classifier = nn.Linear(descriptor, num_identities)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        descriptor = self.reduce(features)
+        return descriptor, self.classifier(torch.relu(self.bn(descriptor)))

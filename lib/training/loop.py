@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lib.data.batches import Batch, Canvases, TrainingBatches, contiguous
+from lib.data.batches import Augmentation, Batch, Canvases, TrainingBatches, contiguous
 from lib.methods.method import Method
-from lib.methods.stages import Stage
+from lib.methods.stages import Solve, Stage
 from lib.training.distributed import ALONE, World, shared_batch_statistics
 from lib.training.optim import create_optimizer, select_trainable, set_rate
 from lib.training.precision import autocast
@@ -28,6 +28,7 @@ from lib.training.randomness import random_states, set_random_states
 if TYPE_CHECKING:
     from lib.data.protocol import Protocol
 
+SOLVE_BATCH = 128  # images that a closed-form step is given at a time
 CHECK_EVERY = {"cpu": 1, "cuda": 50}  # steps between looks at the loss terms: free on the CPU, a wait on the GPU
 
 
@@ -85,14 +86,15 @@ class Trainer:
         checkpoint_steps: int | None = None,
         progress: bool = False,
     ):
-        self.method, self.rows, self.seed = method, protocol.rows("train"), seed
+        rows = protocol.rows("train")
+        self.method, self.rows, self.seed = method, rows.assign(low=protocol.is_low(rows)), seed
         self.device, self.precision, self.world = device, precision, world
         self.accumulate, self.compile, self.progress = accumulate, compile, progress
         self.save, self.log = save, log
         self.checkpoint_seconds, self.checkpoint_steps = checkpoint_seconds, checkpoint_steps
         self.never = frozenset(name for name, p in method.named_parameters() if not p.requires_grad)
         method.to(device, memory_format=torch.channels_last)
-        self.canvases = Canvases(protocol, method.canvas, device)
+        self.canvases = Canvases(protocol, method.canvas, device, method.enlargement)
         self.place = Place()
         self.pending: dict | None = None  # a checkpoint's tensors, until the stage they belong to has been built
 
@@ -109,12 +111,26 @@ class Trainer:
         fastest = torch.backends.cudnn.flags(enabled=True, benchmark=True)  # shapes stay the same: try and keep
         with bar, fastest, shared_batch_statistics(self.method, self.world.size, self.device):
             for index in range(self.place.stage, len(stages)):
-                self._stage(index, bar)
+                if isinstance(stages[index], Solve):
+                    self._solve(stages[index])
+                else:
+                    self._stage(index, bar)
                 self.place.stage, self.place.epoch = index + 1, 0
         self.method.eval().requires_grad_(True)
         for name, parameter in self.method.named_parameters():
             parameter.requires_grad_(name not in self.never)
         return self.place
+
+    def _solve(self, stage: Solve) -> None:
+        """Every process solves the same: the images are few and the result must not depend on their number."""
+        still = Augmentation(flip=0.0)
+        batches = TrainingBatches(self.canvases, self.rows, still, self.method.synthetic_ratios, seed=self.seed)
+        positions = torch.arange(len(self.rows)).split(SOLVE_BATCH)
+        start = time.perf_counter()
+        with torch.no_grad():
+            self.method.eval().solve((batches.make(p, torch.zeros(len(p), 14)) for p in positions), stage)
+        self.place.seconds += time.perf_counter() - start
+        self.place.total_steps += 1
 
     def _stage(self, index: int, bar: Progress) -> None:
         stage, place = self.method.stages[index], self.place

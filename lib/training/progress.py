@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from lib.data.batches import IdentitySampler
-from lib.methods.stages import Stage
+from lib.methods.stages import Solve, Stage
 
 if TYPE_CHECKING:
     from lib.training.loop import Place
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 class Progress:
     """A tqdm bar over the images of a whole training, or nothing when ``show`` is False."""
 
-    def __init__(self, show: bool, stages: Sequence[Stage], labels: Sequence[int], place: Place):
+    def __init__(self, show: bool, stages: Sequence[Stage | Solve], labels: Sequence[int], place: Place):
         images = [0]  # in an epoch of each stage
         for stage in stages:
+            if isinstance(stage, Solve):
+                images.append(0)
+                continue
             sampler = IdentitySampler(labels, stage.identities, stage.images)
             images.append(stage.epochs * len(sampler) * sampler.identities * sampler.images)
         done = sum(images[: place.stage + 1])

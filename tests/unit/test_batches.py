@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import training_helpers as helpers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,8 +14,6 @@ from lib.data.batches import Augmentation, Canvases, IdentitySampler, TrainingBa
 from lib.data.dataset import PersonDataset
 from lib.data.resolution import degrade, enlarge, shrink
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-helpers = importlib.import_module("training_helpers")
 tiny_people, tiny_protocol = helpers.tiny_people, helpers.tiny_protocol
 
 PLAIN = Augmentation(flip=0.0)

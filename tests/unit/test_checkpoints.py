@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import random
 import signal
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import training_helpers as helpers
 
 from lib.training import checkpoint, fit
 from lib.training.checkpoint import CheckpointError, Checkpoints
@@ -21,8 +20,6 @@ from lib.training.loop import Trainer
 from lib.training.randomness import random_states, seeded, set_random_states
 
 HERE = str(Path(__file__).resolve().parent)
-sys.path.insert(0, HERE)
-helpers = importlib.import_module("training_helpers")
 
 EPOCHS = 16  # 256 steps
 OPTIONS = {"device": "cpu", "precision": "fp32", "progress": False, "checkpoint_steps": 3}

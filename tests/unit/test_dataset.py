@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pickle
@@ -12,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import miniatures as mini
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,8 +21,6 @@ from lib.data import pedestrians as renderer
 from lib.data.store import Item, Source, load
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-mini = importlib.import_module("miniatures")
 
 
 def arrays(count: int = 5, masks: bool = True):

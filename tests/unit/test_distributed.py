@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+import training_helpers as helpers
 from torch import nn
 
 from lib.methods import create_method
@@ -17,8 +16,6 @@ from lib.training.distributed import World, world
 from lib.training.launch import _setting, launch
 
 HERE = str(Path(__file__).resolve().parent)
-sys.path.insert(0, HERE)
-helpers = importlib.import_module("training_helpers")
 
 OPTIONS = {"device": "cpu", "precision": "fp32", "progress": False}
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import sys
 import warnings
 from pathlib import Path
 
+import miniatures as mini
 import numpy as np
 import pytest
 import torch
@@ -26,8 +25,6 @@ from lib.data import (
 from lib.data.manifest import canonical, draw, fraction, pick, shuffled
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-mini = importlib.import_module("miniatures")
 
 REAL = Path(os.environ.get("REID_DATA") or HERE.parents[2] / "shared" / "data")
 SYNTHETIC = [preset for preset in PRESETS if preset != "caviar"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
-import sys
 import warnings
 from pathlib import Path
 
+import miniatures as mini
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,8 +15,6 @@ from PIL import Image
 from lib.data import DataError, DataWarning, load_dataset
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-mini = importlib.import_module("miniatures")
 
 REAL = Path(os.environ.get("REID_DATA") or HERE.parents[2] / "shared" / "data")
 

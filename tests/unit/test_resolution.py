@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +15,6 @@ from lib.data import KERNELS, degrade, enlarge, low_resolution_size, shrink
 from lib.data.resolution import weights
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-mini = importlib.import_module("miniatures")
 
 PILLOW = {
     "bicubic": Image.Resampling.BICUBIC,

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import multiprocessing
-import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+import training_helpers as helpers
 
 from lib.methods import create_method
 from lib.training import fit
 from lib.training.runs import directory_of, identity, key_of, runs_directory
 from lib.training.sources import combine, essence, imports, source_texts
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-helpers = importlib.import_module("training_helpers")
 
 QUIET = {"device": "cpu", "precision": "fp32", "progress": False}
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import training_helpers as helpers
 from torch import nn
 
 from lib.data.batches import Batch, Canvases
 from lib.losses import batch_hard_triplet, cross_entropy
-from lib.methods import METHODS, Constant, Cosine, Stage, Step, Warmup, create_method
+from lib.methods import METHODS, Constant, Cosine, Solve, Stage, Step, Warmup, create_method
 from lib.methods.stages import describe
 from lib.training import fit
 from lib.training.loop import NonFiniteLoss, Trainer
@@ -22,9 +19,6 @@ from lib.training.optim import create_optimizer, select_trainable, set_rate
 from lib.training.precision import resolve_device, resolve_precision
 from lib.training.randomness import seeded
 from lib.training.weights import WeightsUnavailable, load_first_weights
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-helpers = importlib.import_module("training_helpers")
 
 CPU = torch.device("cpu")
 QUIET = {"device": "cpu", "precision": "fp32", "progress": False}
@@ -124,8 +118,13 @@ def test_every_method_keeps_the_contract(name):
     ones = torch.ones(8)
     labels = torch.arange(4).repeat_interleave(2)
     views = {"hr": lambda: images, "lr": lambda: images, "mask": lambda: torch.ones(8, 1, height, width)}
-    batch = Batch(images, labels, ones, ones, labels % 2, labels, lr_ratio=ones / 2, views=views)
+    low, high = torch.arange(0, 8, 2), torch.arange(1, 8, 2)
+    batch = Batch(images, labels, ones, ones, labels % 2, labels, low, high, lr_ratio=ones / 2, views=views)
     for stage in method.stages:
+        if isinstance(stage, Solve):
+            with torch.no_grad():
+                method.eval().solve([batch], stage)
+            continue
         select_trainable(method, stage)
         terms = method.losses(batch, stage)
         assert all(isinstance(n, str) and v.shape == () and v.isfinite() for n, v in terms.items())
@@ -165,7 +164,8 @@ def test_settings_are_recorded_with_their_defaults():
         def __init__(self, extra: int = 3):
             super().__init__(epochs=extra)
 
-    assert Child().settings == {"extra": 3}
+    settings = Child().settings
+    assert settings["extra"] == 3 and settings["epochs"] == 3 and settings["margin"] == 0.3
 
 
 # ---- the baseline
@@ -195,7 +195,7 @@ def test_the_constructor_overrides_the_profile():
 def test_the_baselines_losses_are_the_functions_of_its_features():
     method = built(create_method("baseline", canvas=(32, 16)), identities=4).train()
     images, labels = torch.rand(8, 3, 32, 16), torch.arange(4).repeat_interleave(2)
-    terms = method.losses(Batch(images, labels, labels, labels, labels, labels), method.stages[0])
+    terms = method.losses(Batch(images, *[labels] * 7), method.stages[0])
     features = method.pool(method.backbone(images))
     torch.testing.assert_close(terms["triplet"], batch_hard_triplet(features, labels, 0.3))
     normal = (features - features.mean(0)) / (features.var(0, unbiased=False) + 1e-5).sqrt()
@@ -229,7 +229,7 @@ def test_a_fixed_batch_is_learnt(precision):
 
     method = built(create_method("baseline", canvas=(32, 16)), identities=4).train()
     images, labels = torch.rand(8, 3, 32, 16), torch.arange(4).repeat_interleave(2)
-    batch = Batch(images, labels, labels, labels, labels, labels)
+    batch = Batch(images, *[labels] * 7)
     optimizer, totals = torch.optim.Adam(method.parameters(), 1e-3), []
     for _ in range(12):
         with autocast(precision, CPU):

@@ -1,0 +1,154 @@
+"""What lessons 10 and 11 train: SING, its variants and what it is compared with, all from the same first weights.
+
+The paper starts the super-resolution from SRCNN trained on ImageNet and the re-id network from Market-1501. Here the
+first is trained on the rendered people of the pre-training, and the second is that pre-training (lesson 04).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lib.data.batches import Canvases, TrainingBatches
+from lib.evaluation.restoration import psnr
+from lib.experiments.anchors import RATIOS, Anchors
+from lib.losses import pixel_mse
+from lib.methods import create_method
+from lib.methods.method import Method
+from lib.methods.sing import SIZES
+from lib.training import fit
+from lib.training.pretrain import pretraining_set
+from lib.training.randomness import seeded
+from lib.training.weights import load_first_weights
+
+if TYPE_CHECKING:
+    from lib.data import Protocol
+    from lib.training import Run
+
+# training images that a model sees: the same for a small and for a large set
+IMAGES = {"quick": 320, "course": 12_000, "paper": 120_000}
+SR_IMAGES = {"quick": 160, "course": 14_400, "paper": 400_000}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How this profile trains on this set; ``sing`` and ``apart`` make methods that differ in what they are told only.
+
+    settings : arguments of every method, such as backbone and canvas. sr : directory of the first super-resolution.
+    """
+
+    profile: str
+    seed: int
+    progress: bool
+    epochs: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    sr: str | None = None
+
+    def sing(self, ratio: float, **changes) -> Method:
+        return create_method("sing", **self._settings(ratio) | changes)
+
+    def apart(self, ratio: float, network: str | None = None, **changes) -> Method:
+        """The same parts learned one after the other; "bilinear" and "bicubic" have no first weights."""
+        settings = self._settings(ratio) | {"restore_epochs": max(1, self.epochs // 3)} | changes
+        if network in ("bilinear", "bicubic"):
+            settings |= {"network": network, "pretrained_sr": None}
+        return create_method("sr-then-reid", **settings)
+
+    def train(
+        self,
+        name: str,
+        make: Callable[[float], Method],
+        protocols: Sequence[Protocol],
+        ratios: Sequence[float] = RATIOS,
+    ) -> Anchors:
+        how = {"profile": self.profile, "seed": self.seed, "progress": self.progress}
+        return Anchors.train(name, make, protocols, ratios, **how)
+
+    def _settings(self, ratio: float) -> dict:
+        first = {"pretrained": "pedestrians", "pretrained_sr": self.sr}
+        return {"ratio": ratio, "epochs": self.epochs, **first, **self.settings}
+
+
+def recipe(lesson: Any, protocol: Protocol, backbone: str | None = None) -> Recipe:
+    """The recipe of a lesson (profile, seed, progress) for a protocol's set; trains the first super-resolution."""
+    epochs = max(1, round(IMAGES[lesson.profile] / len(protocol.rows("train"))))
+    settings: dict[str, Any] = {}
+    if backbone is not None:
+        settings = {"backbone": backbone, "canvas": (256, 128) if lesson.profile == "paper" else None}
+    size = SIZES[lesson.profile]
+    sr = first_sr(size.network, settings.get("canvas") or size.canvas, lesson)
+    return Recipe(lesson.profile, lesson.seed, lesson.progress, epochs, settings, str(sr.directory))
+
+
+def first_sr(network: str, canvas: tuple[int, int], lesson: Any) -> Run:
+    """A super-resolution network trained on the rendered people of the pre-training, on all three ratios."""
+    people = pretraining_set(lesson.profile)
+    epochs = max(1, round(SR_IMAGES[lesson.profile] / len(people.rows("train"))))
+    method = create_method("superres", network=network, canvas=tuple(canvas), epochs=epochs)
+    return fit(method, people, lesson.profile, seed=0, progress=lesson.progress)
+
+
+def restored(
+    networks: Mapping[str, nn.Module], protocol: Protocol, canvas: tuple[int, int], rows: Sequence[int], ratio: float
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Images of the data set (``rows``) at a ratio, restored: {name: (n, H, W, 3) uint8}, {name: (n,) PSNR in dB}.
+
+    The original comes first, then bilinear and bicubic enlargement, then each of ``networks``.
+    """
+    canvases = {kernel: Canvases(protocol, canvas, enlargement=kernel) for kernel in ("bilinear", "bicubic")}
+    original = canvases["bicubic"].images(rows, [1.0] * len(rows)).float() / 255
+    found = {name: c.images(rows, [ratio] * len(rows)).float() / 255 for name, c in canvases.items()}
+    for name, network in networks.items():
+        device = next((p.device for p in network.parameters()), torch.device("cpu"))
+        with torch.inference_mode():
+            parts = [network.eval()(part.to(device)).float().cpu() for part in found["bicubic"].split(64)]
+        found[name] = torch.cat(parts)
+    quality = {name: psnr(some, original).numpy() for name, some in found.items()}
+    pictures = {"original": original, **found}
+    as_bytes = {n: (255 * p).round().byte().permute(0, 2, 3, 1).contiguous().numpy() for n, p in pictures.items()}
+    return as_bytes, quality
+
+
+def classical(
+    metric: str, network: str, protocols: Sequence[Protocol], recipe: Recipe, ratio: float = 1 / 3, **settings
+) -> Anchors:
+    """LOMO with a metric behind a super-resolution network: one model, for the blind first network has no ratio.
+
+    settings : further arguments of ``Classical``, such as a smaller canvas.
+    """
+    first = None if network in ("bilinear", "bicubic") else recipe.sr
+    name = network if first is None else SIZES[recipe.profile].network
+
+    def make(ratio: float) -> Method:
+        return create_method("classical", metric=metric, network=name, ratio=ratio, pretrained_sr=first, **settings)
+
+    return recipe.train(f"{network} then {metric}", make, protocols, (ratio,))
+
+
+def gradient_sizes(method: Method, protocol: Protocol, profile: str, seed: int = 0) -> dict[str, float]:
+    """How hard each loss pulls at the restored pictures of one batch: norms of the gradients of "pixel, sum", "pixel,
+    mean" and "identity" (all of Eq. 3) with respect to Fsr(x^h2l), for the method's first weights.
+    """
+    rows = protocol.rows("train")
+    with seeded(seed):
+        method.setup(profile, rows["pid"].nunique())
+        for part, source in method.pretrained_parts().items():
+            load_first_weights(method, part, source, progress=False)
+        canvases = Canvases(protocol, method.canvas, enlargement=method.enlargement)
+        rows = rows.assign(low=protocol.is_low(rows))
+        batch = next(iter(TrainingBatches(canvases, rows, method.augmentation, method.synthetic_ratios, seed=seed)))[0]
+    method.train()
+    wanted = batch.hr[batch.high]
+    restored = method.sr(batch.lr[batch.high]).detach().requires_grad_(True)
+    terms = method.identity_terms({"hr": wanted, "synthetic": restored}, batch)
+    losses = {
+        "pixel, sum": pixel_mse(restored, wanted, "sum"),
+        "pixel, mean": pixel_mse(restored, wanted, "mean"),
+        "identity": sum(terms.values()),
+    }
+    return {name: float(torch.autograd.grad(loss, restored)[0].norm()) for name, loss in losses.items()}

@@ -1,0 +1,97 @@
+"""Several models, each for one ratio, fused by how much a probe shows (SING Eq. 6-8; JBIM Eq. 17-19).
+
+    D = sum_i w_i D_i,    w_i = exp(-(r - m_i)^2 / sigma^2),    r = sqrt(A_p / mean A_g)
+
+D_i are the distances by the model M_i that was made for the ratio m_i; A_p and A_g are the numbers of pixels of the
+probe and of the gallery images before they are enlarged. r is known on real cameras, and an oracle on degraded sets.
+
+Letters: B images, Q probes, G gallery images, A anchors (models).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from lib.methods.method import Method
+
+
+class AdaptiveEnsemble(Method):
+    """Trained models as one method; its descriptor is theirs side by side and, last, the image's size.
+
+    Parameters
+    ----------
+    anchors : trained methods on the same canvas. ratios : the m_i.
+    sigma : None weighs all anchors alike, which is not in the paper.
+    scale : None takes the true sizes; or a function of canvases (B, 3, H, W) to (B,), the size of each image relative
+        to a high-resolution one, *estimated* from what it shows (``lib.models.sharpness``), with 1 for the gallery.
+    """
+
+    name = "ensemble"
+    measure = "area"
+
+    def __init__(
+        self,
+        anchors: Sequence[Method],
+        ratios: Sequence[float],
+        sigma: float | None = 0.5,
+        scale: Callable[[Tensor], Tensor] | None = None,
+    ):
+        super().__init__()
+        if len(anchors) != len(ratios) or not len(anchors):
+            raise ValueError(
+                f"{len(anchors)} models for {len(ratios)} ratios: each model has the ratio it was made for"
+            )
+        if len({anchor.canvas for anchor in anchors}) > 1:
+            raise ValueError(f"the models have different canvases: {[anchor.canvas for anchor in anchors]}")
+        if len({anchor.enlargement for anchor in anchors}) > 1:
+            raise ValueError("the models enlarge their images by different kernels")
+        if sigma is not None and not sigma > 0:
+            raise ValueError(f"sigma is positive, or None for equal weights, not {sigma}")
+        self.anchors = torch.nn.ModuleList(anchors)
+        self.ratios, self.sigma, self.scale = tuple(float(m) for m in ratios), sigma, scale
+        self.canvas, self.enlargement, self.stages = anchors[0].canvas, anchors[0].enlargement, []
+        self.name = f"{anchors[0].name} x {len(anchors)}"
+        self.only = tuple(range(len(anchors)))
+
+    def choose(self, only: Sequence[int], sigma: float | str | None = "as it is") -> AdaptiveEnsemble:
+        """The same models with the anchors ``only`` (positions) and another sigma; descriptors stay those of all, so
+        that subsets are compared without describing anything again.
+        """
+        if not len(list(only)) or not set(only) <= set(range(len(self.ratios))):
+            raise ValueError(f"anchors {list(only)} of {len(self.ratios)}: choose at least one of them")
+        other = copy.copy(self)
+        object.__setattr__(other, "only", tuple(only))
+        if sigma != "as it is":
+            other.sigma = sigma
+        return other
+
+    def embed(self, images: Tensor, resolution: Tensor, role: str) -> Tensor:
+        parts = [anchor.embed(images, resolution, role).float() for anchor in self.anchors]
+        if len({part.shape[1] for part in parts}) > 1:
+            raise ValueError(f"the models' descriptors differ in length: {[part.shape[1] for part in parts]}")
+        size = resolution
+        if self.scale is not None:
+            size = self.scale(images) if role == "probe" else torch.ones_like(resolution)
+        return torch.cat([*parts, size[:, None].float()], dim=1)
+
+    def weights(self, r: Tensor) -> Tensor:
+        """(Q,) r -> (Q, A): Eq. 8, divided by each probe's largest weight. That changes no ranking, and a small sigma
+        then does not make all weights of a probe 0.
+        """
+        anchors = torch.tensor(self.ratios, device=r.device, dtype=r.dtype)
+        if self.sigma is None:
+            return torch.ones(len(r), len(anchors), device=r.device, dtype=r.dtype)
+        exponents = -((r[:, None] - anchors).square()) / self.sigma**2
+        exponents[:, [i for i in range(len(anchors)) if i not in self.only]] = -torch.inf
+        return torch.exp(exponents - exponents.amax(1, keepdim=True))
+
+    def distance(self, probes: Tensor, gallery: Tensor) -> Tensor:
+        """Eq. 6. ``gallery`` is the whole gallery: Eq. 7 takes the mean of its sizes."""
+        r = probes[:, -1] / gallery[:, -1].square().mean().sqrt()
+        weights = self.weights(r)
+        parts = [side[:, :-1].chunk(len(self.anchors), 1) for side in (probes, gallery)]
+        return sum(weights[:, i, None] * self.anchors[i].distance(parts[0][i], parts[1][i]) for i in self.only)
