@@ -87,7 +87,7 @@ def stream(
             at = slice(first, min(first + batch_size, len(rows)))
             # a fresh store per batch: it keeps what it makes, and a whole test set at many ratios would not fit
             canvases = batches.Canvases(
-                protocol, size=tuple(method.canvas), device=device, enlargement=method.enlargement
+                protocol, size=tuple(method.canvas), device=device, enlargement=getattr(method, "enlargement", None)
             )
             method.eval()  # in the loop: between two batches the caller may do what it likes
             both = zip(views, ratios, strict=True)
@@ -100,7 +100,8 @@ def stream(
 def _embed(method: Method, canvases, images: np.ndarray, ratios: np.ndarray, role: str) -> np.ndarray:
     pixels = canvases.images(images, ratios).float() / 255  # (B, 3, H, W)
     sizes = zip(images, ratios, strict=True)
-    resolution = [canvases.resolution(int(row), float(ratio), method.measure) for row, ratio in sizes]
+    measure = getattr(method, "measure", "width")  # an exercise's method may have no more than a canvas and embed
+    resolution = [canvases.resolution(int(row), float(ratio), measure) for row, ratio in sizes]
     with torch.inference_mode():
         features = method.embed(pixels, torch.tensor(resolution, dtype=torch.float32, device=pixels.device), role)
     features = as_array(features.float(), "features")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lib.training import Run
 
 # training images that a model sees: the same for a small and for a large set
-IMAGES = {"quick": 320, "course": 12_000, "paper": 120_000}
+IMAGES = {"quick": 320, "course": 9_000, "paper": 120_000}
 SR_IMAGES = {"quick": 160, "course": 14_400, "paper": 400_000}
 
 

@@ -1,4 +1,4 @@
-"""SING: super-resolution and identity joint learning (Jiao, Zheng, Wang, Zhu, Gong; AAAI 2018).
+"""SING: super-resolution and identity joint learning (Jiao, Zheng, Wu, Zhu, Gong; AAAI 2018).
 
 Three streams share their weights (Fig. 3). With Fsr the super-resolution network and Ffe the feature extractor:
 
@@ -90,7 +90,7 @@ class Sing(Method):
         triplet: float = 0.0,
         smoothing: float = 0.0,
         batch: tuple[int, int] = (16, 4),
-        weight_decay: float = 5e-4,
+        weight_decay: float = 0.01,
         margin: float = 0.3,
     ):
         super().__init__()
@@ -174,6 +174,9 @@ class Sing(Method):
             name,
             epochs=epochs,
             trains=trains,
+            # AdamW, and no clipping: the pixel loss is a sum over 10^4 values, and with a decay that is added to the
+            # gradients, or a common clip, its size would decide how much the re-id network is held back
+            optimizer="adamw",
             lr=lr,
             weight_decay=s["weight_decay"],
             schedule=Warmup(epochs / 12, then=schedule),
@@ -181,7 +184,6 @@ class Sing(Method):
             lr_multipliers=rates,
             identities=s["batch"][0],
             images=s["batch"][1],
-            clip=10.0,
         )
 
 

@@ -1,0 +1,153 @@
+"""The training of super-resolution networks, what is put before a method, and the estimate of a picture's size."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import training_helpers as helpers
+
+from lib.data.batches import Batch
+from lib.data.resolution import degrade
+from lib.losses import discriminator_loss, generator_loss
+from lib.methods import create_method
+from lib.methods.superres import SuperResolved, create_network
+from lib.models.backbones import create_backbone
+from lib.models.dgd import DGD
+from lib.models.sharpness import Sharpness, band_energies
+from lib.training import fit
+
+
+def built(**settings):
+    torch.manual_seed(0)
+    method = create_method("superres", **{"canvas": (32, 16), **settings})
+    method.setup("quick", 4)
+    return method
+
+
+def batch_of(count: int = 6, size: tuple[int, int] = (32, 16)) -> Batch:
+    torch.manual_seed(1)
+    hr = torch.rand(count, 3, *size)
+    views = {"hr": lambda: hr, "lr": lambda: degrade(hr, 0.5)}
+    numbers = torch.arange(count)
+    return Batch(hr, numbers, numbers, numbers, numbers, numbers, numbers, numbers, lr_ratio=numbers / 2, views=views)
+
+
+# ---- the losses
+
+
+def test_adversarial_losses_are_cross_entropies():
+    real, fake = torch.tensor([2.0, -1.0]), torch.tensor([0.5, 0.0])
+    s = torch.sigmoid
+    torch.testing.assert_close(discriminator_loss(real, fake), -(s(real).log().mean() + (1 - s(fake)).log().mean()))
+    torch.testing.assert_close(generator_loss(fake), -s(fake).log().mean())
+    assert discriminator_loss(torch.zeros(4), torch.zeros(4)) == pytest.approx(2 * math.log(2))
+
+
+def test_the_discriminator_and_the_generator_each_learn_from_their_own_loss():
+    method, batch = built(network="srgan-narrow", ratios=(0.5,), adversarial=1e-3), batch_of()
+    for term, reached in (("adversarial", {"sr"}), ("discriminator", {"discriminator"}), ("pixel", {"sr"})):
+        method.zero_grad()
+        method.losses(batch, method.stages[0])[term].backward()
+        assert {n.split(".")[0] for n, p in method.named_parameters() if p.grad is not None} == reached
+    assert method.stages[0].trains == ("sr", "discriminator")
+
+
+def test_a_content_network_is_not_trained():
+    method = built(network="srgan-narrow", ratios=(0.5,), content="bottleneck-8-1")
+    assert method.pretrained_parts() == {"content": "pedestrians"} and method.stages[0].trains == ("sr",)
+    assert method.losses(batch_of(), method.stages[0]).keys() == {"pixel", "content"}
+    assert built(content="vgg19").pretrained_parts() == {"content": "imagenet"}
+
+
+def test_drcn_is_asked_at_every_recursion():
+    method, batch = built(network="drcn-narrow"), batch_of()
+    terms = method.losses(batch, method.stages[0])
+    pictures, final = method.sr.predictions(batch.lr)
+    every = sum((p - batch.hr).square().mean() for p in pictures) / len(pictures)
+    torch.testing.assert_close(terms["recursions"], every)
+    torch.testing.assert_close(terms["pixel"], (final - batch.hr).square().mean())
+
+
+def test_interpolation_has_nothing_to_learn(tmp_path):
+    method = create_method("superres", network="bicubic", canvas=(32, 16))
+    run = fit(method, helpers.tiny_protocol(), seed=0, runs=tmp_path, progress=False, device="cpu")
+    assert len(run.history) == 0
+
+
+def test_networks_on_the_small_picture_get_the_scale_of_the_ratio():
+    assert create_network("fsrcnn", 1 / 3).scale == 3 and create_network("rcan-light", 1 / 4).scale == 4
+    assert create_network("srcnn", 1 / 4).scale is None
+    with pytest.raises(ValueError, match=r"ratios to restore from lie in \(0, 1\)"):
+        create_method("superres", ratios=(1.0,))
+
+
+# ---- before a method
+
+
+def test_super_resolved_sends_probes_through_and_leaves_the_gallery():
+    method = create_method("histogram", canvas=(32, 16))
+    method.setup("quick", 1)
+
+    class Darker(torch.nn.Module):
+        def forward(self, images):
+            return images / 2
+
+    both, images, r = SuperResolved(method, Darker()), torch.rand(3, 3, 32, 16), torch.ones(3)
+    torch.testing.assert_close(both.embed(images, r, "probe"), method.embed(images / 2, r, "probe"))
+    torch.testing.assert_close(both.embed(images, r, "gallery"), method.embed(images, r, "gallery"))
+
+
+# ---- how much a picture shows
+
+
+def test_a_wave_is_in_its_own_band():
+    x = torch.arange(64) / 64
+    for cycles, band in ((4, 1), (20, 7)):  # 32 frequencies in 12 bands of 2.67
+        wave = (0.5 + 0.4 * torch.sin(2 * math.pi * cycles * x)).expand(1, 3, 32, 64)
+        assert band_energies(wave)[0, 12:].argmax() == band
+
+
+def test_ratios_are_estimated_on_pictures_not_seen():
+    from lib.data import load_dataset
+
+    people = load_dataset("pedestrians")
+    pictures = torch.stack([torch.tensor(people.image(i)).permute(2, 0, 1) for i in range(0, 480, 8)]).float() / 255
+    ratios = torch.tensor([1.0, 0.5, 1 / 3, 0.25]).repeat_interleave(len(pictures))
+    seen = torch.cat([degrade(pictures, float(r)) for r in ratios.unique(sorted=False)])
+    ratios = ratios.unique(sorted=False).repeat_interleave(len(pictures))
+    even = torch.arange(len(seen)) % 2 == 0
+    estimate = Sharpness().fit_ratios(seen[even], ratios[even])
+    error = (estimate(seen[~even]).log2() - ratios[~even].log2()).abs()
+    assert error.median() < 0.25  # a factor of 1.19
+    with pytest.raises(ValueError, match="several"):
+        Sharpness().fit_ratios(seen[:4], torch.ones(4))
+
+
+# ---- DGD
+
+
+def test_dgd_has_the_widths_and_the_map_of_its_table():
+    with torch.device("meta"):
+        network = DGD()
+        widths = [module.channels for module in network.modules_4_to_6]
+        assert widths == [256, 384, 512, 768, 1024, 1536]
+        assert network.eval()(torch.zeros(1, 3, 144, 56)).shape == (1, 1536, 9, 4)
+        assert create_backbone("dgd-quarter").channels == 384
+
+
+def test_dgd_has_as_many_weights_as_its_table_says():
+    def conv(inputs, outputs, kernel):
+        return inputs * outputs * kernel**2 + 2 * outputs  # and the scale and shift of its normalisation
+
+    table = [  # inputs, then the columns of the table
+        (32, 64, 32, 64, 32, 64, 64), (256, 0, 32, 64, 32, 64, 0), (384, 128, 64, 128, 64, 128, 128),
+        (512, 0, 64, 128, 64, 128, 0), (768, 256, 128, 256, 128, 256, 256), (1024, 0, 128, 256, 128, 256, 0),
+    ]  # fmt: skip
+    expected = conv(3, 32, 3) + 2 * conv(32, 32, 3)
+    for inputs, one, reduce, three, reduce_double, double, project in table:
+        expected += conv(inputs, reduce, 1) + conv(reduce, three, 3)
+        expected += conv(inputs, reduce_double, 1) + conv(reduce_double, double, 3) + conv(double, double, 3)
+        expected += (conv(inputs, one, 1) if one else 0) + (conv(inputs, project, 1) if project else 0)
+    assert sum(p.numel() for p in DGD().parameters()) == expected
