@@ -67,16 +67,16 @@ class Anchors:
         sigma: float | None = 0.5,
         subset: str = "test",
         at: Mapping[str, float] | None = None,
-        scale: Callable | None = None,
+        scale: Sequence[Callable] | None = None,
     ) -> list[Result]:
         """One result per trial, of the anchors ``only`` (positions; None: all), fused with ``sigma``.
 
-        at : replaces the protocol's ratios, as in ``evaluate``. scale : estimates the sizes of the probes, see
-        ``AdaptiveEnsemble``.
+        at : replaces the protocol's ratios, as in ``evaluate``. scale : for each trial what estimates the sizes of
+        the probes, see ``AdaptiveEnsemble``.
         """
         found = []
         for trial, protocol in enumerate(self.protocols):
-            features = self._described(trial, subset, at, scale)
+            features = self._described(trial, subset, at, scale and scale[trial])
             fused = self.ensemble(trial, sigma).choose(range(len(self.ratios)) if only is None else only)
             found.append(evaluate(fused, protocol, subset, ratios=at, seed=self.seed, features=features))
         return found

@@ -66,14 +66,18 @@ def judge(claim: str, measured: Measured, negligible: float = NEGLIGIBLE, **wher
     return row | numbers | {"verdict": verdict(measured.low, measured.high, negligible)} | where
 
 
-def table(rows: Iterable[dict], scale: float = 100.0) -> pd.DataFrame:
-    """Judged claims as a reader's table: claim, where it is from, "+3.2 [1.1, 5.4]" and the verdict."""
+def table(rows: Iterable[dict], scale: float = 100.0, unit: str = "points") -> pd.DataFrame:
+    """Judged claims as a reader's table: claim, where it is from, "+3.2 [1.1, 5.4] points" and the verdict."""
     found = []
     for row in rows:
         mean, low, high = (scale * row[name] for name in ("mean", "low", "high"))
         found.append(
-            {"claim": row["claim"], "table": row["table"], "difference": f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"}
-            | {"verdict": row["verdict"]}
+            {
+                "claim": row["claim"],
+                "table": row["table"],
+                "difference": f"{mean:+.1f} [{low:+.1f}, {high:+.1f}] {unit}",
+            }
+            | {"verdict": row["verdict"], "measured on": row.get("dataset", "")}
         )
     return pd.DataFrame(found)
 

@@ -21,6 +21,7 @@ from lib.losses import pixel_mse
 from lib.methods import create_method
 from lib.methods.method import Method
 from lib.methods.sing import SIZES
+from lib.models.backbones import DGD_WIDTHS
 from lib.training import fit
 from lib.training.pretrain import pretraining_set
 from lib.training.randomness import seeded
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from lib.training import Run
 
 # training images that a model sees: the same for a small and for a large set
-IMAGES = {"quick": 320, "course": 9_000, "paper": 120_000}
+IMAGES = {"quick": 320, "course": 8_000, "paper": 120_000}
 SR_IMAGES = {"quick": 160, "course": 14_400, "paper": 400_000}
 
 
@@ -79,7 +80,8 @@ def recipe(lesson: Any, protocol: Protocol, backbone: str | None = None) -> Reci
     epochs = max(1, round(IMAGES[lesson.profile] / len(protocol.rows("train"))))
     settings: dict[str, Any] = {}
     if backbone is not None:
-        settings = {"backbone": backbone, "canvas": (256, 128) if lesson.profile == "paper" else None}
+        large = (160, 72) if backbone in DGD_WIDTHS else (256, 128)
+        settings = {"backbone": backbone, "canvas": large if lesson.profile == "paper" else None}
     size = SIZES[lesson.profile]
     sr = first_sr(size.network, settings.get("canvas") or size.canvas, lesson)
     return Recipe(lesson.profile, lesson.seed, lesson.progress, epochs, settings, str(sr.directory))
@@ -131,8 +133,8 @@ def classical(
 
 
 def gradient_sizes(method: Method, protocol: Protocol, profile: str, seed: int = 0) -> dict[str, float]:
-    """How hard each loss pulls at the restored pictures of one batch: norms of the gradients of "pixel, sum", "pixel,
-    mean" and "identity" (all of Eq. 3) with respect to Fsr(x^h2l), for the method's first weights.
+    """Gradient norms of "pixel, sum", "pixel, mean" and "identity" with respect to the restored synthetic images
+    Fsr(x^h2l) of one batch, for the method's initial weights: the first step, and one of the two streams through Fsr.
     """
     rows = protocol.rows("train")
     with seeded(seed):
@@ -152,3 +154,9 @@ def gradient_sizes(method: Method, protocol: Protocol, profile: str, seed: int =
         "identity": sum(terms.values()),
     }
     return {name: float(torch.autograd.grad(loss, restored)[0].norm()) for name, loss in losses.items()}
+
+
+def true_scales(protocol: Protocol, subset: str = "test") -> np.ndarray:
+    """SING Eq. 7 for every probe: the square root of its area over the mean area of the gallery images, (Q,)."""
+    areas = {role: (rows := protocol.rows(subset, role))["width"] * rows["height"] for role in ("probe", "gallery")}
+    return np.sqrt(areas["probe"] / areas["gallery"].mean()).to_numpy()

@@ -47,7 +47,7 @@ def test_a_judged_claim_carries_its_numbers():
     row = claims.judge("SING-joint", difference(0.05, 0.02, 0.08), dataset="viper")
     assert row["verdict"] == "reproduced" and row["table"] == "SING-T2" and row["dataset"] == "viper"
     shown = claims.table([row])
-    assert shown["difference"].tolist() == ["+5.0 [+2.0, +8.0]"] and shown["verdict"].tolist() == ["reproduced"]
+    assert shown["difference"].tolist() == ["+5.0 [+2.0, +8.0] points"] and shown["verdict"].tolist() == ["reproduced"]
     with pytest.raises(KeyError, match="unknown claim 'SING-jiont'; known: .*SING-joint"):
         claims.judge("SING-jiont", difference(0, 0, 0))
 
