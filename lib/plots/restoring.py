@@ -121,4 +121,5 @@ def restored(
     count = len(pictures[names[0]])
     images = [[pictures[name][i] for name in names] for i in range(count)]
     captions = [[f"{quality[name][i]:.1f} dB" if name in quality else "" for name in names] for i in range(count)]
-    return sheet(images, columns=names, rows=rows, captions=captions, title=title, note=note, height=height)
+    columns = [name.replace("-", "-\n", 1) for name in names]  # a picture is narrower than its name
+    return sheet(images, columns=columns, rows=rows, captions=captions, title=title, note=note, height=height)
