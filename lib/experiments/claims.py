@@ -3,8 +3,8 @@
 ``data/published/claims.csv``: id, paper, table, claim (in our words), difference: what has to be above zero for the
 claim to hold. A measured difference comes with an interval (``lib.evaluation.intervals``) and gets a verdict:
 
-    reproduced       the interval lies above zero
-    not reproduced   it lies below zero, or is so narrow around zero that nothing worth the name can be there
+    reproduced       the interval lies above zero, and not all of it is negligible
+    not reproduced   it lies below zero, or holds nothing but negligible values
     undecided        it includes zero and values that would matter: this scale cannot say
 """
 
@@ -48,9 +48,9 @@ def verdict(low: float, high: float, negligible: float = NEGLIGIBLE) -> str:
     """
     if low > high:
         raise ValueError(f"an interval from {low} to {high}: the lower limit comes first")
-    if low > 0:
-        return "reproduced"
-    return "not reproduced" if high < 0 or (high < negligible and low > -negligible) else "undecided"
+    if high < 0 or (high < negligible and low > -negligible):
+        return "not reproduced"
+    return "reproduced" if low > 0 else "undecided"
 
 
 def judge(claim: str, measured: Measured, negligible: float = NEGLIGIBLE, **where) -> dict:

@@ -20,6 +20,8 @@ def difference(mean: float, low: float, high: float) -> Difference:
         (0.01, 0.05, "reproduced"),
         (-0.05, -0.01, "not reproduced"),  # the other way round
         (-0.004, 0.006, "not reproduced"),  # nothing worth the name can be there
+        (0.002, 0.006, "not reproduced"),  # certain, and negligible
+        (0.002, 0.02, "reproduced"),
         (-0.004, 0.03, "undecided"),
         (-0.03, 0.004, "undecided"),  # a loss might matter: nobody knows
         (float("nan"), float("nan"), "undecided"),
