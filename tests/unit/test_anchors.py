@@ -50,9 +50,12 @@ def test_the_scales_of_an_ensemble_are_those_of_eq_7(anchors, protocol):
 
 
 def test_images_are_described_once(anchors, monkeypatch):
-    anchors.results(sigma=0.3)
+    (before,) = anchors.results(only=[0], sigma=None)
     monkeypatch.setattr("lib.experiments.anchors.extract", lambda *a: pytest.fail("described again"))
-    anchors.results(only=[0], sigma=None)
+    (again,) = anchors.results(only=[0], sigma=None)
+    np.testing.assert_array_equal(again.ranking.cmc, before.ranking.cmc)
+    with pytest.raises(pytest.fail.Exception, match="described again"):  # other ratios are other pictures
+        anchors.results(at={"probe": 0.2, "gallery": 1.0})
 
 
 def test_sigma_is_chosen_on_validation_people(anchors, monkeypatch):
