@@ -129,6 +129,32 @@ def pixel_mse(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor
 
 
 @in_float32
+def foreground_loss(output: Tensor, target: Tensor, mask: Tensor, reduction: str = "mean") -> Tensor:
+    """Squared error where the mask says that the person is (RIPR Eq. 5).
+
+    ``"sum"``: L = 1/B sum_i |M_i (x_i - y_i)|^2, as printed; ``"mean"``: the same divided by the 3 H W values of a
+    picture, whatever the mask. With a mask of ones it is :func:`pixel_mse`.
+
+    Parameters: output, target (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in [0, 1]. ValueError for other shapes.
+    """
+    if mask.shape != (len(output), 1, *output.shape[2:]):
+        raise ValueError(f"a mask of shape {tuple(mask.shape)} for pictures of shape {tuple(output.shape)}")
+    return pixel_mse(mask * output, mask * target, reduction)
+
+
+@in_float32
+def resolution_weighting(weights: Tensor, resolution: Tensor) -> Tensor:
+    """How far the streams' weights are from the image's resolution (RIPR Eq. 7, summed over the T blocks of Eq. 9).
+
+    L = 1/B sum_i sum_t [ (w^L_it - (1 - r_i))^2 + (w^H_it - r_i)^2 ]
+
+    Parameters: weights (B, T, 2), the columns low and high; resolution r (B,) in [0, 1].
+    """
+    wanted = torch.stack([1 - resolution, resolution], 1)[:, None]  # (B, 1, 2)
+    return (weights - wanted).square().sum((1, 2)).mean()
+
+
+@in_float32
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     """What a discriminator minimises: L = -1/B sum_i [ log s(real_i) + log(1 - s(fake_i)) ], s the logistic function
     (Goodfellow et al. 2014, Eq. 1; SRGAN Eq. 2).

@@ -66,9 +66,11 @@ class Batch:
     hr : the same flip, crop, colours and erased box at full resolution.
     lr : the same again, the original image at ``lr_ratio``; None where the method has no ``synthetic_ratios``.
     mask : (B, 1, H, W) float, 1 on the person, same flip and crop; None where the set has no masks.
+    position : (B, 2, H, W) float in (0, 1): where each pixel lies in the whole canvas, from the top and from the left,
+        after the same flip and crop: for masks that are a function of the place.
     low, high : positions (in 0 .. B-1) of the images on the protocol's low-resolution side, and of the others.
     labels : (B,) int64 in [0, I), numbered by sorted identity. cams : (B,) int64, numbered by sorted camera.
-    ratio : (B,) of ``images``. resolution : (B,) width of what ``images`` shows over the set's widest (RIPR's r).
+    ratio : (B,) of ``images``. resolution : (B,) width of what ``images`` shows over the protocol's widest (RIPR's r).
     rows : (B,) row numbers in the data set's table.
     """
 
@@ -95,6 +97,10 @@ class Batch:
     def mask(self) -> Tensor | None:
         return self.views["mask"]() if "mask" in self.views else None
 
+    @cached_property
+    def position(self) -> Tensor:
+        return self.views["position"]()
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -115,6 +121,7 @@ class Canvases:
         enlargement: str | None = None,
     ):
         self.dataset, self.size, self.device = protocol.dataset, tuple(size), torch.device(device)
+        self.widest = protocol.widest
         steps = protocol.manifest["degradation"]
         self.kernel, self.rounding, self.antialias, self.jpeg = (
             steps[k] for k in ("kernel", "rounding", "antialias", "jpeg")
@@ -153,13 +160,13 @@ class Canvases:
     def resolution(self, row: int, ratio: float, measure: str = "width") -> float:
         """How much an image shows after degrading, relative to the set's largest image, in (0, 1].
 
-        measure : "width" in pixels over the width of the widest image (RIPR §3), or "area": the square root of the
-        number of pixels over that of the largest image, whose quotients are SING's Eq. 7.
+        measure : "width" in pixels over the protocol's ``widest`` (RIPR §3; 1 for anything wider), or "area": the square
+        root of the number of pixels over that of the largest image, whose quotients are SING's Eq. 7.
         """
         height, width = (int(n) for n in self._sizes[row])
         low = (height, width) if ratio >= 1 else low_resolution_size(height, width, ratio, self.rounding)
         if measure == "width":
-            return low[1] / self.dataset.widths_max
+            return min(1.0, low[1] / self.widest)
         if measure == "area":
             return float(np.sqrt(low[0] * low[1] / self._sizes.prod(1).max()))
         raise ValueError(f"resolution is measured by 'width' or 'area', not {measure!r}")
@@ -333,6 +340,7 @@ class TrainingBatches:
             lr_ratio = constant(self.synthetic_ratios, device)[lr_choice]
             views.later["lr"] = lambda: views.picture(self.lr_slots[positions, lr_choice])
         views.later["hr"] = lambda: views.picture(self.hr_slots[positions, 0])
+        views.later["position"] = views.position
         if self.canvases.dataset.has_masks:
             views.later["mask"] = lambda: views.mask(self.all_masks[positions])
         return Batch(
@@ -402,6 +410,13 @@ class Views:
         """(B, 1, H, W) uint8 -> float with the same flip and crop."""
         here = torch.arange(len(masks), device=masks.device)[:, None, None]
         return masks[here, 0, self.y[:, :, None], self.x[:, None, :]][:, None].float()
+
+    def position(self) -> Tensor:
+        """(B, 2, H, W) float: the middles of the canvas' pixels that each place shows, as a share of its sides."""
+        (batch, height), width = self.y.shape, self.x.shape[1]
+        y = ((self.y + 0.5) / height)[:, :, None].expand(batch, height, width)
+        x = ((self.x + 0.5) / width)[:, None, :].expand(batch, height, width)
+        return torch.stack([y, x], 1)
 
     def _box(self, ys: Tensor, xs: Tensor) -> Tensor:
         """(B, 1, H, W) bool, True where a picture is erased; all False in the images that are spared."""

@@ -28,8 +28,7 @@ class Protocol:
 
     ``table`` has one row per used image: image (row of ``dataset.table``), pid, cam, role ("train", "probe",
     "gallery"), subset ("train", "val", "test"), ratio (float, 1.0 = untouched), width and height (pixels, after
-    degrading) and resolution (RIPR's r: width / width of the widest image of the set). ``convention`` names the
-    evaluation, see lib/evaluation.
+    degrading) and resolution (RIPR's r: width / ``widest``). ``convention`` names the evaluation, see lib/evaluation.
     """
 
     dataset: PersonDataset = field(repr=False)
@@ -83,6 +82,11 @@ class Protocol:
         if role is not None:
             chosen &= self.table["role"] == role
         return self.table[chosen]
+
+    @property
+    def widest(self) -> int:
+        """RIPR's width_max in pixels (§3): of the widest image of the set *as this protocol shows it*, 32 for VR."""
+        return widest(self.dataset, self.manifest)
 
     def is_low(self, rows: pd.DataFrame) -> np.ndarray:
         """(N,) bool: which of these rows are on the low-resolution side (SING's X^l; the others are its X^h).
@@ -145,6 +149,12 @@ def load_protocol(path: str | Path, dataset: PersonDataset) -> Protocol:
     return Protocol.from_manifest(dataset, manifest)
 
 
+def widest(dataset: PersonDataset, manifest: dict[str, Any]) -> int:
+    """Largest width in pixels that the manifest allows: its own limit where it has one, else the set's."""
+    limits = manifest.get("low_resolution", {}).get("widths") or [dataset.widths_max]
+    return max(1, min(int(limits[-1]), dataset.widths_max))
+
+
 def build_table(dataset: PersonDataset, manifest: dict[str, Any]) -> pd.DataFrame:
     """The manifest's images with their labels, sizes after degrading, and resolution."""
     images = manifest["images"]
@@ -166,6 +176,6 @@ def build_table(dataset: PersonDataset, manifest: dict[str, Any]) -> pd.DataFram
             "ratio": pd.Series(ratio, dtype="float64"),
             "width": width,
             "height": pd.Series([size[0] for size in sizes], dtype="int64"),
-            "resolution": width / max(1, dataset.widths_max),
+            "resolution": width / widest(dataset, manifest),
         }
     )

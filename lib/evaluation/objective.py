@@ -33,7 +33,7 @@ import torch
 
 from lib.evaluation.features import BATCH_SIZE, View, stream
 from lib.evaluation.intervals import identity_weights, percentile_interval
-from lib.evaluation.pair_sums import PairSums
+from lib.evaluation.pair_sums import PairSums, PairTotals
 from lib.evaluation.people import as_array, as_labels
 
 if TYPE_CHECKING:
@@ -150,14 +150,8 @@ def objective_from_features(
     feature is not finite, there is one identity only, or no identity has a pair.
     """
     same = features_2 is None or features_2 is features_1
-    views = [as_array(f, "features") for f in ([features_1] if same else [features_1, features_2])]
-    if any(v.ndim != 2 or v.shape != views[0].shape for v in views):
-        raise ValueError(f"features have shapes {[v.shape for v in views]}, expected twice (N, D)")
-    codes, names = pd.factorize(as_labels(ids, len(views[0]), "ids"))
-    sums = PairSums(len(names), len(views), include_same_image)
-    for first in range(0, len(codes), SLICE):
-        part = np.stack([v[first : first + SLICE] for v in views], axis=1)  # (b, R, D)
-        sums.add(codes[first : first + SLICE], _unit(part) if unit_length else part)
+    views = [features_1] if same else [features_1, features_2]
+    sums, _ = sums_of_features(views, ids, unit_length, include_same_image)
     cell = (0, 0) if same else (0, 1)
     return _cells(sums, [cell], [(np.nan, np.nan)], resamples, level, seed, "")[0]
 
@@ -171,41 +165,97 @@ def _objectives(
     method, protocol, subset, views, cells, unit_length=False, include_same_image=False, resamples=RESAMPLES,
     level=0.95, seed=0, device=None, batch_size=BATCH_SIZE,
 ) -> list[Objective]:  # fmt: skip
+    sums, place, _ = sums_of_method(
+        method, protocol, subset, views, unit_length, include_same_image, device, batch_size
+    )
+    resolutions = [(views[i].ratio, views[j].ratio) for i, j in cells]
+    cells = [(place[i], place[j]) for i, j in cells]
+    return _cells(sums, cells, resolutions, resamples, level, seed, protocol.sha256)
+
+
+def sums_of_method(
+    method: Method,
+    protocol: Protocol,
+    subset: str,
+    views: Sequence[View],
+    unit_length: bool = False,
+    include_same_image: bool = False,
+    device: torch.device | str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> tuple[PairSums, list[int], tuple]:
+    """The sums over all images of ``subset``; the place of each of ``views`` in them; the identities (C) in their order.
+
+    Equal views have one place. ValueError where the subset has no images.
+    """
     rows = protocol.rows(subset).drop_duplicates("image")  # a protocol may use an image as probe and as gallery
     if len(rows) == 0:
         raise ValueError(f"the protocol has no images in subset {subset!r}")
     codes, names = pd.factorize(rows["pid"])
     # equal views are one: features are extracted once, and the pair rule of equal resolutions applies
     distinct = list(dict.fromkeys(views))
-    place = [distinct.index(view) for view in views]
     sums = PairSums(len(names), len(distinct), include_same_image)
     for at, features in stream(method, protocol, rows, distinct, device, batch_size):
         part = np.stack(features, axis=1)  # (B, R, D)
         sums.add(codes[at], _unit(part) if unit_length else part)
-    resolutions = [(views[i].ratio, views[j].ratio) for i, j in cells]
-    cells = [(place[i], place[j]) for i, j in cells]
-    return _cells(sums, cells, resolutions, resamples, level, seed, protocol.sha256)
+    return sums, [distinct.index(view) for view in views], tuple(names)
+
+
+def sums_of_features(
+    features: Sequence, ids, unit_length: bool = False, include_same_image: bool = False
+) -> tuple[PairSums, tuple]:
+    """The sums over R views (N, D) of the same N images, and the identities (C) in their order; NumPy or torch.
+
+    ids (N,): identities. ValueError where shapes do not fit or a feature is not finite.
+    """
+    views = [as_array(f, "features") for f in features]
+    if any(v.ndim != 2 or v.shape != views[0].shape for v in views):
+        raise ValueError(f"features have shapes {[v.shape for v in views]}, expected (N, D), the same for every view")
+    codes, names = pd.factorize(as_labels(ids, len(views[0]), "ids"))
+    sums = PairSums(len(names), len(views), include_same_image)
+    for first in range(0, len(codes), SLICE):
+        part = np.stack([v[first : first + SLICE] for v in views], axis=1)  # (b, R, D)
+        sums.add(codes[first : first + SLICE], _unit(part) if unit_length else part)
+    return sums, tuple(np.asarray(names).tolist())
+
+
+def checked_totals(sums: PairSums, first: np.ndarray, second: np.ndarray) -> PairTotals:
+    """Totals, where O is defined between the views ``first`` and ``second`` (index arrays of one shape or broadcast).
+
+    ValueError where there are no pairs of one person, or of two; a RuntimeWarning where O is 0 / 0.
+    """
+    totals = sums.totals()
+    if len(sums.images) < 2:
+        raise ValueError("the objective needs pairs of different people: there are fewer than two identities")
+    if not totals.sim_pairs[first, second].all():
+        raise ValueError("the objective needs pairs of the same person: every identity has a single image")
+    if np.isnan(totals.ratio[first, second]).any():
+        warnings.warn("O is not defined where all people have the same feature: NaN", RuntimeWarning, stacklevel=4)
+    return totals
+
+
+def drawn_again(sums: PairSums, first: np.ndarray, second: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """(B, 2, ...): raw and normalised O between the views ``first`` and ``second`` (...) over people drawn again.
+
+    The raw ratio is corrected by (C - 1) / C, the share of pairs of different people that is left (see the module).
+    One seed draws the same people whatever the features are.
+    """
+    identities = len(sums.images)
+    drawn = [np.empty((0, 2, *np.broadcast_shapes(first.shape, second.shape)))]
+    for weights in identity_weights(np.random.default_rng(seed), identities, resamples):
+        again = sums.totals(weights)
+        raw = again.ratio[:, first, second] * (identities - 1) / identities
+        drawn.append(np.stack([raw, again.mean_ratio[:, first, second]], axis=1))
+    return np.concatenate(drawn)
 
 
 def _cells(sums: PairSums, cells, resolutions, resamples, level, seed, sha256) -> list[Objective]:
     """The asked cells of all pairs of views, with intervals."""
-    identities = len(sums.images)
     first, second = (np.array(index) for index in zip(*cells, strict=True))
-    totals = sums.totals()
-    if identities < 2:
-        raise ValueError("the objective needs pairs of different people: there are fewer than two identities")
-    if not totals.sim_pairs[first, second].all():
-        raise ValueError("the objective needs pairs of the same person: every identity has a single image")
+    totals = checked_totals(sums, first, second)
     value, normalised = totals.ratio[first, second], totals.mean_ratio[first, second]
-    if np.isnan(value).any():
-        warnings.warn("O is not defined where all people have the same feature: NaN", RuntimeWarning, stacklevel=3)
-    drawn = []
-    for weights in identity_weights(np.random.default_rng(seed), identities, resamples):
-        again = sums.totals(weights)
-        raw = again.ratio[:, first, second] * (identities - 1) / identities
-        drawn.append(np.stack([raw, again.mean_ratio[:, first, second]]))
-    if drawn:
-        low, high = percentile_interval(np.concatenate(drawn, axis=1).swapaxes(0, 1), level)  # (2, cells)
+    drawn = drawn_again(sums, first, second, resamples, seed)  # (B, 2, cells)
+    if len(drawn):
+        low, high = percentile_interval(drawn, level)  # (2, cells)
     else:
         low = high = np.full((2, len(cells)), np.nan)
     return [
@@ -223,7 +273,7 @@ def _cells(sums: PairSums, cells, resolutions, resamples, level, seed, sha256) -
             sim_pairs=round(float(totals.sim_pairs[at])),
             dif_pairs=round(float(totals.dif_pairs[at])),
             images=int(sums.images.sum()),
-            identities=identities,
+            identities=len(sums.images),
             level=level,
             protocol_sha256=sha256,
         )

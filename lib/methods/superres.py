@@ -49,7 +49,8 @@ class SuperResolution(Method):
     Parameters
     ----------
     network : a name of ``create_superres``; ``options`` go to it.
-    ratios : what the pictures are degraded to; a network with a fixed scale enlarges by 1 / the smallest of them.
+    ratios : what the pictures are degraded to, 1 for a picture that is to be left as it is; a network with a fixed scale
+        enlarges by 1 / the smallest of them.
     content : None, or what a perceptual term compares (SRGAN Eq. 5): "vgg19" (torchvision's ImageNet weights, needed at
         hand), or a backbone of ``create_backbone`` pre-trained on rendered people, such as "resnet18-half".
     adversarial : weight of SRGAN's adversarial term (paper: 1e-3); 0 leaves the discriminator out.
@@ -72,8 +73,8 @@ class SuperResolution(Method):
         pretrained: str | None = None,
     ):
         super().__init__()
-        if not ratios or not all(0 < r < 1 for r in ratios):
-            raise ValueError(f"ratios to restore from lie in (0, 1), not {tuple(ratios)}")
+        if not ratios or not all(0 < r <= 1 for r in ratios) or min(ratios) == 1:
+            raise ValueError(f"ratios to restore from lie in (0, 1], one of them below 1, not {tuple(ratios)}")
 
     def setup(self, profile: str, num_identities: int) -> None:
         s, size = self.settings, SIZES[check_profile(profile)]

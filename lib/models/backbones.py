@@ -118,12 +118,13 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
 
 
 DGD_WIDTHS = {"dgd": 1.0, "dgd-half": 0.5, "dgd-quarter": 0.25}  # Xiao et al. 2016, and narrow relatives
+OTHERS = ("densenet121", "densenet-narrow", "seresnet50", "seresnet18-half")  # what RIPR's Table 3 compares with
 
 
 def create_backbone(name: str, **options) -> nn.Module:
     """A feature extractor by name.
 
-    Names: those of ``BACKBONES`` and ``DGD_WIDTHS``, and ``bottleneck-<width>-<blocks>`` or ``basic-<width>-<blocks>``
+    Names: those of ``BACKBONES``, ``DGD_WIDTHS`` and ``OTHERS``, and ``bottleneck-<width>-<blocks>`` or ``basic-<width>-<blocks>``
     for networks with the same number of blocks in all four stages, e.g. ``bottleneck-16-1`` (0.5 M weights).
     Every backbone has ``.name``, ``.channels`` and maps (B, 3, H, W) in [0, 1] to (B, channels, h, w).
     """
@@ -133,11 +134,15 @@ def create_backbone(name: str, **options) -> nn.Module:
         from lib.models.dgd import DGD  # here, because it builds on this module
 
         return DGD(DGD_WIDTHS[name], name=name, **options)
+    if name in OTHERS:
+        from lib.models.others import create_other
+
+        return create_other(name, **options)
     match = re.fullmatch(r"(bottleneck|basic)-(\d+)-(\d+)", name)
     if match:
         block = Bottleneck if match[1] == "bottleneck" else BasicBlock
         return ResNet(block, (int(match[3]),) * 4, width=int(match[2]), name=name, **options)
     raise ValueError(
-        f"unknown backbone {name!r}; known: {', '.join([*BACKBONES, *DGD_WIDTHS])}, and bottleneck-<width>-<blocks> or "
+        f"unknown backbone {name!r}; known: {', '.join([*BACKBONES, *DGD_WIDTHS, *OTHERS])}, and bottleneck-<width>-<blocks> or "
         "basic-<width>-<blocks> such as bottleneck-16-1"
     )

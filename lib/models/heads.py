@@ -51,7 +51,7 @@ class BNNeck(nn.Module):
 
 
 class FCHead(nn.Module):
-    """A fully connected layer to the descriptor and one to the identities (DGD's fc7 and fc8: SING; RIPR's 256-d FC).
+    """A fully connected layer to the descriptor and one to the identities (DGD's fc7 and fc8: SING).
 
     ``forward``: (B, C) -> ((B, D) descriptor, (B, N) logits). Batch normalisation and a ReLU stand between the two, as
     after every layer of DGD; the descriptor is what comes out of the first, before both.
@@ -68,3 +68,22 @@ class FCHead(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         descriptor = self.reduce(features)
         return descriptor, self.classifier(torch.relu(self.bn(descriptor)))
+
+
+class LinearHead(nn.Module):
+    """Two fully connected layers and nothing between them: the descriptor, then the identities (RIPR §4.2, Eq. 8).
+
+    ``forward``: (B, C) -> ((B, D) descriptor, (B, N) logits). Without a ReLU the two layers are one linear classifier of
+    rank D: the first learns which D directions tell people apart.
+    """
+
+    def __init__(self, channels: int, descriptor: int, num_identities: int):
+        super().__init__()
+        self.reduce = nn.Linear(channels, descriptor)
+        self.classifier = nn.Linear(descriptor, num_identities)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        descriptor = self.reduce(features)
+        return descriptor, self.classifier(descriptor)

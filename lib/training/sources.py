@@ -1,6 +1,8 @@
 """The code that a run depends on, as one hash.
 
-From the method's classes we follow the imports into models, losses and methods; the loop and the data path are added.
+From the classes of the method and of its layers we follow the imports into models, losses and methods; the loop and
+the data path are added. Imports inside functions are not followed: they are of parts that one method has and another has
+not (``create_backbone`` imports a network when it is asked for), and what this method has is found by its layers.
 Comments, docstrings and layout do not count: a better explanation must not throw away an hour of training.
 """
 
@@ -14,21 +16,23 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]  # lib/
 FOLLOWED = ("lib.models", "lib.losses", "lib.methods", "lib.data.batches", "lib.data.resolution")
+OUTSIDE = ("torch", "torchvision", "timm", "builtins", "typing", "abc")  # their versions are a run's provenance
 LOOP = ("lib.training.loop", "lib.training.optim", "lib.training.precision", "lib.training.distributed")
 
 
 def source_hash(method: object) -> str:
-    """SHA-256 hex over the code of a method's classes and everything of ours that they import."""
-    return combine(source_texts(type(method)))
+    """SHA-256 hex over the code of a method that has been set up and everything of ours that it consists of."""
+    return combine(source_texts(method))
 
 
-def source_texts(kind: type) -> dict[str, str]:
-    """{module or class name: the essence of its code} for a method class."""
+def source_texts(method: object) -> dict[str, str]:
+    """{module or class name: the essence of its code} for a method."""
     pending, texts = [*LOOP, "lib.data.batches"], {}
-    for base in kind.__mro__:
+    layers = method.modules() if hasattr(method, "modules") else ()
+    for base in {base for part in (method, *layers) for base in type(part).__mro__}:
         if base.__module__.startswith("lib."):
             pending.append(base.__module__)
-        elif not base.__module__.startswith(("torch.", "builtins", "typing", "abc")):
+        elif base.__module__.split(".")[0] not in OUTSIDE:
             texts[f"class {base.__qualname__}"] = _class_text(base)  # written in a notebook or a test
     while pending:
         name = pending.pop()
@@ -49,13 +53,14 @@ def combine(texts: dict[str, str]) -> str:
 
 
 def imports(source: str) -> set[str]:
-    """Names of the modules that a file imports when it runs; ``from a import b`` gives a and a.b."""
+    """Names of the modules that a file imports when it is imported; ``from a import b`` gives a and a.b."""
     tree, found = ast.parse(source), set()
     nodes = list(ast.walk(tree))
     checks = [n for n in nodes if isinstance(n, ast.If) and getattr(n.test, "id", "") == "TYPE_CHECKING"]
-    only_typing = {id(inner) for check in checks for statement in check.body for inner in ast.walk(statement)}
+    later = checks + [n for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    not_now = {id(inner) for part in later for statement in part.body for inner in ast.walk(statement)}
     for node in nodes:
-        if id(node) in only_typing:
+        if id(node) in not_now:
             continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}

@@ -94,21 +94,36 @@ def test_comments_docstrings_and_layout_do_not_count():
 
 def test_imports_are_followed_and_type_checking_ones_are_not():
     source = "import os\nfrom lib.models.heads import BNNeck\nif TYPE_CHECKING:\n    import lib.data.protocol\n"
+    source += "def make():\n    from lib.models.dgd import DGD\n    return DGD()\n"
     assert imports(source) == {"os", "lib.models.heads", "lib.models.heads.BNNeck"}
 
 
 def test_the_code_of_a_run_is_what_it_uses_and_nothing_else():
-    texts = source_texts(type(create_method("baseline")))
+    texts = source_texts(create_method("baseline"))
     used = {
         "lib.methods.baseline", "lib.methods.method", "lib.methods.stages", "lib.models.backbones", "lib.models.heads",
         "lib.losses", "lib.training.loop", "lib.training.optim", "lib.data.batches", "lib.data.resolution",
     }  # fmt: skip
     assert used <= texts.keys()
     assert not {"lib.methods", "lib.training.runs", "lib.training.checkpoint", "lib.data.readers"} & texts.keys()
+    assert not {"lib.models.dgd", "lib.models.superres_deep"} & texts.keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"name": "baseline", "backbone": "dgd-quarter"}, "lib.models.dgd"),
+        ({"name": "superres", "network": "vdsr-narrow"}, "lib.models.superres_deep"),
+    ],
+)
+def test_the_code_of_the_layers_counts_where_they_are_imported_late(settings, part):
+    method = create_method(**settings)
+    method.setup("quick", 4)
+    assert part in source_texts(method)
 
 
 def test_changed_code_changes_the_hash():
-    texts = source_texts(helpers.Tiny)
+    texts = source_texts(helpers.Tiny())
     assert any(name.endswith("Tiny") for name in texts), "a class from outside the package counts as well"
     changed = {name: text.replace("id='farthest'", "id='nearest'") for name, text in texts.items()}
     assert combine(changed) != combine(texts)
