@@ -160,7 +160,7 @@ class Canvases:
     def resolution(self, row: int, ratio: float, measure: str = "width") -> float:
         """How much an image shows after degrading, relative to the set's largest image, in (0, 1].
 
-        measure : "width" in pixels over the protocol's ``widest`` (RIPR §3; 1 for anything wider), or "area": the square
+        measure : "width" in pixels over the protocol's ``widest`` (RIPR §3; 1 for what is wider), or "area": the square
         root of the number of pixels over that of the largest image, whose quotients are SING's Eq. 7.
         """
         height, width = (int(n) for n in self._sizes[row])

@@ -35,6 +35,7 @@ class PersonDataset:
     fingerprint : given by the cache; computed from the pixels and the labels when None.
     notes : what the reader found worth saying about these files.
     directory : the cache folder the pixels are mapped from, or None for a set in memory.
+    masks_from : SHA-256 hex of masks that were attached later (:mod:`lib.data.masks`); "" = the set's own, or none.
 
     Raises
     ------
@@ -50,11 +51,13 @@ class PersonDataset:
         fingerprint: str | None = None,
         notes: Sequence[str] = (),
         directory: Path | None = None,
+        masks_from: str = "",
     ):
         self.name = name
         self.table = tidy_table(table)
         self.notes = tuple(notes)
         self.directory = directory
+        self.masks_from = masks_from
         self._pixels = pixels
         self._masks = masks
         self._fingerprint = fingerprint
@@ -97,8 +100,14 @@ class PersonDataset:
         if self.directory is not None:
             from lib.data.store import open_store
 
+            if self.masks_from:  # these are not in the cache: they travel, 1/24 of the pixels
+                from lib.data.masks import open_with_masks
+
+                return open_with_masks, (self.directory, self._masks, self.notes, self.masks_from)
             return open_store, (self.directory,)
-        state = (self.name, self.table, self._pixels, self._masks, self._fingerprint, self.notes)
+        state = (
+            self.name, self.table, self._pixels, self._masks, self._fingerprint, self.notes, None, self.masks_from
+        )  # fmt: skip
         return PersonDataset, state
 
     @property
@@ -156,7 +165,9 @@ class PersonDataset:
         fingerprint = hashlib.sha256(f"{self.fingerprint} rows {rows}".encode()).hexdigest()
         table = self.table.iloc[rows].reset_index(drop=True)
         pixels = np.concatenate(pixels or [np.zeros(0, np.uint8)])
-        return PersonDataset(name or self.name, table, pixels, masks, fingerprint, self.notes)
+        return PersonDataset(
+            name or self.name, table, pixels, masks, fingerprint, self.notes, masks_from=self.masks_from
+        )
 
     def _row(self, i: int) -> int:
         i = int(i)

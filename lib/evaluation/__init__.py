@@ -8,6 +8,15 @@ from lib.evaluation.conventions import CONVENTIONS
 from lib.evaluation.features import View, extract, stream
 from lib.evaluation.intervals import Difference, bootstrap_mean, paired_difference, summarise
 from lib.evaluation.objective import Objective, objective, objective_from_features, objective_surface
+from lib.evaluation.objective_draws import (
+    Effect,
+    ObjectiveDraws,
+    compare,
+    draws_from_features,
+    level_of,
+    objective_draws,
+    slope_of,
+)
 from lib.evaluation.ranking import Ranking, rank_distances, rank_features
 from lib.evaluation.results import Result, evaluate
 from lib.evaluation.single_shot import sample_single_shot
@@ -16,21 +25,28 @@ __all__ = [
     "CONVENTIONS",
     "Complexity",
     "Difference",
+    "Effect",
     "Objective",
+    "ObjectiveDraws",
     "Ranking",
     "Result",
     "View",
     "bootstrap_mean",
+    "compare",
     "complexity",
+    "draws_from_features",
     "evaluate",
     "extract",
+    "level_of",
     "objective",
+    "objective_draws",
     "objective_from_features",
     "objective_surface",
     "paired_difference",
     "rank_distances",
     "rank_features",
     "sample_single_shot",
+    "slope_of",
     "stream",
     "summarise",
 ]

@@ -183,7 +183,7 @@ def sums_of_method(
     device: torch.device | str | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> tuple[PairSums, list[int], tuple]:
-    """The sums over all images of ``subset``; the place of each of ``views`` in them; the identities (C) in their order.
+    """The sums over all images of ``subset``, the place of each of ``views`` in them, the identities (C) in order.
 
     Equal views have one place. ValueError where the subset has no images.
     """
@@ -203,7 +203,7 @@ def sums_of_method(
 def sums_of_features(
     features: Sequence, ids, unit_length: bool = False, include_same_image: bool = False
 ) -> tuple[PairSums, tuple]:
-    """The sums over R views (N, D) of the same N images, and the identities (C) in their order; NumPy or torch.
+    """The sums over R views (N, D) of the same N images, and the identities (C) in order; NumPy or torch.
 
     ids (N,): identities. ValueError where shapes do not fit or a feature is not finite.
     """

@@ -9,14 +9,16 @@ from lib.methods.baseline import Baseline
 from lib.methods.classical import Classical
 from lib.methods.histogram import Histogram
 from lib.methods.method import Method
-from lib.methods.sing import Sing, SrThenReid
+from lib.methods.ripr import Ripr, RiprApart
+from lib.methods.sing import Sing, SingEverywhere, SrThenReid
 from lib.methods.stages import Constant, Cosine, Solve, Stage, Step, Warmup
 from lib.methods.superres import SuperResolution
 
 __all__ = ["METHODS", "Constant", "Cosine", "Method", "Solve", "Stage", "Step", "Warmup", "create_method"]
 
 METHODS: dict[str, type[Method]] = {
-    kind.name: kind for kind in (Baseline, Classical, Histogram, Sing, SrThenReid, SuperResolution)
+    kind.name: kind
+    for kind in (Baseline, Classical, Histogram, Ripr, RiprApart, Sing, SingEverywhere, SrThenReid, SuperResolution)
 }
 
 

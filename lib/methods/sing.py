@@ -17,7 +17,7 @@ low-resolution side; H x W the canvas; D dimensions; N identities.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -225,3 +225,20 @@ class SrThenReid(Sing):
             if self.settings["synthetic"]:
                 pictures["synthetic"] = self.sr(batch.lr[batch.high])
         return self.identity_terms(pictures, batch)
+
+
+class SingEverywhere(Sing):
+    """SING where no image has its full resolution (RIPR's VR sets; its authors ran SING there and do not say how).
+
+    There is no high-resolution side. So x^h are the training images before the protocol degraded them, x^h2l their
+    copies at the ratio m, x^l the degraded ones, each stream of all images; and gallery images go through Fsr as well.
+    """
+
+    name = "sing-everywhere"
+
+    def losses(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
+        everyone = torch.arange(len(batch), device=batch.images.device)
+        return super().losses(replace(batch, low=everyone, high=everyone), stage)
+
+    def embed(self, images: Tensor, resolution: Tensor, role: str) -> Tensor:
+        return super().embed(images, resolution, "probe")

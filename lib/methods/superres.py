@@ -49,8 +49,8 @@ class SuperResolution(Method):
     Parameters
     ----------
     network : a name of ``create_superres``; ``options`` go to it.
-    ratios : what the pictures are degraded to, 1 for a picture that is to be left as it is; a network with a fixed scale
-        enlarges by 1 / the smallest of them.
+    ratios : what the pictures are degraded to, 1 for pictures that are to be left as they are; a network with a fixed
+        scale enlarges by 1 / the smallest of them.
     content : None, or what a perceptual term compares (SRGAN Eq. 5): "vgg19" (torchvision's ImageNet weights, needed at
         hand), or a backbone of ``create_backbone`` pre-trained on rendered people, such as "resnet18-half".
     adversarial : weight of SRGAN's adversarial term (paper: 1e-3); 0 leaves the discriminator out.

@@ -124,8 +124,9 @@ OTHERS = ("densenet121", "densenet-narrow", "seresnet50", "seresnet18-half")  # 
 def create_backbone(name: str, **options) -> nn.Module:
     """A feature extractor by name.
 
-    Names: those of ``BACKBONES``, ``DGD_WIDTHS`` and ``OTHERS``, and ``bottleneck-<width>-<blocks>`` or ``basic-<width>-<blocks>``
-    for networks with the same number of blocks in all four stages, e.g. ``bottleneck-16-1`` (0.5 M weights).
+    Names: those of ``BACKBONES``, ``DGD_WIDTHS`` and ``OTHERS``, and ``bottleneck-<width>-<blocks>`` or
+    ``basic-<width>-<blocks>`` for networks with the same number of blocks in all four stages, e.g. ``bottleneck-16-1``
+    (0.5 M weights).
     Every backbone has ``.name``, ``.channels`` and maps (B, 3, H, W) in [0, 1] to (B, channels, h, w).
     """
     if name in BACKBONES:
@@ -143,6 +144,6 @@ def create_backbone(name: str, **options) -> nn.Module:
         block = Bottleneck if match[1] == "bottleneck" else BasicBlock
         return ResNet(block, (int(match[3]),) * 4, width=int(match[2]), name=name, **options)
     raise ValueError(
-        f"unknown backbone {name!r}; known: {', '.join([*BACKBONES, *DGD_WIDTHS, *OTHERS])}, and bottleneck-<width>-<blocks> or "
-        "basic-<width>-<blocks> such as bottleneck-16-1"
+        f"unknown backbone {name!r}; known: {', '.join([*BACKBONES, *DGD_WIDTHS, *OTHERS])}, and "
+        "bottleneck-<width>-<blocks> or basic-<width>-<blocks> such as bottleneck-16-1"
     )

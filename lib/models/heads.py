@@ -73,8 +73,8 @@ class FCHead(nn.Module):
 class LinearHead(nn.Module):
     """Two fully connected layers and nothing between them: the descriptor, then the identities (RIPR §4.2, Eq. 8).
 
-    ``forward``: (B, C) -> ((B, D) descriptor, (B, N) logits). Without a ReLU the two layers are one linear classifier of
-    rank D: the first learns which D directions tell people apart.
+    ``forward``: (B, C) -> ((B, D) descriptor, (B, N) logits). Without a ReLU the two layers are one linear classifier
+    of rank D: the first learns which D directions tell people apart.
     """
 
     def __init__(self, channels: int, descriptor: int, num_identities: int):

@@ -71,7 +71,8 @@ class SEResNet(timm_resnet.ResNet):
     layers : blocks in each of the four stages.
     width : channels of the stem; stages have width x (1, 2, 4, 8) times the block's expansion (1 or 4).
 
-    The squeeze is to 1/16 of the channels (paper, §6.1), but in timm to no less than 8. Every halving rounds up.
+    The excitation's inner layer (paper, §3.2) has 1/16 of the channels, in timm no fewer than 8. Every halving rounds
+    up.
     """
 
     def __init__(
@@ -108,6 +109,10 @@ class SEResNet(timm_resnet.ResNet):
         return self.forward_features(self.normalise(images))
 
 
+# densenet-narrow: half the growth and the layers; seresnet18-half: ``resnet18-half`` with attention, last stride 2.
+# On one CPU core (batch 64, 96 x 48, bf16) a training step takes 0.95 and 0.9 x that of ``resnet18-half``;
+# densenet-narrow with a growth of 20 takes 1.4 x. Their multiply-adds at that canvas, 29 M and 48 M, relate as those of
+# the published two (0.6 and 0.7).
 OTHERS: dict[str, Callable[..., nn.Module]] = {
     "densenet121": lambda **k: DenseNet(**k),
     "densenet-narrow": lambda **k: DenseNet(16, (3, 6, 12, 8), 32, **k),

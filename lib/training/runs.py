@@ -72,6 +72,7 @@ def identity(
     sources = method.pretrained_parts()
     by_source = {sources[part]: fingerprint for part, fingerprint in pretrained.items()}
     settings = {k: by_source.get(v, v) if isinstance(v, str) else v for k, v in method.settings.items()}
+    masks = protocol.dataset.masks_from
     return {
         "method": method.name,
         "settings": settings,
@@ -84,7 +85,7 @@ def identity(
         "precision": precision,
         "accumulate": accumulate,
         "code": source_hash(method),
-    }
+    } | ({"masks": masks} if masks else {})  # a set's own follow from what made its images
 
 
 def key_of(identity: dict) -> str:

@@ -1,8 +1,9 @@
 """The code that a run depends on, as one hash.
 
 From the classes of the method and of its layers we follow the imports into models, losses and methods; the loop and
-the data path are added. Imports inside functions are not followed: they are of parts that one method has and another has
-not (``create_backbone`` imports a network when it is asked for), and what this method has is found by its layers.
+the data path are added. Imports inside functions are not followed: they are of parts that one method has and
+another has not (``create_backbone`` imports a network when it is asked for), and what this method
+has is found by its layers.
 Comments, docstrings and layout do not count: a better explanation must not throw away an hour of training.
 """
 

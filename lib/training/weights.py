@@ -61,13 +61,15 @@ def load_first_weights(method: Method, part: str, source: str, progress: bool = 
         state = run.method.backbone.state_dict()
     else:
         state = read_weights(_weights_file(source), part)
+    # weights under other names: one network's for a part with two streams, old files of a DenseNet
+    if hasattr(module, "doubled") and missing_weights(module, state):
+        state = module.doubled(state)
     fill(module, state, f"pretrained={source!r}")
 
 
 def fill(module: nn.Module, state: dict, origin: str) -> None:
     """Load weights by name; parts that the module lacks (a classifier) are left out, anything missing is an error."""
-    own = module.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    own, missing = module.state_dict(), missing_weights(module, state)
     wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
     if missing or wrong:
         example = (missing or wrong)[0]
@@ -76,6 +78,11 @@ def fill(module: nn.Module, state: dict, origin: str) -> None:
         )
         raise WeightsUnavailable(f"{origin} does not fit {type(module).__name__}: {what}, for example {example!r}")
     module.load_state_dict({name: state.get(name, own[name]) for name in own})
+
+
+def missing_weights(module: nn.Module, state: dict) -> list[str]:
+    """Names of the module's weights that ``state`` lacks; counters of batches are no weights."""
+    return [name for name in module.state_dict() if name not in state and not name.endswith("num_batches_tracked")]
 
 
 def read_weights(path: Path, part: str) -> dict[str, torch.Tensor]:

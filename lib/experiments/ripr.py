@@ -1,0 +1,187 @@
+"""What lessons 20, 21 and 22 train: RIPR, its variants and what it is compared with, all from the same first weights.
+
+The paper starts FFSR from ImageNet and ResNet-50 from ImageNet's classifier. Here FFSR and every other super-resolution
+network is first trained on the rendered people of the pre-training, with the MSE, and the re-id network is that
+pre-training (lesson 04). Rows share what they have in common: the step "restore" of FFSR, the step "features" of the
+ResNet and of RIFE are trained once and gone on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lib.data.batches import Canvases
+from lib.evaluation import Result, evaluate
+from lib.evaluation.features import device_of
+from lib.methods import create_method
+from lib.methods.method import Method
+from lib.methods.ripr import SIZES, Ripr
+from lib.training import fit
+from lib.training.pretrain import pretraining_set
+
+if TYPE_CHECKING:
+    from lib.data import Protocol
+    from lib.training import Run
+
+# training images that each step of each model sees: the same for a small and for a large set
+IMAGES = {
+    "quick": {"corpus": 160, "restore": 160, "features": 320, "joint": 160},
+    "course": {"corpus": 9_600, "restore": 4_000, "features": 8_000, "joint": 4_000},
+    "paper": {"corpus": 400_000, "restore": 60_000, "features": 60_000, "joint": 60_000},
+}
+RATIOS = (1.0, 1 / 2, 1 / 3, 1 / 4, 3 / 16)  # of the corpus: 3/16 of 64 pixels are the 12 of VR
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: one trained model per protocol (trial)."""
+
+    name: str
+    runs: Sequence[Run]
+    seed: int = 0
+
+    @property
+    def method(self) -> Method:
+        """That of the first trial."""
+        return self.runs[0].method
+
+    @property
+    def seconds(self) -> float:
+        return sum(run.seconds for run in self.runs) / len(self.runs)
+
+    @property
+    def directories(self) -> list[str]:
+        return [str(run.directory) for run in self.runs]
+
+    def results(
+        self, at: Mapping[str, float] | None = None, test: Callable[[Method], Method] | None = None
+    ) -> list[Result]:
+        """One result per trial. at : replaces the protocol's ratios. test : what is made of the method to test it."""
+        made = [run.method if test is None else test(run.method) for run in self.runs]
+        pairs = zip(made, self.runs, strict=True)
+        return [evaluate(method, run.protocol, ratios=at, seed=self.seed) for method, run in pairs]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How this profile trains on the protocols of one set and preset."""
+
+    profile: str
+    seed: int
+    progress: bool
+    protocols: Sequence[Protocol]
+    backbone: str | None = None
+
+    def epochs(self, step: str) -> int:
+        return max(1, round(IMAGES[self.profile][step] / len(self.protocols[0].rows("train"))))
+
+    @property
+    def pairs(self) -> str:
+        """What FFSR learns from: the protocol's own degradation, or copies where it has none (CAVIAR4REID)."""
+        return "protocol" if (self.protocols[0].table["ratio"] < 1).any() else "synthetic"
+
+    def train(self, name: str, make: Callable[[int], Method]) -> Row:
+        """``make(trial)`` gives the method of a trial."""
+        how = {"profile": self.profile, "seed": self.seed, "progress": self.progress}
+        return Row(name, [fit(make(t), p, **how) for t, p in enumerate(self.protocols)], self.seed)
+
+    def recognise(self, name: str, **changes: Any) -> Row:
+        """Step 2 alone, on bilinear pictures: the ResNet-50 row, with streams="rife" the RIFE row ..."""
+        settings = {"network": "bilinear", "streams": "one", "backbone": self.backbone, "pretrained": "pedestrians"}
+        settings |= {"epochs": (0, self.epochs("features"), 0)} | changes
+        return self.train(name, lambda trial: create_method("ripr", **settings))
+
+    def restore(self, name: str, before: Row, **changes: Any) -> Row:
+        """Step 1 alone: a super-resolution network, gone on with from the corpus, before the fixed network of a row."""
+        settings = self._like(before) | {"epochs": (self.epochs("restore"), 0, 0), "pairs": self.pairs} | changes
+        first = str(corpus(settings.get("network"), self).directory)
+        return self.train(
+            name,
+            lambda t: create_method("ripr", pretrained_sr=first, pretrained_reid=before.directories[t], **settings),
+        )
+
+    def join(self, name: str, sr: Row, reid: Row, kind: str = "ripr", **changes: Any) -> Row:
+        """Step 3: FFSR of one row and the re-id network of another, trained together (kind "ripr-apart": the second
+        alone).
+        """
+        kept = ("network", "mask", "mask_width")
+        settings = self._like(reid) | {key: sr.method.settings[key] for key in kept}
+        settings |= {"epochs": (0, 0, self.epochs("joint")), "pairs": self.pairs} | changes
+        return self.train(
+            name,
+            lambda t: create_method(
+                kind, pretrained_sr=sr.directories[t], pretrained_reid=reid.directories[t], **settings
+            ),
+        )
+
+    def longer(self, name: str, reid: Row) -> Row:
+        """The control of ``join``: the same network trained on for as many images at the same rate, without FFSR."""
+        rate, epochs = SIZES[self.profile].lr[2], self.epochs("joint")
+        settings = self._like(reid) | {"network": "bilinear", "epochs": (0, epochs, 0), "lr": (rate, rate, rate)}
+        return self.train(name, lambda t: create_method("ripr", pretrained_reid=reid.directories[t], **settings))
+
+    def sing(self, name: str = "SING", ratio: float = 1 / 3) -> Row:
+        """One SING model (lesson 10) with as many training images; on VR sets as ``sing-everywhere``."""
+        from lib.experiments.sing import first_sr
+        from lib.methods.sing import SIZES as OF_SING
+
+        size = OF_SING[self.profile]
+        canvas = SIZES[self.profile].canvas
+        sr = str(first_sr(size.network, canvas, self).directory)
+        everywhere = bool((self.protocols[0].table["ratio"] < 1).all())
+        settings = {
+            "ratio": ratio, "backbone": self.backbone or SIZES[self.profile].backbone, "canvas": canvas,
+            "epochs": self.epochs("features"), "pretrained": "pedestrians", "pretrained_sr": sr,
+        }  # fmt: skip
+        return self.train(name, lambda t: create_method("sing-everywhere" if everywhere else "sing", **settings))
+
+    def _like(self, row: Row) -> dict:
+        """The settings that make the re-id part of a row again."""
+        settings = row.method.settings
+        return {key: settings[key] for key in ("streams", "backbone", "descriptor")}
+
+
+def recipe(lesson: Any, protocols: Sequence[Protocol], backbone: str | None = None) -> Recipe:
+    """The recipe of a lesson (profile, seed, progress)."""
+    return Recipe(lesson.profile, lesson.seed, lesson.progress, protocols, backbone)
+
+
+def corpus(network: str | None, lesson: Any) -> Run:
+    """A super-resolution network trained for pixels on the rendered people of the pre-training: the substitute for the
+    paper's ImageNet. ``lesson`` has profile and progress.
+    """
+    people = pretraining_set(lesson.profile)
+    epochs = max(1, round(IMAGES[lesson.profile]["corpus"] / len(people.rows("train"))))
+    settings = {"network": network, "mask": "none", "pairs": "synthetic", "ratios": RATIOS, "streams": "one"}
+    method = create_method("ripr", epochs=(epochs, 0, 0), backbone="bottleneck-8-1", **settings)
+    return fit(method, people, lesson.profile, seed=0, progress=lesson.progress)
+
+
+def weights_by_resolution(
+    method: Ripr, protocol: Protocol, ratios: Sequence[float] | None = None, subset: str = "test"
+) -> pd.DataFrame:
+    """RIFE's predicted weights: one row per image and block: ratio, resolution (r), block (from 1), low, high.
+
+    ratios : factors on the original images; None: each image as the protocol has it.
+    """
+    rows, device = protocol.rows(subset).drop_duplicates("image"), device_of(method)
+    images, own = rows["image"].to_numpy(), rows["ratio"].to_numpy(dtype=float)
+    found = []
+    for ratio in [None] if ratios is None else ratios:
+        at = own if ratio is None else np.full(len(rows), float(ratio))
+        for part in np.array_split(np.arange(len(rows)), max(1, len(rows) // 128)):
+            canvases = Canvases(protocol, method.canvas, device, method.enlargement)
+            with torch.inference_mode():
+                pictures = canvases.images(images[part], at[part]).float() / 255
+                weights = method.describe(pictures)[1].cpu().numpy()  # (b, T, 2)
+            r = [canvases.resolution(int(image), float(x)) for image, x in zip(images[part], at[part], strict=True)]
+            for block in range(weights.shape[1]):
+                columns = {"ratio": at[part], "resolution": r, "block": block + 1}
+                found.append(pd.DataFrame(columns | {"low": weights[:, block, 0], "high": weights[:, block, 1]}))
+    return pd.concat(found, ignore_index=True)
