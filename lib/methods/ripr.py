@@ -49,6 +49,7 @@ class Size:
     canvas: tuple[int, int]
     epochs: tuple[int, int, int]
     lr: tuple[float, float, float]
+    fusion_rate: float
     descriptor: int
     optimizer: str
     batch: tuple[int, int]
@@ -57,14 +58,14 @@ class Size:
 
 SIZES = {
     "quick": Size(
-        "ffsr-narrow", "bottleneck-16-1", (64, 32), (1, 2, 1), (2e-4, 1e-3, 2e-4), 0, "adamw", (16, 4), pad=2
+        "ffsr-narrow", "bottleneck-16-1", (64, 32), (1, 2, 1), (2e-4, 1e-3, 2e-4), 20.0, 0, "adamw", (16, 4), pad=2
     ),
     "course": Size(
-        "ffsr-narrow", "resnet18-half", (96, 48), (5, 10, 5), (2e-4, 5e-4, 2e-4), 0, "adamw", (16, 4), pad=4
+        "ffsr-narrow", "resnet18-half", (96, 48), (5, 10, 5), (2e-4, 5e-4, 2e-4), 20.0, 0, "adamw", (16, 4), pad=4
     ),
     # §5.2; 384 x 128 there except on VR-Market1501
     "paper": Size(
-        "ffsr", "resnet50", (256, 128), (60, 60, 60), (0.01, 0.01, 0.001), 256, "sgd", (8, 4), pad=10
+        "ffsr", "resnet50", (256, 128), (60, 60, 60), (0.01, 0.01, 0.001), 1.0, 256, "sgd", (8, 4), pad=10
     ),
 }  # fmt: skip
 
@@ -85,6 +86,8 @@ class Ripr(Method):
     pairs : what FFSR learns from: "protocol", the image as the protocol degrades it and as it was before (§3); or
         "synthetic", copies at ``ratios``, for sets that are low in resolution as they come.
     epochs, lr : of the three steps; a step without epochs is left out.
+    fusion_rate : factor on the learning rate of the layers that predict the streams' weights, which begin from nothing
+        while the streams are trained already.
     descriptor : dimensions D of the fully connected layer, or 0 for pooled features behind a BNNeck, as the other
         methods of this course have them in ``course``.
     pretrained : first weights of the backbone, both streams alike. pretrained_sr : of the super-resolution network, a
@@ -109,6 +112,7 @@ class Ripr(Method):
         canvas: tuple[int, int] | None = None,
         epochs: tuple[int, int, int] | None = None,
         lr: tuple[float, float, float] | None = None,
+        fusion_rate: float | None = None,
         descriptor: int | None = None,
         batch: tuple[int, int] | None = None,
         weight_decay: float | None = None,
@@ -233,6 +237,7 @@ class Ripr(Method):
                 # paper: a tenth after half of the epochs; a short training does better with a cosine
                 schedule=Step((epochs // 2,)) if self.profile == "paper" else Warmup(epochs / 12, then=Cosine()),
                 weights=weights,
+                lr_multipliers={"features.fusions": size.fusion_rate if s["fusion_rate"] is None else s["fusion_rate"]},
                 identities=batch[0],
                 images=batch[1],
             )

@@ -167,7 +167,8 @@ class FFSR(SuperResolver):
     of stride 2, one at full size. The paper gives the number of layers, the strides and 3.71 G multiply-adds at
     384 x 128; width 32 (doubled at each step down) has 3.7088 G. What a layer takes in while going down is added
     where the way up has the same size: ReLU(out + skip), as in RED-net (Mao et al. 2016), and the input
-    picture to the last layer's output: the network learns what the enlarged picture lacks, and an untouched picture passes at almost no loss.
+    picture to the last layer's output: the network learns what the enlarged picture lacks, and an untouched picture
+    passes at almost no loss.
 
     Any H and W: the transposed convolutions are told the size of what they are added to.
     """

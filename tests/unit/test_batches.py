@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import miniatures as mini
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ import training_helpers as helpers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lib.data import make_protocol
 from lib.data.batches import Augmentation, Canvases, IdentitySampler, TrainingBatches, colour_map, contiguous
 from lib.data.dataset import PersonDataset
 from lib.data.resolution import degrade, enlarge, shrink
@@ -192,6 +194,49 @@ def test_every_view_has_the_same_flip_and_crop():
         shifts = (rows[:, 16, 0] - 16).round()
         assert shifts.abs().max() <= 3
     assert flips == {True, False}
+
+
+def test_positions_tell_where_the_pixels_come_from():
+    """The ramp's colours again: row and column of every pixel, whatever the flip and the crop."""
+    source = batches(tiny_protocol(ramp(), ratios=("1",)), Augmentation(pad=3), identities=2)
+    for batch in [pieces[0] for _ in range(10) for pieces in source]:
+        assert batch.position.shape == (len(batch), 2, 32, 16) and batch.position.dtype == torch.float32
+        rows, columns = (batch.hr[:, 0] * 255 / 7).round(), (batch.hr[:, 1] * 255 / 15).round()
+        torch.testing.assert_close(batch.position[:, 0], (rows + 0.5) / 32)
+        torch.testing.assert_close(batch.position[:, 1], (columns + 0.5) / 16)
+        assert batch.position.min() > 0 and batch.position.max() < 1
+        assert torch.equal(batch.mask[:, 0], (batch.position[:, 1] < 0.25).float())
+
+
+def test_positions_without_augmentation_and_without_masks():
+    batch = next(iter(batches(tiny_protocol(tiny_people(masks=False)), size=(4, 2))))[0]
+    assert batch.mask is None
+    assert batch.position[0, 0].tolist() == [[0.125] * 2, [0.375] * 2, [0.625] * 2, [0.875] * 2]
+    assert batch.position[3, 1].tolist() == [[0.25, 0.75]] * 4
+
+
+def test_resolution_in_a_batch_is_that_of_the_protocol():
+    """VR: width over 32 pixels, not over the set's 50."""
+    protocol = make_protocol(mini.tiny(12, 2, 3, width=50), "vr")
+    rows, seen = protocol.rows("train").set_index("image"), set()
+    for batch in [pieces[0] for _ in range(3) for pieces in batches(protocol)]:
+        expected = rows.loc[batch.rows.tolist(), "width"].to_numpy() / 32
+        np.testing.assert_allclose(batch.resolution, expected, rtol=1e-6)
+        seen |= set(batch.resolution.tolist())
+    assert min(seen) >= 12 / 32 and max(seen) <= 1 and len(seen) > 5
+
+
+def test_resolution_of_a_canvas_by_hand():
+    """A miniature of 50 and 49 x 40 pixels; width_max is 32 in VR and 50 elsewhere."""
+    people = mini.tiny(12, 2, 2, width=50)
+    vr, mlr = (Canvases(make_protocol(people, preset), (8, 4)) for preset in ("vr", "mlr"))
+    assert vr.widest == 32 and mlr.widest == 50
+    assert vr.resolution(0, 16 / 50) == 0.5 and vr.resolution(0, 32 / 50) == 1 and vr.resolution(0, 1.0) == 1
+    assert mlr.resolution(0, 0.5) == 0.5 and mlr.resolution(0, 1.0) == 1
+    assert mlr.resolution(2, 1.0) == pytest.approx(49 / 50)  # the other camera's are a pixel narrower
+    assert vr.resolution(0, 1.0, "area") == pytest.approx((40 * 50 / (42 * 50)) ** 0.5)  # of SING, over the set's
+    with pytest.raises(ValueError, match="'width' or 'area', not 'height'"):
+        vr.resolution(0, 1.0, "height")
 
 
 def test_erased_boxes_are_the_same_in_all_views():

@@ -55,6 +55,7 @@ class Pairs:
             ratio=np.where(table["cam"] == "c0", 0.5, 1.0),
             subset="test",
         )
+        self.widest = int(table["width"].max())  # pixels
 
     def rows(self, subset, role=None):
         table = self.table[self.table["subset"] == subset]

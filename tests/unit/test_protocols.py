@@ -9,14 +9,17 @@ from pathlib import Path
 
 import miniatures as mini
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import training_helpers as helpers
 
 from lib.data import (
     MARKET_VARIANTS,
     PRESETS,
     DataError,
     DataWarning,
+    PersonDataset,
     degrade,
     load_dataset,
     load_protocol,
@@ -179,6 +182,31 @@ def test_variable_resolution_never_enlarges():
     table = make_protocol(mini.tiny(42, 2, 3, width=20), "vr").table
     own = np.where(table["cam"] == "c1", 20, 19)
     assert (table["width"] <= own).all() and ((table["ratio"] == 1) == (table["width"] == own)).all()
+
+
+def test_resolution_is_relative_to_the_widest_image_as_shown():
+    """RIPR §3: r = width / width_max "on D", and VR's own images are at most 32 pixels wide."""
+    people = mini.tiny(42, 2, 3, width=50)
+    vr, narrower, mlr = (
+        make_protocol(people, "vr"), make_protocol(people, "vr", widths=(10, 20)), make_protocol(people, "mlr"),
+    )  # fmt: skip
+    assert (vr.widest, narrower.widest, mlr.widest) == (32, 20, 50)
+    for protocol, last in ((vr, 32), (narrower, 20), (mlr, 50)):
+        assert protocol.table["resolution"].tolist() == [width / last for width in protocol.table["width"]]
+        assert protocol.table["resolution"].min() > 0 and protocol.table["resolution"].max() <= 1
+    assert sorted(set(vr.table["resolution"])) == [width / 32 for width in range(12, 33)]  # "21 resolutions"
+    assert make_protocol(mini.tiny(42, 2, 3, width=20), "vr").widest == 20  # nobody is wider
+
+
+def test_the_papers_example_of_resolution():
+    """RIPR §3: with a widest image of 96 pixels, 128 x 48 shrunk to 64 x 24 goes from 0.5 to 0.25."""
+    sizes = [(128, 48), (192, 96)] * 2
+    people = PersonDataset.from_arrays(
+        "example", [np.zeros((*size, 3), np.uint8) for size in sizes], pd.DataFrame({"pid": list("aabb"), "cam": "c1"})
+    )
+    for ratio, expected in (("1", 0.5), ("1/2", 0.25)):
+        row = helpers.tiny_protocol(people, ratios=(ratio,)).table.iloc[0]
+        assert row["resolution"] == expected and row["height"] == 128 * expected * 2
 
 
 def test_plain_is_mlr_at_full_resolution():

@@ -1,0 +1,838 @@
+"""RIPR: its equations by loops, its three steps, what each of them trains, the wrappers, and the recipe."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import miniatures as mini
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import training_helpers as helpers
+from torch import nn
+
+from lib.data import PersonDataset, make_protocol
+from lib.data.batches import Augmentation, Batch, Canvases, TrainingBatches
+from lib.evaluation import extract
+from lib.experiments import ripr as experiments
+from lib.experiments import sing as sing_experiments
+from lib.methods import create_method
+from lib.methods.method import Method
+from lib.methods.ripr import Given, Ripr, Swapped, gaussian_mask
+from lib.models.backbones import create_backbone
+from lib.models.dual_stream import StreamWeight
+from lib.models.heads import BNNeck, LinearHead
+from lib.training import fit
+from lib.training.optim import select_trainable
+from lib.training.randomness import seeded
+
+SMALL = {"canvas": (32, 16), "backbone": "bottleneck-8-1", "network": "ffsr-narrow", "batch": (4, 2)}
+VARIED = ("1", "3/4", "1/2", "1/4")
+QUIET = {"device": "cpu", "precision": "fp32", "progress": False}
+RECOGNISE = ("features", "pool", "head")
+
+
+def built(name: str = "ripr", identities: int = 12, seed: int = 0, profile: str = "quick", **settings) -> Ripr:
+    method = create_method(name, **{**SMALL, **settings})
+    with seeded(seed):
+        method.setup(profile, identities)
+    return method
+
+
+def on_meta(profile: str = "paper", name: str = "ripr", **settings) -> Ripr:
+    """Shapes and steps only: nothing is computed."""
+    method = create_method(name, **settings)
+    with torch.device("meta"):
+        method.setup(profile, 8)
+    return method
+
+
+def lively(method: Ripr) -> Ripr:
+    """Weights that depend on the image, batch statistics that are not 0 and 1, an FFSR that changes something."""
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for part in method.modules():
+            if isinstance(part, nn.BatchNorm2d | nn.BatchNorm1d):
+                part.running_mean.normal_(std=0.1)
+                part.running_var.uniform_(0.5, 1.5)
+            if isinstance(part, StreamWeight):
+                part.out.weight.normal_()
+                part.out.bias.normal_()
+        for parameter in method.sr.parameters():
+            parameter += 0.01 * torch.randn_like(parameter)
+    return method.eval()
+
+
+def batch_of(ratios: tuple[str, ...] = VARIED, masks: bool = True, size=(32, 16), pad: int = 2, **options) -> Batch:
+    """A real batch, flipped and cropped, with synthetic images."""
+    protocol = helpers.tiny_protocol(helpers.tiny_people(masks=masks), ratios)
+    canvases = Canvases(protocol, size, enlargement="bilinear")
+    options = {"synthetic_ratios": (0.5, 0.25), "identities": 4, "images": 2} | options
+    return next(iter(TrainingBatches(canvases, protocol.rows("train"), Augmentation(pad=pad), **options)))[0]
+
+
+def trained(method: Method, runs, protocol=None, seed: int = 0, **options):
+    return fit(method, protocol or helpers.tiny_protocol(ratios=VARIED), seed=seed, runs=runs, **QUIET, **options)
+
+
+def tiny(name: str = "ripr", **settings) -> Ripr:
+    return create_method(name, **{**SMALL, **settings})
+
+
+def changed(before: Method, after: Method) -> set[str]:
+    """Parts of which anything, batch statistics included, is another bit."""
+    a, b = before.state_dict(), after.state_dict()
+    assert a.keys() == b.keys()
+    return {name.split(".")[0] for name in a if not torch.equal(a[name], b[name])}
+
+
+# ---- Eq. 4 to 9
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("streams", ["rife", "weighted"])
+def test_the_losses_are_those_of_the_equations(streams, reduction):
+    method, batch = lively(built(streams=streams, reduction=reduction, mask="gaussian")), batch_of()
+    terms = method.losses(batch, method.stages[2])
+    foreground, identity, weighting = 0.0, 0.0, 0.0
+    with torch.no_grad():
+        for i in range(len(batch)):
+            r, label = float(batch.resolution[i]), int(batch.labels[i])
+            picture = method.sr(batch.images[i : i + 1])
+            errors = (picture[0] - batch.hr[i]).double()
+            for y in range(32):
+                for x in range(16):
+                    v, u = batch.position[i, :, y, x].tolist()
+                    m = math.exp(-((v - 0.5) ** 2 + (u - 0.5) ** 2) / (2 * 0.25**2))
+                    foreground += sum((m * float(errors[c, y, x])) ** 2 for c in range(3))  # Eq. 5
+            maps, weights = method.features.streams(picture)
+            for low, high in weights[0].tolist():
+                weighting += (low - (1 - r)) ** 2 + (high - r) ** 2  # Eq. 7, summed over the blocks (Eq. 9)
+            logits = method.head(maps.mean((2, 3)))[1][0].double().tolist()
+            identity += math.log(sum(math.exp(z) for z in logits)) - logits[label]  # Eq. 8
+    values = len(batch) * (3 * 32 * 16 if reduction == "mean" else 1)
+    assert weights.shape[1] == {"rife": 4, "weighted": 1}[streams]
+    assert terms.keys() == {"foreground", "identity", "weighting"}
+    assert terms["foreground"].item() == pytest.approx(foreground / values, rel=1e-4)
+    assert terms["identity"].item() == pytest.approx(identity / len(batch), rel=1e-4)
+    assert terms["weighting"].item() == pytest.approx(weighting / len(batch), rel=1e-4)
+
+
+def test_weights_of_a_half_by_hand():
+    """At the start w_L = w_H = 1/2, so Eq. 7 is 2 (r - 1/2)^2, four times."""
+    method, batch = built(), batch_of()
+    found = method.losses(batch, method.stages[1])["weighting"]
+    assert found.item() == pytest.approx(np.mean([8 * (r - 0.5) ** 2 for r in batch.resolution.tolist()]), rel=1e-5)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(1.0, 0.1), (0.5, 0.3), (2.0, 0.0)])
+def test_what_is_minimised_is_eq_4_with_eq_9(alpha, beta, tmp_path):
+    """The loop's own total, in all three steps."""
+    history = trained(tiny(alpha=alpha, beta=beta, epochs=(1, 1, 1)), tmp_path).history.set_index("stage")
+    steps = {name: row.dropna() for name, row in history.iterrows()}
+    assert list(steps) == ["restore", "features", "joint"]
+    terms = {name: set(row.index) & {"foreground", "identity", "weighting"} for name, row in steps.items()}
+    assert terms["restore"] == {"foreground"} and terms["features"] == {"identity", "weighting"}
+    assert terms["joint"] == {"foreground", "identity", "weighting"}
+    for row in steps.values():
+        reid = row.get("identity", 0) + beta * row.get("weighting", 0)
+        assert row["total"] == pytest.approx(row.get("foreground", 0) + alpha * reid, rel=1e-5)
+
+
+def test_alpha_and_beta_are_the_weights_of_the_stages():
+    for stage in built(alpha=3.0, beta=0.2).stages:
+        assert stage.weights == {"foreground": 1.0, "identity": 3.0, "weighting": pytest.approx(0.6)}
+
+
+@pytest.mark.parametrize("streams", ["one", "equal", "weighted", "rife"])
+def test_terms_of_each_structure(streams):
+    method, batch = built(streams=streams), batch_of()
+    terms = method.losses(batch, method.stages[1])
+    if streams == "one":
+        assert terms.keys() == {"identity"}
+    else:
+        assert terms.keys() == {"identity", "weighting"}
+    if streams == "equal":
+        assert terms["weighting"] == 0  # no block, nothing to weigh
+    assert all(value.isfinite() for value in terms.values())
+
+
+@pytest.mark.parametrize(
+    ("step", "term", "reached"),
+    [
+        (0, "foreground", {"sr"}),
+        (1, "identity", {"features", "head"}),
+        (1, "weighting", {"features"}),
+        (2, "foreground", {"sr"}),
+        (2, "identity", {"sr", "features", "head"}),
+        (2, "weighting", {"sr", "features"}),
+    ],
+)
+def test_each_loss_reaches_the_parts_it_should(step, term, reached):
+    method = lively(built())
+    method.losses(batch_of(), method.stages[step])[term].backward()
+    found = {n.split(".")[0] for n, p in method.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert found == reached
+
+
+# ---- masks
+
+
+def closed_form(height: int, width: int, share: float) -> np.ndarray:
+    y, x = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
+    return np.exp(-((y[:, None] - 0.5) ** 2 + (x[None] - 0.5) ** 2) / (2 * share**2))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 1.0])
+@pytest.mark.parametrize("size", [(32, 16), (7, 5)])
+def test_the_gaussian_mask_is_the_closed_form(size, share):
+    y, x = (torch.arange(n) + 0.5 for n in size)
+    position = torch.stack(torch.meshgrid(y / size[0], x / size[1], indexing="ij"))[None]
+    found = gaussian_mask(position, share)
+    assert found.shape == (1, 1, *size) and found.min() > 0 and found.max() <= 1
+    np.testing.assert_allclose(found[0, 0], closed_form(*size, share), rtol=1e-5)
+    if size == (7, 5):
+        assert found[0, 0, 3, 2] == 1  # the middle pixel of odd sides
+
+
+def test_one_standard_deviation_by_hand():
+    """At a quarter of the height from the middle, with a width of a quarter: exp(-1/2)."""
+    found = gaussian_mask(torch.tensor([0.25, 0.5]).view(1, 2, 1, 1), 0.25)
+    assert found.item() == pytest.approx(math.exp(-0.5))
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (-3, 2), (3, -3), (1, 0)])
+def test_the_mask_follows_shift_and_flip(down, right, flip):
+    """The mask of the whole canvas, flipped, its border repeated, cropped: by NumPy."""
+    protocol = helpers.tiny_protocol()
+    source = TrainingBatches(
+        Canvases(protocol, (32, 16)), protocol.rows("train"), Augmentation(pad=3), identities=4, images=2
+    )
+    draws = torch.full((2, 14), 0.5)
+    draws[:, 2], draws[:, 3], draws[:, 4] = (down + 3.5) / 7, (right + 3.5) / 7, 0.0 if flip else 0.9
+    batch = source.make(torch.tensor([0, 7]), draws)
+
+    def by_hand(whole: np.ndarray) -> np.ndarray:
+        whole = np.fliplr(whole) if flip else whole
+        return np.pad(whole, 3, mode="edge")[3 + down : 35 + down, 3 + right : 19 + right]
+
+    outline = np.zeros((32, 16))
+    outline[:, :8] = 1
+    expected = {"gaussian": closed_form(32, 16, 0.25), "person": outline, "background": 1 - outline}
+    for kind, whole in expected.items():
+        found = built(mask=kind).mask(batch)
+        assert found.shape == (2, 1, 32, 16)
+        np.testing.assert_allclose(found[:, 0], np.stack([by_hand(whole)] * 2), rtol=1e-5)
+
+
+def test_the_kinds_of_mask():
+    batch = batch_of()
+    assert torch.equal(built(mask="none").mask(batch), torch.ones(len(batch), 1, 32, 16))
+    assert torch.equal(built(mask="person").mask(batch), batch.mask)
+    assert torch.equal(built(mask="background").mask(batch) + batch.mask, torch.ones_like(batch.mask))
+    assert 0 < batch.mask.mean() < 1
+
+
+@pytest.mark.parametrize("kind", ["person", "background"])
+def test_a_set_without_masks_is_told_what_to_do(kind):
+    batch = batch_of(masks=False)
+    with pytest.raises(ValueError, match=rf"mask='{kind}'.*masks_from_folder.*segmented.*mask='gaussian'"):
+        built(mask=kind).mask(batch)
+    assert built(mask="gaussian").mask(batch).shape == (len(batch), 1, 32, 16)  # a function of the place alone
+
+
+# ---- what FFSR learns from
+
+
+class Recorder(nn.Module):
+    """In the place of FFSR: darkens, and writes down what it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor, self.seen = nn.Parameter(torch.tensor(0.9)), []
+
+    def forward(self, images):
+        self.seen.append(images)
+        return self.factor * images
+
+
+@pytest.mark.parametrize("pairs", ["protocol", "synthetic"])
+@pytest.mark.parametrize("step", ["restore", "joint"])
+def test_the_pairs(pairs, step):
+    method, batch = built(pairs=pairs, mask="none"), batch_of()
+    method.sr = Recorder()
+    stage = next(s for s in method.stages if s.name == step)
+    found = method.losses(batch, stage)["foreground"]
+    low = batch.images if pairs == "protocol" else batch.lr
+    assert not torch.equal(batch.images, batch.lr) and not torch.equal(low, batch.hr)
+    assert found.item() == pytest.approx((0.9 * low - batch.hr).double().square().mean().item(), rel=1e-5)
+    if step == "joint" and pairs == "synthetic":
+        expected = [batch.images, batch.lr]
+    else:
+        expected = [low]  # in the joint step, too, once is enough
+    assert len(method.sr.seen) == len(expected)
+    assert all(torch.equal(a, b) for a, b in zip(method.sr.seen, expected, strict=True))
+
+
+def test_step_two_sees_the_pictures_as_they_come():
+    method, batch = built(), batch_of()
+    method.sr = Recorder()
+    method.losses(batch, method.stages[1])
+    assert method.sr.seen == []
+
+
+def test_synthetic_pairs_ask_for_synthetic_images():
+    assert built().synthetic_ratios == () and built(pairs="synthetic", ratios=(1.0, 0.5)).synthetic_ratios == (1.0, 0.5)
+    assert built().augmentation.erase == 0  # no grey boxes to paint
+
+
+# ---- the steps
+
+
+def test_three_steps_and_what_they_train():
+    stages = built().stages
+    assert [(s.name, s.trains) for s in stages] == [
+        ("restore", ("sr",)), ("features", RECOGNISE), ("joint", ("sr", *RECOGNISE)),
+    ]  # fmt: skip
+    assert [s.name for s in built("ripr-apart").stages] == ["restore", "features", "joint"]
+    assert built("ripr-apart").stages[2].trains == RECOGNISE
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [((0, 3, 1), ["features", "joint"]), ((2, 0, 1), ["restore", "joint"]), ((0, 0, 0), []), ((4, 0, 0), ["restore"])],
+)
+def test_a_step_without_epochs_is_left_out(epochs, expected):
+    stages = built(epochs=epochs).stages
+    assert [s.name for s in stages] == expected
+    assert [s.epochs for s in stages] == [e for e in epochs if e]
+
+
+@pytest.mark.parametrize("network", ["bilinear", "bicubic"])
+def test_interpolation_learns_in_the_second_step_only(network):
+    method = built(network=network, epochs=(2, 3, 4))
+    assert [(s.name, s.epochs) for s in method.stages] == [("features", 3)]
+    assert method.enlargement == network
+
+
+def test_pictures_are_enlarged_bilinearly():
+    assert built().enlargement == built(network="srcnn").enlargement == "bilinear"
+
+
+def test_the_papers_settings():
+    """§5.2: SGD, 60 epochs a step, 32 images, 0.01, 0.01 and 0.001, a tenth after 30, alpha 1, beta 0.1, 256-D."""
+    method = on_meta()
+    stages = method.stages
+    assert [s.epochs for s in stages] == [60, 60, 60] and {s.optimizer for s in stages} == {"sgd"}
+    rates = [[s.lr * s.schedule.factor(e, 60) for e in (0, 29.9, 30, 59.9)] for s in stages]
+    for found, first in zip(rates, (0.01, 0.01, 0.001), strict=True):
+        assert found == pytest.approx([first, first, first / 10, first / 10])
+    assert {(s.identities, s.images) for s in stages} == {(8, 4)}
+    assert all(s.weights == {"foreground": 1.0, "identity": 1.0, "weighting": 0.1} for s in stages)
+    assert method.canvas == (256, 128) and method.enlargement == "bilinear"
+    assert isinstance(method.head, LinearHead) and method.head.reduce.out_features == 256
+    assert method.head.reduce.in_features == 2048 and method.features.name == "resnet50"
+    assert method.features.blocks == 4
+    assert all(set(s.lr_multipliers.values()) <= {1.0} for s in stages)  # one rate for all parts
+    widths = [layer.out_channels for layer in (method.sr.first, *method.sr.down, *method.sr.up)]
+    assert widths == [32, 64, 128, 64, 32]
+    assert {f.low.hidden.out_features for f in method.features.fusions} == {64}
+    assert {f.high.out.out_features for f in method.features.fusions} == {1}
+
+
+def test_a_smaller_profile_has_its_own_head():
+    assert isinstance(built().head, BNNeck)
+    assert isinstance(built(descriptor=24).head, LinearHead) and built(descriptor=24).head.reduce.out_features == 24
+    assert isinstance(on_meta(descriptor=0).head, BNNeck)
+    with torch.no_grad():
+        assert lively(built(descriptor=24)).embed(torch.rand(2, 3, 32, 16), torch.ones(2), "probe").shape == (2, 24)
+
+
+@pytest.mark.parametrize("epochs", [2, 5, 60])
+def test_the_rate_falls_in_the_middle(epochs):
+    stage = on_meta(epochs=(epochs,) * 3).stages[0]
+    assert stage.schedule.factor(0, epochs) == 1 and stage.schedule.factor(epochs / 2, epochs) == pytest.approx(0.1)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="Step((epochs // 2,)): of one epoch all, of three two thirds run at a tenth of the rate"
+)
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_half_of_an_odd_number_of_epochs_runs_at_the_full_rate(epochs):
+    stage = on_meta(epochs=(epochs,) * 3).stages[0]
+    assert stage.schedule.factor(0.49 * epochs, epochs) == 1
+
+
+def test_settings_that_make_no_sense():
+    for settings, message in (
+        ({"mask": "oval"}, "unknown mask 'oval'; known: none, gaussian, person, background"),
+        ({"pairs": "both"}, "unknown pairs 'both'; known: protocol, synthetic"),
+        ({"mask_width": 0.0}, "width above 0"),
+        ({"alpha": -1.0}, "not negative"),
+        ({"beta": -0.1}, "not negative"),
+        ({"epochs": (1, 2)}, "epochs has one value for each of the steps restore, features, joint"),
+        ({"lr": (0.1,)}, "lr has one value for each"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            create_method("ripr", **settings)
+
+
+# ---- what is trained, bit by bit
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "expected"),
+    [
+        ("ripr", (1, 0, 0), {"sr"}),
+        ("ripr", (0, 1, 0), {"features", "head"}),
+        ("ripr", (0, 0, 1), {"sr", "features", "head"}),
+        ("ripr-apart", (0, 0, 1), {"features", "head"}),
+    ],
+)
+def test_each_step_changes_its_parts_and_nothing_else(name, epochs, expected, tmp_path):
+    run = trained(tiny(name, epochs=epochs), tmp_path)
+    assert changed(built(name, epochs=epochs), run.method) == expected
+
+
+def test_without_the_joint_learning_the_frozen_ffsr_still_restores():
+    """The control sees FFSR's pictures, not the bilinear ones, and has no pixel loss."""
+    method, batch = built("ripr-apart"), batch_of()
+    method.sr = Recorder()
+    stage = method.stages[2]
+    select_trainable(method, stage)
+    terms = method.losses(batch, stage)
+    assert terms.keys() == {"identity", "weighting"} and torch.equal(method.sr.seen[0], batch.images)
+    sum(terms.values()).backward()
+    assert method.sr.factor.grad is None
+
+
+def test_training_learns_the_weights(tmp_path):
+    """Eq. 7 falls below what constant weights reach, 8 times the variance of r; all weights stay in [0, 1]."""
+    protocol = helpers.tiny_protocol(ratios=("1", "1/4"))
+    method = tiny(backbone="basic-8-1", epochs=(0, 12, 0), lr=(1e-3, 5e-3, 1e-3), beta=1.0)
+    run = trained(method, tmp_path, protocol)
+    weighting = run.history["weighting"].to_numpy()
+    constant = 8 * np.var([1, 1 / 4])
+    assert weighting[-1] < 0.8 * constant < weighting[0]
+    with torch.no_grad():
+        weights = run.method.describe(batch_of(ratios=("1", "1/4"), pad=0).images)[1]
+    assert weights.min() >= 0 and weights.max() <= 1
+
+
+def test_same_seed_same_weights(tmp_path):
+    first = trained(tiny(epochs=(1, 1, 1)), tmp_path / "a").method
+    again = trained(tiny(epochs=(1, 1, 1)), tmp_path / "b").method
+    other = trained(tiny(epochs=(1, 1, 1)), tmp_path / "c", seed=1).method
+    assert helpers.same_weights(first, again) and not helpers.same_weights(first, other)
+
+
+@pytest.mark.parametrize("stop", [2, 11, 19], ids=["restore", "features", "joint"])  # 8 steps an epoch
+def test_a_resumed_run_ends_in_the_same_weights(stop, tmp_path):
+    whole = trained(tiny(epochs=(1, 1, 1), mask="person", pairs="synthetic"), tmp_path / "whole")
+    assert whole.history["steps"].tolist() == [8, 8, 8]
+    method, calls = tiny(epochs=(1, 1, 1), mask="person", pairs="synthetic"), []
+
+    def failing(batch, stage):
+        calls.append(stage.name)
+        if len(calls) > stop:
+            raise KeyboardInterrupt
+        return Ripr.losses(method, batch, stage)
+
+    method.losses = failing
+    with pytest.raises(KeyboardInterrupt):
+        trained(method, tmp_path / "stopped", checkpoint_steps=1)
+    again = trained(tiny(epochs=(1, 1, 1), mask="person", pairs="synthetic"), tmp_path / "stopped")
+    assert not again.reused and again.key == whole.key and again.provenance["steps"] == 24
+    assert helpers.same_weights(whole.method, again.method)
+    drop = ["images_per_second", "seconds"]
+    pd.testing.assert_frame_equal(whole.history.drop(columns=drop), again.history.drop(columns=drop))
+
+
+# ---- first weights
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    """A run of all three steps."""
+    return trained(tiny(epochs=(1, 1, 1)), tmp_path_factory.mktemp("earlier"), seed=5)
+
+
+def test_a_run_is_gone_on_with(earlier, tmp_path):
+    source = str(earlier.directory)
+    start = built(epochs=(0, 0, 0))
+    reid = trained(tiny(epochs=(0, 0, 0), pretrained_reid=source), tmp_path / "reid").method
+    assert changed(earlier.method, reid) == {"sr"} and changed(start, reid) == {"features", "head"}
+    sr = trained(tiny(epochs=(0, 0, 0), pretrained_sr=source), tmp_path / "sr").method
+    assert changed(earlier.method, sr) == {"features", "head"} and changed(start, sr) == {"sr"}
+    both = trained(tiny(epochs=(0, 0, 0), pretrained_sr=source, pretrained_reid=source), tmp_path / "both").method
+    assert helpers.same_weights(both, earlier.method)
+
+
+def test_the_re_id_part_of_a_bilinear_run_goes_behind_an_ffsr(earlier, tmp_path):
+    """As the recipe does: RIFE alone, then FFSR of another run before it."""
+    alone = trained(tiny(network="bilinear", epochs=(0, 1, 0)), tmp_path / "alone")
+    sources = {"pretrained_sr": str(earlier.directory), "pretrained_reid": str(alone.directory)}
+    method = trained(tiny(epochs=(0, 0, 0), **sources), tmp_path / "joined").method
+    assert helpers.same_weights(method.sr, earlier.method.sr)
+    for part in ("features", "head"):
+        assert helpers.same_weights(method.get_submodule(part), alone.method.get_submodule(part))
+
+
+@pytest.mark.parametrize("streams", ["rife", "equal", "weighted"])
+def test_both_streams_are_copies_of_a_plain_backbone(streams, tmp_path):
+    torch.manual_seed(8)
+    plain = create_backbone("bottleneck-8-1")
+    torch.save(plain.state_dict(), tmp_path / "plain.pt")
+    method = tiny(streams=streams, epochs=(0, 0, 0), pretrained=str(tmp_path / "plain.pt"))
+    features = trained(method, tmp_path).method.features
+    # two copies that are averaged would get the same gradient for ever: there noise sets the second apart
+    assert helpers.same_weights(features.low, features.high) == (streams != "equal")
+    if streams == "rife":
+        assert all(helpers.same_weights(features.low[t], plain.stages[t]) for t in range(4))
+        assert all(helpers.same_weights(getattr(features.stem, p), getattr(plain, p)) for p in ("conv1", "bn1"))
+    else:
+        assert helpers.same_weights(features.low, plain)
+
+
+def test_where_first_weights_come_from():
+    assert built(pretrained="a").pretrained_parts() == {"features": "a"}
+    assert built(pretrained="a", pretrained_reid="b", pretrained_sr="c").pretrained_parts() == {
+        "features": "b", "head": "b", "sr": "c",
+    }  # fmt: skip
+    assert built().pretrained_parts() == {}
+
+
+# ---- description
+
+
+def test_a_probe_and_a_gallery_image_of_the_same_pixels_are_the_same():
+    method, images = lively(built()), torch.rand(3, 3, 32, 16)
+    with torch.no_grad():
+        probe, gallery = (
+            method.embed(images, r, role) for r, role in ((torch.ones(3), "probe"), (0.3 * torch.ones(3), "gallery"))
+        )
+        restored = method.sr(images)
+        assert torch.equal(probe, gallery) and not torch.allclose(restored, images, atol=1e-3)
+        method.sr = nn.Identity()
+        torch.testing.assert_close(method.embed(restored, torch.ones(3), "gallery"), probe)  # Eq. 3, for all
+    torch.testing.assert_close(probe.norm(dim=1), torch.ones(3))  # behind the BNNeck
+
+
+@pytest.mark.parametrize(("streams", "blocks"), [("rife", 4), ("weighted", 1), ("equal", 0), ("one", None)])
+def test_described_with_their_weights(streams, blocks):
+    method, images = lively(built(streams=streams)), torch.rand(3, 3, 32, 16)
+    with torch.no_grad():
+        features, weights = method.describe(images)
+        assert features.shape == (3, method.features.channels)
+        assert weights is None if blocks is None else weights.shape == (3, blocks, 2)
+        if blocks:
+            assert weights.min() >= 0 and weights.max() <= 1 and weights.std() > 0.01
+        same, _ = method.describe(images, lambda w: w)
+        torch.testing.assert_close(same, features)
+
+
+def test_at_resolution_zero_the_high_stream_learns_nothing():
+    """Weights where Eq. 7 wants them: w_L = 1, w_H = 0; neither loss moves the high stream (§4.2)."""
+    method, batch = built(), batch_of()
+    for fusion in method.features.fusions:
+        nn.init.constant_(fusion.low.out.bias, 200.0)
+        nn.init.constant_(fusion.high.out.bias, -200.0)
+    batch.resolution = torch.zeros(len(batch))
+    method.train()
+    terms = method.losses(batch, method.stages[1])
+    assert terms["weighting"] == 0
+    (terms["identity"] + 0.1 * terms["weighting"]).backward()
+    assert all(p.grad is None or not p.grad.any() for p in method.features.high.parameters())
+    assert all(p.grad.any() for p in method.features.low.parameters())
+
+
+# ---- wrappers
+
+
+def embedded(method: Method, images, r):
+    with torch.no_grad():
+        return method.eval().embed(images, r, "probe")
+
+
+@pytest.mark.parametrize("streams", ["rife", "weighted"])
+def test_swapping_twice_is_the_method_itself(streams):
+    method, images, r = lively(built(streams=streams)), torch.rand(3, 3, 32, 16), torch.tensor([0.2, 0.5, 1.0])
+    once, plain = Swapped(method), embedded(method, images, r)
+    assert not torch.allclose(embedded(once, images, r), plain, atol=1e-3)
+
+    class Twice(Swapped):
+        def weights(self, predicted, images, resolution):
+            return super().weights(super().weights(predicted, images, resolution), images, resolution)
+
+    torch.testing.assert_close(embedded(Twice(method), images, r), plain)
+    predicted = torch.rand(3, method.features.blocks, 2)
+    swapped = once.weights(predicted, images, r)
+    assert torch.equal(swapped[..., 0], predicted[..., 1]) and torch.equal(swapped[..., 1], predicted[..., 0])
+
+
+def test_swapped_weights_are_those_of_exchanged_streams():
+    """Oracle: the modules themselves exchanged, with the weights that the method predicted."""
+    method, images, r = lively(built()), torch.rand(3, 3, 32, 16), torch.ones(3)
+    found = embedded(Swapped(method), images, r)
+    with torch.no_grad():
+        predicted = method.describe(images)[1]
+        method.features.low, method.features.high = method.features.high, method.features.low
+        torch.testing.assert_close(method.describe(images, lambda _: predicted)[0], found)
+
+
+@pytest.mark.parametrize("streams", ["rife", "weighted"])
+def test_the_resolution_given_is_that_predicted(streams):
+    """Where the prediction is (1 - r, r) in every block, giving r changes nothing."""
+    method, images = lively(built(streams=streams)), torch.rand(3, 3, 32, 16)
+    for fusion in method.features.fusions:
+        for weight, sign in ((fusion.low, -1), (fusion.high, 1)):
+            nn.init.zeros_(weight.out.weight)
+            nn.init.constant_(weight.out.bias, sign * 0.8)
+    r = torch.full((3,), 1 / (1 + math.exp(-0.8)))
+    torch.testing.assert_close(embedded(Given(method), images, r), embedded(method, images, r))
+    assert not torch.allclose(embedded(Given(method), images, r / 4), embedded(method, images, r), atol=1e-3)
+
+
+def test_given_weights_are_one_minus_r_and_r():
+    method, images = lively(built()), torch.rand(2, 3, 32, 16)
+    found = Given(method).weights(torch.rand(2, 4, 2), images, torch.tensor([0.25, 1.0]))
+    assert found.tolist() == [[[0.75, 0.25]] * 4, [[0.0, 1.0]] * 4]
+
+
+def test_the_resolution_can_be_estimated():
+    """From the pictures as they come, clamped to [0, 1]; the given resolution is not looked at."""
+    method, images, seen = lively(built()), torch.rand(3, 3, 32, 16), []
+
+    def estimate(pictures):
+        seen.append(pictures)
+        return torch.tensor([-0.5, 0.5, 1.5])
+
+    found = embedded(Given(method, scale=estimate), images, torch.tensor([0.9, 0.9, 0.9]))
+    assert len(seen) == 1 and torch.equal(seen[0], images)
+    torch.testing.assert_close(found, embedded(Given(method), images, torch.tensor([0.0, 0.5, 1.0])))
+
+
+@pytest.mark.parametrize("streams", ["one", "equal"])
+@pytest.mark.parametrize("wrapper", [Swapped, Given])
+def test_without_learned_weights_there_is_nothing_to_weigh(streams, wrapper):
+    with pytest.raises(ValueError, match=f"no learned weights: streams='{streams}'"):
+        wrapper(built(streams=streams))
+
+
+def test_wrappers_are_tested_like_the_method():
+    """Canvas and kernel of the method, r of the protocol."""
+    method, protocol = lively(built()), make_protocol(mini.tiny(12, 2, 2, width=40), "vr")
+    rows = protocol.rows("test", "probe")
+    found = extract(Given(method), protocol, rows, role="probe")
+    images = Canvases(protocol, (32, 16), enlargement="bilinear").images(rows["image"], rows["ratio"]).float() / 255
+    r = torch.tensor(rows["resolution"].to_numpy(), dtype=torch.float32)
+    with torch.no_grad():
+        by_hand = method.describe(images, lambda w: torch.stack([1 - r, r], 1)[:, None].expand_as(w))[0]
+    np.testing.assert_allclose(found, by_hand, atol=1e-5)
+    assert Given(method).stages == [] and not np.allclose(found, extract(method, protocol, rows), atol=1e-3)
+
+
+# ---- SING where no image has its full resolution
+
+
+def test_sing_everywhere_uses_all_images_in_every_stream():
+    settings = {k: v for k, v in SMALL.items() if k != "network"} | {"network": "srcnn-915-luma", "ratio": 0.5}
+    method = create_method("sing-everywhere", **settings)
+    with seeded(0):
+        method.setup("quick", 12)
+    method.eval()
+    batch = batch_of(ratios=("1/2", "1/4"))
+    low, high = batch.low.clone(), batch.high.clone()
+    assert len(high) == 0  # everything is degraded: plain SING would have no high-resolution side
+    terms = method.losses(batch, method.stages[0])
+    streams = {
+        "identity_hr": batch.hr,
+        "identity_lr": method.sr(batch.images),
+        "identity_synthetic": method.sr(batch.lr),
+    }
+    for name, pictures in streams.items():
+        total = 0.0
+        for picture, label in zip(pictures, batch.labels.tolist(), strict=True):
+            logits = method.head(method.pool(method.backbone(picture[None])))[1][0].double().tolist()
+            total += math.log(sum(math.exp(z) for z in logits)) - logits[label]
+        assert terms[name].item() == pytest.approx(total / len(batch), rel=1e-4)
+    errors = (method.sr(batch.lr) - batch.hr).double().square().sum((1, 2, 3))
+    assert terms["pixel"].item() == pytest.approx(errors.mean().item(), rel=1e-4)
+    assert torch.equal(batch.low, low) and torch.equal(batch.high, high)  # the caller's batch stays
+
+
+def test_sing_everywhere_treats_probes_and_gallery_alike():
+    method = create_method("sing-everywhere", canvas=(32, 16), backbone="bottleneck-8-1", network="srcnn-915-luma")
+    with seeded(0):
+        method.setup("quick", 4)
+    nn.init.constant_(list(method.sr.parameters())[-1], 0.3)  # a super-resolution that brightens
+    images, r = torch.rand(2, 3, 32, 16), torch.ones(2)
+    with torch.no_grad():
+        method.eval()
+        gallery = method.embed(images, r, "gallery")
+        assert torch.equal(gallery, method.embed(images, r, "probe"))
+        torch.testing.assert_close(gallery, super(type(method), method).embed(method.sr(images), r, "gallery"))
+
+
+# ---- the recipe
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """``fit`` that trains nothing and writes down (method, protocol, profile, seed, progress)."""
+    calls = []
+
+    def recorder(method, protocol, profile="quick", seed=0, progress=True):
+        calls.append(SimpleNamespace(method=method, protocol=protocol, profile=profile, seed=seed, progress=progress))
+        name = f"/runs/{len(calls)}"
+        return SimpleNamespace(method=method, protocol=protocol, directory=name, seconds=float(len(calls)))
+
+    people = helpers.tiny_protocol()
+    for module in (experiments, sing_experiments):
+        monkeypatch.setattr(module, "fit", recorder)
+        monkeypatch.setattr(module, "pretraining_set", lambda plan: people)
+    return calls
+
+
+def lesson(profile: str = "quick") -> SimpleNamespace:
+    return SimpleNamespace(profile=profile, seed=7, progress=False)
+
+
+def test_epochs_come_from_the_number_of_images():
+    protocol = helpers.tiny_protocol(ratios=VARIED)  # 60 images
+    for profile, expected in {
+        "quick": {"restore": 3, "features": 5, "joint": 3},  # 160 / 60, 320 / 60, 160 / 60
+        "course": {"restore": 67, "features": 133, "joint": 67},
+        "paper": {"restore": 1000, "features": 1000, "joint": 1000},
+    }.items():
+        recipe = experiments.recipe(lesson(profile), [protocol])
+        assert {step: recipe.epochs(step) for step in expected} == expected
+    large = SimpleNamespace(rows=lambda subset: range(10**6))
+    assert experiments.recipe(lesson(), [large]).epochs("joint") == 1  # never none
+
+
+def test_pairs_come_from_the_protocol_where_it_degrades():
+    assert experiments.recipe(lesson(), [helpers.tiny_protocol(ratios=VARIED)]).pairs == "protocol"
+    assert experiments.recipe(lesson(), [helpers.tiny_protocol(ratios=("1",))]).pairs == "synthetic"
+
+
+def test_the_recipes_rows(fits):
+    protocols = [helpers.tiny_protocol(ratios=VARIED), helpers.tiny_protocol(ratios=("1", "1/2"))]
+    recipe = experiments.recipe(lesson(), protocols, backbone="bottleneck-8-1")
+    resnet = recipe.recognise("ResNet-50")
+    rife = recipe.recognise("RIFE", streams="rife", descriptor=24)
+    assert [c.protocol for c in fits] == protocols * 2
+    assert {(c.profile, c.seed, c.progress) for c in fits} == {("quick", 7, False)}
+    assert resnet.directories == ["/runs/1", "/runs/2"] and rife.seconds == 3.5
+    found = rife.method.settings
+    assert found["epochs"] == [0, 5, 0] and found["network"] == "bilinear" and found["pretrained"] == "pedestrians"
+    assert (found["streams"], found["backbone"], found["descriptor"]) == ("rife", "bottleneck-8-1", 24)
+    assert resnet.method.settings["streams"] == "one"
+
+    fits.clear()
+    sr = recipe.restore("FFSR", resnet, network="ffsr-narrow", mask="person", mask_width=0.3)
+    corpus, *rest = fits
+    assert corpus.method.settings["epochs"] == [3, 0, 0] and corpus.method.settings["mask"] == "none"
+    assert corpus.method.settings["pairs"] == "synthetic" and corpus.method.settings["network"] == "ffsr-narrow"
+    assert corpus.method.settings["ratios"] == [1.0, 1 / 2, 1 / 3, 1 / 4, 3 / 16] and corpus.seed == 0
+    assert [c.protocol for c in rest] == protocols
+    for call, before in zip(rest, resnet.directories, strict=True):
+        found = call.method.settings
+        assert found["epochs"] == [3, 0, 0] and found["pairs"] == "protocol" and found["mask"] == "person"
+        assert found["pretrained_sr"] == "/runs/1" and found["pretrained_reid"] == before
+        assert found["streams"] == "one" and found["backbone"] == "bottleneck-8-1"
+
+    fits.clear()
+    joined = recipe.join("FFSR + RIFE", sr, rife)
+    apart = recipe.join("apart", sr, rife, kind="ripr-apart", beta=0.0)
+    assert [c.method.name for c in fits] == ["ripr"] * 2 + ["ripr-apart"] * 2
+    for trial, call in enumerate(fits):
+        found = call.method.settings
+        assert found["epochs"] == [0, 0, 3] and found["pairs"] == "protocol"
+        assert (found["network"], found["mask"], found["mask_width"]) == ("ffsr-narrow", "person", 0.3)
+        assert (found["streams"], found["backbone"], found["descriptor"]) == ("rife", "bottleneck-8-1", 24)
+        assert found["pretrained_sr"] == sr.directories[trial % 2]
+        assert found["pretrained_reid"] == rife.directories[trial % 2]
+        assert call.protocol is protocols[trial % 2]
+    assert joined.method.settings["beta"] == 0.1 and apart.method.settings["beta"] == 0.0
+
+    fits.clear()
+    longer = recipe.longer("ResNet-50, longer", resnet)
+    found = longer.method.settings
+    joint = built(backbone="bottleneck-8-1").stages[2]  # same rate and epochs as the joint step, no FFSR
+    assert found["epochs"] == [0, 3, 0] and found["network"] == "bilinear" and found["streams"] == "one"
+    longer.method.setup("quick", 12)
+    (stage,) = longer.method.stages
+    assert stage.lr == joint.lr and stage.trains == RECOGNISE and found["pretrained_reid"] == "/runs/1"
+
+
+@pytest.mark.parametrize(("ratios", "expected"), [(("1/2", "1/4"), "sing-everywhere"), (VARIED, "sing")])
+def test_the_recipes_sing(ratios, expected, fits):
+    recipe = experiments.recipe(lesson(), [helpers.tiny_protocol(ratios=ratios)], backbone="bottleneck-8-1")
+    row = recipe.sing()
+    first, last = fits
+    found = row.method.settings
+    assert row.method.name == expected and first.method.name == "superres"
+    assert found["epochs"] == 5 and found["ratio"] == 1 / 3 and found["backbone"] == "bottleneck-8-1"
+    assert (
+        found["pretrained"] == "pedestrians" and found["pretrained_sr"] == "/runs/1" and row.directories == ["/runs/2"]
+    )
+    assert tuple(found["canvas"]) == (64, 32) == tuple(first.method.settings["canvas"]) and last.seed == 7
+
+
+def test_a_row_is_evaluated_on_its_own_protocol(monkeypatch):
+    calls = []
+    monkeypatch.setattr(experiments, "evaluate", lambda *a, **k: calls.append((*a, k)) or len(calls))
+    runs = [SimpleNamespace(method=f"m{i}", protocol=f"p{i}", directory=f"/{i}", seconds=1.0 + i) for i in range(2)]
+    row = experiments.Row("RIFE", runs, seed=3)
+    assert row.results() == [1, 2] and row.method == "m0" and row.seconds == 1.5
+    assert row.results(at={"probe": 0.5}, test=str.upper) == [3, 4]
+    assert calls[:2] == [("m0", "p0", {"ratios": None, "seed": 3}), ("m1", "p1", {"ratios": None, "seed": 3})]
+    assert calls[2:] == [(m, p, {"ratios": {"probe": 0.5}, "seed": 3}) for m, p in (("M0", "p0"), ("M1", "p1"))]
+
+
+@pytest.mark.parametrize(("streams", "blocks"), [("rife", 4), ("weighted", 1)])
+def test_weights_by_resolution(streams, blocks):
+    protocol = make_protocol(mini.tiny(20, 2, 3, width=40), "vr")
+    method, rows = lively(built(streams=streams)), protocol.rows("test").reset_index(drop=True)
+    found = experiments.weights_by_resolution(method, protocol)
+    assert list(found.columns) == ["ratio", "resolution", "block", "low", "high"]
+    assert len(found) == blocks * len(rows) and set(found["block"]) == set(range(1, blocks + 1))
+    images = Canvases(protocol, (32, 16), enlargement="bilinear").images(rows["image"], rows["ratio"]).float() / 255
+    with torch.no_grad():
+        weights = method.describe(images)[1].numpy()
+    for block, part in found.groupby("block"):
+        np.testing.assert_allclose(part["resolution"], rows["resolution"])  # r of the protocol
+        np.testing.assert_allclose(part["ratio"], rows["ratio"])
+        np.testing.assert_allclose(part[["low", "high"]], weights[:, block - 1], atol=1e-5)
+    assert found["resolution"].nunique() > 5
+
+
+def test_weights_at_ratios_of_ones_own():
+    """Widths of 40 and 39 pixels, at a half and as they are; width_max of VR is 32."""
+    protocol, method = make_protocol(mini.tiny(12, 2, 2, width=40), "vr"), lively(built())
+    found = experiments.weights_by_resolution(method, protocol, ratios=(0.5, 1.0), subset="train")
+    assert len(found) == 2 * 4 * len(protocol.rows("train"))
+    assert set(found.loc[found["ratio"] == 1.0, "resolution"]) == {1.0}  # wider than the widest
+    assert set(found.loc[found["ratio"] == 0.5, "resolution"]) == {20 / 32}
+
+
+def test_weights_count_an_image_once(monkeypatch):
+    """Images that are probe and gallery both, in many parts."""
+    picture = np.full((32, 16, 3), 90, dtype=np.uint8)
+    people = PersonDataset.from_arrays(
+        "many", [picture] * 300, pd.DataFrame({"pid": [f"{i // 3:03d}" for i in range(300)], "cam": ["c1"] * 300})
+    )
+    protocol = helpers.tiny_protocol(people, ratios=("1", "1/2"))
+    doubled = SimpleNamespace(
+        rows=lambda subset: pd.concat([protocol.rows("train")] * 2), dataset=people, widest=protocol.widest,
+        manifest=protocol.manifest, table=protocol.table,
+    )  # fmt: skip
+    found = experiments.weights_by_resolution(lively(built()), doubled)
+    assert len(found) == 4 * 300
+    assert found.groupby("block")["resolution"].value_counts().to_dict() == {
+        (block, r): 150 for block in range(1, 5) for r in (1.0, 0.5)
+    }
