@@ -137,8 +137,11 @@ def foreground_loss(output: Tensor, target: Tensor, mask: Tensor, reduction: str
 
     Parameters: output, target (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in [0, 1]. ValueError for other shapes.
     """
-    if mask.shape != (len(output), 1, *output.shape[2:]):
-        raise ValueError(f"a mask of shape {tuple(mask.shape)} for pictures of shape {tuple(output.shape)}")
+    if output.shape != target.shape or mask.shape != (len(output), 1, *output.shape[2:]):
+        shapes = ", ".join(str(tuple(some.shape)) for some in (output, target, mask))
+        raise ValueError(
+            f"pictures, originals and masks of shapes {shapes}: (B, 3, H, W) twice and (B, 1, H, W) expected"
+        )
     return pixel_mse(mask * output, mask * target, reduction)
 
 
@@ -148,8 +151,11 @@ def resolution_weighting(weights: Tensor, resolution: Tensor) -> Tensor:
 
     L = 1/B sum_i sum_t [ (w^L_it - (1 - r_i))^2 + (w^H_it - r_i)^2 ]
 
-    Parameters: weights (B, T, 2), the columns low and high; resolution r (B,) in [0, 1].
+    Parameters: weights (B, T, 2), the columns low and high; resolution r (B,) in [0, 1]. ValueError for other shapes.
     """
+    if weights.ndim != 3 or weights.shape[2] != 2 or resolution.shape != weights.shape[:1]:
+        shapes = f"{tuple(weights.shape)} and {tuple(resolution.shape)}"
+        raise ValueError(f"weights and resolutions of shapes {shapes}: (B, T, 2) and (B,) expected")
     wanted = torch.stack([1 - resolution, resolution], 1)[:, None]  # (B, 1, 2)
     return (weights - wanted).square().sum((1, 2)).mean()
 

@@ -85,7 +85,7 @@ class Protocol:
 
     @property
     def widest(self) -> int:
-        """RIPR's width_max in pixels (§3): of the widest image of the set *as this protocol shows it*, 32 for VR."""
+        """RIPR's width_max in pixels (§3): the protocol's own limit where it has one (32 for VR), else that of the set."""
         return widest(self.dataset, self.manifest)
 
     def is_low(self, rows: pd.DataFrame) -> np.ndarray:

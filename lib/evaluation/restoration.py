@@ -15,6 +15,16 @@ LUMA = (0.299, 0.587, 0.114)
 WINDOW = 11  # SSIM's Gaussian window, sigma 1.5: Wang et al., "Image quality assessment", TIP 2004
 
 
+def masked_psnr(restored: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """PSNR (B,) in dB over the pixels of a mask (B, 1, H, W), bool; NaN where it has none. ValueError as ``psnr``."""
+    restored, target = _prepared(restored, target, "rgb")
+    if mask.shape != (len(target), 1, *target.shape[2:]):
+        raise ValueError(f"a mask of shape {tuple(mask.shape)} for images of shape {tuple(target.shape)}")
+    inside = mask.float()
+    errors = (inside * (restored - target).square()).sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3)))
+    return -10 * errors.log10()
+
+
 def psnr(restored: Tensor, target: Tensor, channel: str = "rgb") -> Tensor:
     """Peak signal-to-noise ratio (B,) in dB, peak 1; infinite for equal images. ValueError where shapes do not fit."""
     restored, target = _prepared(restored, target, channel)

@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor, nn
 
 from lib.data.batches import Canvases
 from lib.evaluation import Result, evaluate
 from lib.evaluation.features import device_of
+from lib.evaluation.restoration import masked_psnr, psnr
 from lib.methods import create_method
 from lib.methods.method import Method
-from lib.methods.ripr import SIZES, Ripr
+from lib.methods.ripr import SIZES, Ripr, gaussian_mask
+from lib.methods.superres import RESTORE_LR
 from lib.training import fit
 from lib.training.pretrain import pretraining_set
 
@@ -100,6 +103,7 @@ class Recipe:
     def restore(self, name: str, before: Row, **changes: Any) -> Row:
         """Step 1 alone: a super-resolution network, gone on with from the corpus, before the fixed network of a row."""
         settings = self._like(before) | {"epochs": (self.epochs("restore"), 0, 0), "pairs": self.pairs} | changes
+        settings.setdefault("lr", restoring_rates(settings.get("network"), self.profile))
         first = str(corpus(settings.get("network"), self).directory)
         return self.train(
             name,
@@ -110,7 +114,7 @@ class Recipe:
         """Step 3: FFSR of one row and the re-id network of another, trained together (kind "ripr-apart": the second
         alone).
         """
-        kept = ("network", "mask", "mask_width")
+        kept = ("network", "mask", "mask_width", "reduction", "ratios")
         settings = self._like(reid) | {key: sr.method.settings[key] for key in kept}
         settings |= {"epochs": (0, 0, self.epochs("joint")), "pairs": self.pairs} | changes
         return self.train(
@@ -144,12 +148,22 @@ class Recipe:
     def _like(self, row: Row) -> dict:
         """The settings that make the re-id part of a row again."""
         settings = row.method.settings
-        return {key: settings[key] for key in ("streams", "backbone", "descriptor")}
+        return {key: settings[key] for key in ("streams", "backbone", "descriptor", "canvas", "batch", "alpha", "beta")}
 
 
 def recipe(lesson: Any, protocols: Sequence[Protocol], backbone: str | None = None) -> Recipe:
     """The recipe of a lesson (profile, seed, progress)."""
     return Recipe(lesson.profile, lesson.seed, lesson.progress, protocols, backbone)
+
+
+def restoring_rates(network: str | None, profile: str) -> tuple[float, float, float] | None:
+    """The rates of a short training: FFSR and VDSR add to the picture and bear ten times what SRCNN does, which has to
+    carry the picture through. None, the profile's own, in ``paper``.
+    """
+    if profile == "paper":
+        return None
+    rate = RESTORE_LR if (network or "").startswith("srcnn") else 10 * RESTORE_LR
+    return rate, *SIZES[profile].lr[1:]
 
 
 def corpus(network: str | None, lesson: Any) -> Run:
@@ -159,8 +173,45 @@ def corpus(network: str | None, lesson: Any) -> Run:
     people = pretraining_set(lesson.profile)
     epochs = max(1, round(IMAGES[lesson.profile]["corpus"] / len(people.rows("train"))))
     settings = {"network": network, "mask": "none", "pairs": "synthetic", "ratios": RATIOS, "streams": "one"}
-    method = create_method("ripr", epochs=(epochs, 0, 0), backbone="bottleneck-8-1", **settings)
+    settings |= {"lr": restoring_rates(network, lesson.profile), "backbone": "bottleneck-8-1"}
+    method = create_method("ripr", epochs=(epochs, 0, 0), **settings)
     return fit(method, people, lesson.profile, seed=0, progress=lesson.progress)
+
+
+def restoration(
+    networks: Mapping[str, nn.Module], protocol: Protocol, canvas: tuple[int, int], ratios: Sequence[float]
+) -> pd.DataFrame:
+    """PSNR in dB of restored test images: one row per network, ratio and image: pid, whole, person, background.
+
+    "bilinear" is what the networks are given. At ratio 1 it is the original itself, and its PSNR infinite. person and
+    background: inside the set's masks and outside; where it has none, inside and outside the middle of a Gaussian.
+    """
+    rows = protocol.rows("test").drop_duplicates("image")
+    images, canvases = rows["image"].to_numpy(), Canvases(protocol, canvas, enlargement="bilinear")
+    original = canvases.images(images, [1.0] * len(images)).float() / 255
+    inside = canvases.masks(images)
+    inside = middle(canvas).expand(len(images), 1, *canvas) if inside is None else inside.bool()
+    found = []
+    for ratio in ratios:
+        given = canvases.images(images, [ratio] * len(images)).float() / 255
+        for name, network in {"bilinear": nn.Identity(), **networks}.items():
+            device = next((p.device for p in network.parameters()), torch.device("cpu"))
+            with torch.inference_mode():
+                parts = [network.eval()(part.to(device)).float().cpu() for part in given.split(64)]
+            made = torch.cat(parts)
+            quality = {"whole": psnr(made, original)}
+            quality |= {"person": masked_psnr(made, original, inside)}
+            quality |= {"background": masked_psnr(made, original, ~inside)}
+            columns = {what: values.numpy() for what, values in quality.items()}
+            found.append(pd.DataFrame({"network": name, "ratio": ratio, "pid": rows["pid"].to_numpy(), **columns}))
+    return pd.concat(found, ignore_index=True)
+
+
+def middle(canvas: tuple[int, int], width: float = 0.25) -> Tensor:
+    """(1, 1, H, W) bool: where a Gaussian mask of this width is above one half."""
+    y, x = ((torch.arange(n) + 0.5) / n for n in canvas)
+    position = torch.stack(torch.meshgrid(y, x, indexing="ij"))[None]  # (1, 2, H, W)
+    return gaussian_mask(position, width) > 0.5
 
 
 def weights_by_resolution(
@@ -168,8 +219,11 @@ def weights_by_resolution(
 ) -> pd.DataFrame:
     """RIFE's predicted weights: one row per image and block: ratio, resolution (r), block (from 1), low, high.
 
-    ratios : factors on the original images; None: each image as the protocol has it.
+    ratios : factors on the original images; None: each image as the protocol has it. ValueError for a method without
+    learned weights.
     """
+    if not getattr(method.features, "blocks", 0):
+        raise ValueError(f"streams={method.settings['streams']!r} has no learned weights")
     rows, device = protocol.rows(subset).drop_duplicates("image"), device_of(method)
     images, own = rows["image"].to_numpy(), rows["ratio"].to_numpy(dtype=float)
     found = []

@@ -235,7 +235,9 @@ class Ripr(Method):
                 lr=lr,
                 weight_decay=0.0 if name == "restore" else decay,
                 # paper: a tenth after half of the epochs; a short training does better with a cosine
-                schedule=Step((epochs // 2,)) if self.profile == "paper" else Warmup(epochs / 12, then=Cosine()),
+                schedule=Step((max(1, epochs // 2),))
+                if self.profile == "paper"
+                else Warmup(epochs / 12, then=Cosine()),
                 weights=weights,
                 lr_multipliers={"features.fusions": size.fusion_rate if s["fusion_rate"] is None else s["fusion_rate"]},
                 identities=batch[0],

@@ -12,11 +12,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import re
 import textwrap
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]  # lib/
-FOLLOWED = ("lib.models", "lib.losses", "lib.methods", "lib.data.batches", "lib.data.resolution")
+LOSSES = "lib.losses"  # every paper adds some: only those that a method imports count, with what they use themselves
+FOLLOWED = ("lib.models", "lib.methods", "lib.data.batches", "lib.data.resolution")
 OUTSIDE = ("torch", "torchvision", "timm", "builtins", "typing", "abc")  # their versions are a run's provenance
 LOOP = ("lib.training.loop", "lib.training.optim", "lib.training.precision", "lib.training.distributed")
 
@@ -28,13 +30,14 @@ def source_hash(method: object) -> str:
 
 def source_texts(method: object) -> dict[str, str]:
     """{module or class name: the essence of its code} for a method."""
-    pending, texts = [*LOOP, "lib.data.batches"], {}
+    pending, texts, losses = [*LOOP, "lib.data.batches"], {}, set()
     layers = method.modules() if hasattr(method, "modules") else ()
     for base in {base for part in (method, *layers) for base in type(part).__mro__}:
         if base.__module__.startswith("lib."):
             pending.append(base.__module__)
         elif base.__module__.split(".")[0] not in OUTSIDE:
-            texts[f"class {base.__qualname__}"] = _class_text(base)  # written in a notebook or a test
+            texts[f"class {base.__qualname__}"] = text = _class_text(base)  # written in a notebook or a test
+            losses |= set(re.findall(r"(?:id|attr)='(\w+)'", text))  # whatever it names
     while pending:
         name = pending.pop()
         path = _file(name)
@@ -43,7 +46,8 @@ def source_texts(method: object) -> dict[str, str]:
         source = path.read_text(encoding="utf-8")
         texts[name] = essence(source)
         pending += [n for n in imports(source) if n.startswith(FOLLOWED)]
-    return texts
+        losses |= {n.rpartition(".")[2] for n in imports(source) if n.startswith(f"{LOSSES}.")}
+    return texts | {f"{LOSSES}.{name}": text for name, text in definitions(_source(LOSSES), losses).items()}
 
 
 def combine(texts: dict[str, str]) -> str:
@@ -71,6 +75,21 @@ def imports(source: str) -> set[str]:
     return found
 
 
+def definitions(source: str, names: set[str]) -> dict[str, str]:
+    """{name: essence} of these top-level definitions of a file and of those that they use."""
+    known = {}
+    for node in ast.parse(source).body:
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        known |= dict.fromkeys([node.name] if hasattr(node, "name") else [t.id for t in targets if t], node)
+    found, pending = {}, sorted(names)
+    while pending:
+        name = pending.pop()
+        if name in known and name not in found:
+            found[name] = _tree(known[name])
+            pending += [part.id for part in ast.walk(known[name]) if isinstance(part, ast.Name)]
+    return found
+
+
 def essence(source: str) -> str:
     """The code as a syntax tree in text, without comments, docstrings and layout; the same under every Python."""
     return _tree(ast.parse(source))
@@ -92,6 +111,10 @@ def _is_docstring(node: object) -> bool:
 def _file(name: str) -> Path | None:
     path = PACKAGE.parent.joinpath(*name.split("."))
     return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
+
+
+def _source(name: str) -> str:
+    return _file(name).read_text(encoding="utf-8")
 
 
 def _class_text(kind: type) -> str:

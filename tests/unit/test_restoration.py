@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.evaluation.restoration import psnr, ssim
+from lib.evaluation.restoration import masked_psnr, psnr, ssim
 
 
 def images(n=3, height=32, width=16, seed=0):
@@ -67,3 +67,15 @@ def test_wrong_images_are_refused():
         ssim(images(), images(), channel="y")
     with pytest.raises(ValueError, match="at least 11 x 11"):
         ssim(images(height=8), images(height=8))
+
+
+def test_masked_psnr_is_that_of_the_pixels_inside():
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 3, 6, 4, generator=generator), torch.rand(2, 3, 6, 4, generator=generator)
+    mask = torch.zeros(2, 1, 6, 4, dtype=torch.bool)
+    mask[:, :, 1:4, 2:] = True
+    torch.testing.assert_close(masked_psnr(a, b, mask), psnr(a[:, :, 1:4, 2:], b[:, :, 1:4, 2:]))
+    torch.testing.assert_close(masked_psnr(a, b, torch.ones_like(mask)), psnr(a, b))
+    assert masked_psnr(a, b, torch.zeros_like(mask)).isnan().all()
+    with pytest.raises(ValueError, match="mask"):
+        masked_psnr(a, b, mask[:1])
