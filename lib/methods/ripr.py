@@ -191,7 +191,8 @@ class Ripr(Method):
     def describe(self, images: Tensor, rule: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor | None]:
         """(B, 3, H, W) -> descriptors (B, D) and the weights (B, T, 2) they were fused with (None: one stream).
 
-        rule : what to make of the predicted weights (B, T, 2) before they are used, where there are some.
+        rule : makes other weights (B, T, 2) of the predicted ones, where there are some: the network describes the
+        images as it is, and then once more with what the rule made of its weights in all blocks.
         """
         pictures = self.sr(images)
         maps, weights = self._maps(pictures)
@@ -284,7 +285,7 @@ class Reweighted(Method):
 
 
 class Swapped(Reweighted):
-    """Low takes the place of high: what is left shows how much the streams differ."""
+    """The low stream gets the high one's weight and the reverse: what is lost shows how much the streams differ."""
 
     name = "ripr, streams swapped"
 

@@ -92,6 +92,18 @@ def rank_grid_gain(tables: Mapping[str, pd.DataFrame], baseline: str, title: str
     return _maps(wide, "RdBu", Normalize(-reach, reach), "{:+.1f}", f"gain over {baseline} in points", title)
 
 
+def objective_maps(tables: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
+    """O over the resolutions of both images, a map per network, all with one scale; dark is easy.
+
+    tables : name -> r1, r2, normalised; one row per cell, up to four names, all with the same resolutions.
+    """
+    named = {n: t.rename(columns={"r1": "probe", "r2": "gallery", "normalised": "value"}) for n, t in tables.items()}
+    wide = {name: grid / 100 for name, grid in _wide(named).items()}  # O is no percentage
+    values = np.concatenate([grid.to_numpy().ravel() for grid in wide.values()])
+    norm = Normalize(values.min(), values.max())
+    return _maps(wide, "cividis", norm, "{:.2f}", "normalised O", title, ("r of one image", "r of the other"))
+
+
 def cost_against_rank(table: pd.DataFrame, title: str = "") -> Figure:
     """Rank-1 over what restoring an image costs, a named mark per network; those that cost nothing left of the break.
 
@@ -235,8 +247,16 @@ def _wide(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return wide
 
 
-def _maps(wide: Mapping[str, pd.DataFrame], cmap: str, norm: Normalize, form: str, label: str, title: str) -> Figure:
-    """A map per grid, every cell with its number, one colour bar; four maps two by two."""
+def _maps(
+    wide: Mapping[str, pd.DataFrame],
+    cmap: str,
+    norm: Normalize,
+    form: str,
+    label: str,
+    title: str,
+    sides: tuple[str, str] = ("resolution of the gallery", "resolution of the probe"),
+) -> Figure:
+    """A map per grid, every cell with its number, one colour bar; four maps two by two. sides : across and up."""
     if not 1 <= len(wide) <= 4:
         raise ValueError(f"up to four maps fit into a figure, not {len(wide)}")
     rows, columns = (2, 2) if len(wide) == 4 else (1, len(wide))
@@ -250,14 +270,15 @@ def _maps(wide: Mapping[str, pd.DataFrame], cmap: str, norm: Normalize, form: st
     for number, (ax, (name, grid)) in enumerate(zip(axes.flat, wide.items(), strict=True)):
         picture = ax.imshow(grid.to_numpy(), origin="lower", cmap=colours, norm=norm, aspect="equal")
         for (i, j), value in np.ndenumerate(grid.to_numpy()):
-            text = form.format(value if round(value, 1) else 0.0).replace("-", "−")
+            text = form.format(value)
+            text = (text if float(text) else form.format(0.0)).replace("-", "−")  # no minus zero
             ax.text(j, i, text, ha="center", va="center", fontsize=points, color=_ink(colours(norm(value))))
         ax.set_xticks(range(broad), [style.ratio_name(r) for r in grid.columns])
         ax.set_yticks(range(tall), [style.ratio_name(r) for r in grid.index])
         ax.grid(False)
         ax.set_title(name, fontsize=style.TEXT, loc="left")
         below, left = number // columns == rows - 1, number % columns == 0
-        style.axes_labels(ax, "resolution of the gallery" if below else "", "resolution of the probe" if left else "")
+        style.axes_labels(ax, sides[0] if below else "", sides[1] if left else "")
     bar = fig.colorbar(picture, ax=axes, shrink=0.8)
     bar.set_label(label, fontsize=style.SMALL)
     curves._title(fig, title)

@@ -283,3 +283,13 @@ def test_objective_comparison_wants_both_curves_of_every_network():
         streams.objective_comparison(table[(table["network"] != "RIFE") | (table["curve"] == "O(r, r)")])
     with pytest.raises(ValueError, match="normalised_low"):
         streams.objective_comparison(table.drop(columns="normalised_low"))
+
+
+def test_objective_maps_show_o_itself():
+    cells = [(a, b) for a in (0.25, 1.0) for b in (0.25, 1.0)]
+    table = pd.DataFrame(cells, columns=["r1", "r2"]).assign(normalised=[0.04, 0.5, 0.6, 0.3])
+    fig = streams.objective_maps({"ResNet": table, "RIFE": table}, "O")
+    texts = {text.get_text() for ax in fig.axes for text in ax.texts}
+    assert texts == {"0.04", "0.50", "0.60", "0.30"}
+    with pytest.raises(ValueError, match="lacks"):
+        streams.objective_maps({"ResNet": table.drop(columns="normalised")})
