@@ -1,8 +1,8 @@
 """What lessons 20, 21 and 22 train: RIPR, its variants and what it is compared with, all from the same first weights.
 
-The paper starts FFSR from ImageNet; of the re-id network it says "initialize". Here FFSR and every other super-
-resolution network is first trained on the rendered people of the pre-training, with the MSE, and the re-id network is
-that pre-training (lesson 04). Rows share what they have in common: the step "restore" of FFSR, the step "features" of
+The paper starts FFSR from ImageNet; of the re-id network it says "initialize". Here FFSR and every other
+super-resolution network is first trained on rendered people, with the MSE, and the re-id network is that of the
+pre-training (lesson 04) on them. Rows share what they have in common: the step "restore" of FFSR, the step "features" of
 the ResNet and of RIFE are trained once and gone on with.
 """
 

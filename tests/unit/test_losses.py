@@ -120,7 +120,7 @@ def test_foreground_loss_at_the_ends():
 @pytest.mark.parametrize("shape", [(2, 4, 5), (2, 3, 4, 5), (1, 1, 4, 5), (2, 1, 5, 4), (2, 1, 1, 1)])
 def test_foreground_loss_refuses_other_masks(shape):
     a, b, _ = masked_pictures()
-    with pytest.raises(ValueError, match="a mask of shape"):
+    with pytest.raises(ValueError, match="masks of shapes"):
         foreground_loss(a, b, torch.ones(shape))
 
 
