@@ -79,7 +79,7 @@ def test_interpolation_has_nothing_to_learn(tmp_path):
 def test_networks_on_the_small_picture_get_the_scale_of_the_ratio():
     assert create_network("fsrcnn", 1 / 3).scale == 3 and create_network("rcan-light", 1 / 4).scale == 4
     assert create_network("srcnn", 1 / 4).scale is None
-    with pytest.raises(ValueError, match=r"ratios to restore from lie in \(0, 1\)"):
+    with pytest.raises(ValueError, match=r"ratios to restore from lie in \(0, 1\]"):
         create_method("superres", ratios=(1.0,))
 
 

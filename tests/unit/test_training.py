@@ -118,6 +118,7 @@ def test_every_method_keeps_the_contract(name):
     ones = torch.ones(8)
     labels = torch.arange(4).repeat_interleave(2)
     views = {"hr": lambda: images, "lr": lambda: images, "mask": lambda: torch.ones(8, 1, height, width)}
+    views["position"] = lambda: torch.rand(8, 2, height, width)
     low, high = torch.arange(0, 8, 2), torch.arange(1, 8, 2)
     batch = Batch(images, labels, ones, ones, labels % 2, labels, low, high, lr_ratio=ones / 2, views=views)
     for stage in method.stages:
