@@ -298,7 +298,7 @@ class TrainingBatches:
             dtype=torch.float32,
             device=device,
         )
-        self.low = torch.tensor(np.asarray(rows["low"] if "low" in rows else own < 1, dtype=bool))  # on the CPU
+        self.low = torch.tensor(np.asarray(rows["low"] if "low" in rows else own < 1, dtype=bool))  # noqa: SIM401
         self.slots = self._slots(self.ratios)
         self._levels = {
             "y": torch.arange(canvases.size[0], device=device),

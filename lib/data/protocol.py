@@ -85,7 +85,7 @@ class Protocol:
 
     @property
     def widest(self) -> int:
-        """RIPR's width_max in pixels (§3): the protocol's own limit where it has one (32 for VR), else that of the set."""
+        """RIPR's width_max in pixels (§3): the protocol's own limit if it has one (VR: 32), else the set's."""
         return widest(self.dataset, self.manifest)
 
     def is_low(self, rows: pd.DataFrame) -> np.ndarray:

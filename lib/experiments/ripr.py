@@ -2,8 +2,8 @@
 
 The paper starts FFSR from ImageNet; of the re-id network it says "initialize". Here FFSR and every other
 super-resolution network is first trained on rendered people, with the MSE, and the re-id network is that of the
-pre-training (lesson 04) on them. Rows share what they have in common: the step "restore" of FFSR, the step "features" of
-the ResNet and of RIFE are trained once and gone on with.
+pre-training (lesson 04) on them. Rows share what they have in common: the step "restore" of FFSR, the step "features"
+of the ResNet and of RIFE are trained once and gone on with.
 """
 
 from __future__ import annotations

@@ -239,7 +239,7 @@ class Ripr(Method):
                 schedule=Step((max(1, epochs // 2),))
                 if self.profile == "paper"
                 else Warmup(epochs / 12, then=Cosine()),
-                weights=weights,
+                weights={term: weights[term] for term in self._terms(name)},
                 lr_multipliers={"features.fusions": size.fusion_rate if s["fusion_rate"] is None else s["fusion_rate"]},
                 identities=batch[0],
                 images=batch[1],
@@ -247,6 +247,13 @@ class Ripr(Method):
             for name, epochs, lr in steps
             if epochs and (learns or name == "features")
         ]
+
+    def _terms(self, step: str) -> list[str]:
+        """The loss terms of a step."""
+        restores = step == "restore" or (step == "joint" and "sr" in self.joint_parts)
+        recognises = [] if step == "restore" else ["identity"]
+        weighs = ["weighting"] if recognises and isinstance(self.features, TwoStreams) else []
+        return ["foreground"] * restores + recognises + weighs
 
 
 class RiprApart(Ripr):

@@ -142,8 +142,13 @@ def test_what_is_minimised_is_eq_4_with_eq_9(alpha, beta, tmp_path):
 
 
 def test_alpha_and_beta_are_the_weights_of_the_stages():
-    for stage in built(alpha=3.0, beta=0.2).stages:
-        assert stage.weights == {"foreground": 1.0, "identity": 3.0, "weighting": pytest.approx(0.6)}
+    restore, features, joint = built(alpha=3.0, beta=0.2).stages
+    reid = {"identity": 3.0, "weighting": pytest.approx(0.6)}
+    assert (restore.weights, features.weights, joint.weights) == ({"foreground": 1.0}, reid, {"foreground": 1.0} | reid)
+    assert [s.weights for s in built(streams="one", alpha=3.0).stages[1:]] == [
+        {"identity": 3.0},
+        {"foreground": 1.0, "identity": 3.0},
+    ]
 
 
 @pytest.mark.parametrize("streams", ["one", "equal", "weighted", "rife"])
@@ -331,7 +336,7 @@ def test_the_papers_settings():
     for found, first in zip(rates, (0.01, 0.01, 0.001), strict=True):
         assert found == pytest.approx([first, first, first / 10, first / 10])
     assert {(s.identities, s.images) for s in stages} == {(8, 4)}
-    assert all(s.weights == {"foreground": 1.0, "identity": 1.0, "weighting": 0.1} for s in stages)
+    assert stages[-1].weights == {"foreground": 1.0, "identity": 1.0, "weighting": 0.1}
     assert method.canvas == (256, 128) and method.enlargement == "bilinear"
     assert isinstance(method.head, LinearHead) and method.head.reduce.out_features == 256
     assert method.head.reduce.in_features == 2048 and method.features.name == "resnet50"
