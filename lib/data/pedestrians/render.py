@@ -360,9 +360,7 @@ def _render(a: dict, m: dict, c: dict, noise: Tensor, h: int, w: int):
     person = ((which >= 0) & (which < len(PARTS))).float().view(b, h, s, w, s).mean((2, 4))
     picture = canvas + behind * (1 - share)
     level = 0.75 * c["ambient"].mean(1) + 0.45 * c["sun_strength"] * (1 - 0.3 * c["dapple"])
-    picture = sensor(
-        picture, {**c, "level": level, "aim": c["exposure"], "exposure": m["exposure"], "motion": m["motion"]}, noise
-    )
+    picture = sensor(picture, {**c, "level": level, "aim": c["exposure"], "exposure": m["exposure"], "motion": m["motion"]}, noise)
     return picture, person > 0.5, _visible(body, camera, person, h, w)
 
 
