@@ -14,37 +14,42 @@ ARGS ?=
 LOCK ?=
 PYTHON ?=
 
-# A folder name with spaces would end in a wrong place, silently
+# A folder name with spaces or quotes would end in a wrong place, silently
 ifneq ($(words $(CURDIR)),1)
 $(error make cannot work in a folder whose name has spaces: $(CURDIR))
 endif
+ifneq ($(findstring ',$(CURDIR)),)
+$(error make cannot work in a folder whose name has quotes: $(CURDIR))
+endif
 
 VENV := $(CURDIR)/.venv
-RUN := $(VENV)/bin/python
+RUN := '$(VENV)/bin/python'
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 
-option = $(if $(strip $(2)),--$(1) '$(strip $(2))')
+# 'the value of a variable' as it was typed: a data folder may be called O'Brien, or have $, blanks, braces in it
+typed = '$(subst ','\'',$(value $(1)))'
+option = $(if $(strip $(value $(2))),--$(1) $(call typed,$(2)))
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 	@echo
-	@echo "  options: PROFILE=quick|course|paper DATASET=viper|folder LESSONS='03 04' JOBS=2 CORES=2 BENCH=ranking LOCK=requirements-DATE.lock"
+	@echo "  options: PROFILE=quick|course|paper DATASET=viper|folder LESSONS='00 3 04_base' JOBS=2 CORES=2 BENCH=ranking LOCK=requirements-DATE.lock"
 	@echo "           ARGS='-n' (passed to snakemake, or to pytest by make test) PYTHON=python3.12 (makes .venv)"
 
 # The first Python that is new enough; pyenv's placeholders and old ones fail the question and are passed over.
 setup: ## the virtual environment (every other target does it too)
 	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3 python; do \
 		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
-			exec $$python lib/course/environment.py --extras test $(EXTRA) $(call option,lock,$(LOCK)); \
+			exec $$python lib/course/environment.py --extras test $(EXTRA) $(call option,lock,LOCK); \
 		fi; \
 	done; \
 	echo "error: Python 3.11 or newer was not found (tried $(PYTHON) python3.13, python3.12, python3.11, python3); install one, or say where: make PYTHON=/path/to/python3" >&2; \
 	exit 1
 
 course: setup ## run all notebooks and draw all figures; up-to-date ones are skipped
-	@exec $(RUN) -m lib.course.run $(call option,profile,$(PROFILE)) $(call option,dataset,$(DATASET)) $(call option,lessons,$(LESSONS)) \
-		$(call option,jobs,$(JOBS)) $(call option,cores,$(CORES)) -- $(ARGS)
+	@exec $(RUN) -m lib.course.run $(call option,profile,PROFILE) $(call option,dataset,DATASET) $(call option,lessons,LESSONS) \
+		$(call option,jobs,JOBS) $(call option,cores,CORES) -- $(ARGS)
 
 test: setup ## lint, unit tests, structure of the notebooks, nbval in the quick profile, one run in another profile
 	@exec $(RUN) -m lib.course.check $(ARGS)
@@ -61,10 +66,10 @@ bench: setup ## benchmarks: ours, the peer's, the ratio
 		|| $(RUN) -m pip install --quiet --disable-pip-version-check --no-deps open-metric-learning==4.0.0
 	@for name in $(BENCH); do echo "== $$name"; $(RUN) -m benchmarks.$$name $(ARGS) || exit 1; done
 
-publish: PROFILE = course
-publish: DATASET =
+publish: override PROFILE = course
+publish: override DATASET =
 publish: course ## run the lessons in the course profile and store their outputs in notebooks/
-	@exec $(RUN) -m lib.course.publish
+	@exec $(RUN) -m lib.course.publish $(if $(strip $(LESSONS)),$(call typed,LESSONS))
 
 exercises: setup ## make notebooks/exercises from notebooks/solutions
 	@exec $(RUN) -m lib.course.exercises
@@ -80,4 +85,4 @@ clean: ## remove executed notebooks and caches of tools (trained runs and data s
 	find lib tests benchmarks notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the virtual environment too
-	rm -rf $(VENV)
+	rm -rf '$(VENV)'

@@ -110,7 +110,7 @@ class Peers(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         features = self.method.pool(self.method.backbone(images))
-        return self.method.neck(features)[1], features
+        return self.method.head(features)[1], features
 
 
 def torchreid_without_extras() -> types.ModuleType:

@@ -1,10 +1,13 @@
 """Every loss, one function each, with its equation.
 
-Letters: B images in the batch, D dimensions, N identities. All losses are computed in float32, also under autocast:
-in bfloat16 two distances that differ by less than 0.4 % are equal, and mining the hardest becomes a lottery.
+Letters: B images in the batch, D dimensions, N identities. All losses are computed in float32 at least, also under
+autocast: in bfloat16 two distances that differ by less than 0.4 % are equal, and mining the hardest becomes a lottery.
 
-Several processes: a triplet's positives and negatives come from the batch of *all* processes (``gathered``), so the
-loss of two processes with half a batch each is the loss of one process with the whole.
+Several processes: B counts the images of *all* of them. Each process holds a share, and shares need not be equal (a
+stream of 10 images may be 7 here and 3 there, or none). A mean over B is therefore ``mean_over_processes``, and a
+triplet's positives and negatives come from the batch of all (``gathered``): so the loss of two processes is the loss of
+one with the whole batch. Both talk to the other processes, so every process computes every loss of a step, in the same
+order, also of a stream of which it has no image. A stream without an image anywhere counts 0, with a gradient of 0.
 """
 
 from __future__ import annotations
@@ -19,12 +22,13 @@ from torch import Tensor
 
 
 def in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Run a loss outside autocast, on float32 copies of its floating-point tensors."""
+    """Run a loss outside autocast, its narrower floating-point tensors widened to float32; float64 stays."""
 
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
         def widen(x):
-            return x.float() if isinstance(x, Tensor) and x.is_floating_point() else x
+            narrow = isinstance(x, Tensor) and x.is_floating_point() and x.dtype.itemsize < 4
+            return x.float() if narrow else x
 
         device = next(a.device.type for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
         with torch.autocast(device, enabled=False):
@@ -33,71 +37,128 @@ def in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return wrapper
 
 
+def several_processes() -> bool:
+    """Whether this process trains together with others."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def mean_over_processes(values: Tensor) -> Tensor:
+    """Mean of ``values`` (B, ...) over the images of all processes, as a loss term (): 0 where there is no image.
+
+    In one process that is ``values.mean()``. In several, each returns its own sum x processes / (number of values of
+    all), so that the *mean* over the processes, which is what DistributedDataParallel makes of gradients, is right also
+    where they hold different numbers of images; the mean over a process's own images would weigh those of a small share
+    more. Call it in every process, also for an empty share.
+    """
+    if not several_processes():
+        return values.mean() if len(values) else values.sum()
+    images = torch.tensor(float(len(values)), device=values.device)
+    dist.all_reduce(images)
+    each = max(1, values[:1].numel()) if len(values) else 1  # values of one image
+    return values.sum() * (dist.get_world_size() / each) / images.clamp(min=1)
+
+
 class _Gather(torch.autograd.Function):
     """All processes' rows below each other; the gradient of a row is the sum over the processes that used it."""
 
     @staticmethod
-    def forward(ctx, rows: Tensor) -> Tensor:
-        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, rows.contiguous())
-        ctx.count = len(rows)
-        return torch.cat(parts)
+    def forward(ctx, rows: Tensor, counts: list[int]) -> Tensor:
+        # all_gather wants equal shapes: shares are filled up to the largest and cut again
+        padded = rows.new_zeros(max(counts), *rows.shape[1:])
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        ctx.counts = counts
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        gradient = gradient.contiguous()
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        gradient = gradient.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(gradient)
-        start = dist.get_rank() * ctx.count
-        return gradient[start : start + ctx.count]
+        return gradient.split(ctx.counts)[dist.get_rank()], None
 
 
-def gathered(rows: Tensor) -> Tensor:
-    """(B, ...) of this process -> (processes x B, ...) of all, in rank order; the same tensor where there is one."""
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return rows
-    return _Gather.apply(rows)
+def gathered(*tensors: Tensor) -> list[Tensor]:
+    """Each (B, ...) of this process -> (sum of all B, ...) of all processes, in rank order; as it is in one process.
+
+    The tensors have the same number of rows here; other processes may have another, or none. Gradients flow back to the
+    process that owns a row. Call it in every process. On GPUs this waits once, for the numbers of rows.
+    """
+    if not several_processes():
+        return list(tensors)
+    count = torch.tensor([len(tensors[0])], device=tensors[0].device)
+    counts = [torch.empty_like(count) for _ in range(dist.get_world_size())]
+    dist.all_gather(counts, count)
+    counts = torch.cat(counts).tolist()
+    return [_Gather.apply(rows, counts) for rows in tensors]
+
+
+def _weighted(values: Tensor, weights: Tensor | None) -> Tensor:
+    if weights is None:
+        return values
+    if weights.shape != values.shape:
+        raise ValueError(f"weights of shape {tuple(weights.shape)} for {len(values)} images: one weight per image")
+    return weights * values
 
 
 @in_float32
-def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
     """Cross-entropy with label smoothing, averaged over the batch.
 
-    L = -1/B sum_i sum_n q_in log p_in,   p_i = softmax(logits_i),   q_in = (1 - s) [n = y_i] + s / N
+    L = -1/B sum_i w_i sum_n q_in log p_in,   p_i = softmax(logits_i),   q_in = (1 - s) [n = y_i] + s / N
     (Szegedy et al. 2016, §7; SING Eq. 3 and the first term of JBIM Eq. 5 with s = 0).
 
-    Parameters: logits (B, N); labels (B,) int64 in [0, N); smoothing s in [0, 1).
+    Parameters: logits (B, N); labels (B,) int64 in [0, N); smoothing s in [0, 1); weights w (B,), 1 by default, with
+    gradient where they have one: they multiply each image's term and the mean stays one over B, not over sum_i w_i (a
+    convex mixture of two streams, FTWA Eq. 5, brings weights that add up to 1 per image). ValueError for another s, and
+    for weights of another shape.
     """
-    return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"label smoothing lies in [0, 1), not {smoothing}")
+    values = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")  # (B,)
+    return mean_over_processes(_weighted(values, weights))
 
 
 @in_float32
 def pairwise_distances(a: Tensor, b: Tensor) -> Tensor:
     """Euclidean distances (A, D), (B, D) -> (A, B): d_ij = sqrt(max(|a_i|^2 + |b_j|^2 - 2 a_i . b_j, 1e-12)).
 
-    The floor keeps the gradient of the square root finite where two descriptors are equal.
+    The floor keeps the gradient of the square root finite where two descriptors are equal; without a gradient it is 0.
     """
     squared = a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T
-    return squared.clamp(min=1e-12).sqrt()
+    return squared.clamp(min=1e-12 if squared.requires_grad else 0.0).sqrt()
 
 
 @in_float32
-def batch_hard_triplet(features: Tensor, labels: Tensor, margin: float | None = 0.3) -> Tensor:
+def batch_hard_triplet(
+    features: Tensor, labels: Tensor, margin: float | None = 0.3, weights: Tensor | None = None
+) -> Tensor:
     """For each image its farthest positive against its nearest negative (Hermans et al. 2017, Eq. 5).
 
-    L = 1/B sum_i [ m + max_{j: y_j = y_i} d_ij - min_{j: y_j != y_i} d_ij ]_+
+    L = 1/B sum_i w_i [ m + max_{j: y_j = y_i} d_ij - min_{j: y_j != y_i} d_ij ]_+
     With ``margin=None`` the soft margin log(1 + exp(.)) replaces [m + .]_+ (ibid., §2).
     An image is its own positive at distance 0 where its identity has no other image in the batch.
 
-    Parameters: features (B, D); labels (B,) integers. Raises ValueError where the batch holds one identity only.
+    Parameters: features (B, D); labels (B,) integers; weights w (B,), 1 by default: they multiply each anchor's term
+    and the mean stays one over B, as in ``cross_entropy``. ValueError for weights of another shape, and where the batch
+    (of all processes) holds one identity only; on a GPU, which would have to be waited for, the loss is then NaN.
     """
-    everyone, everyone_labels = gathered(features), gathered(labels)
+    everyone, everyone_labels = gathered(features, labels)
+    if not len(everyone):
+        return mean_over_processes(features.sum(1))
+    one_identity = (everyone_labels == everyone_labels[0]).all()
+    if one_identity.device.type == "cpu" and one_identity:
+        raise ValueError(
+            f"a triplet needs images of two people, and all {len(everyone)} of this batch show one: "
+            "use batches of more identities, or leave the triplet loss out"
+        )
     distances = pairwise_distances(features, everyone)  # (B, all)
     same = labels[:, None] == everyone_labels[None, :]
     farthest = distances.masked_fill(~same, -torch.inf).amax(1)
     nearest = distances.masked_fill(same, torch.inf).amin(1)
-    if margin is None:
-        return F.softplus(farthest - nearest).mean()
-    return F.relu(margin + farthest - nearest).mean()
+    gaps = farthest - nearest
+    values = F.softplus(gaps) if margin is None else F.relu(margin + gaps)  # (B,)
+    return mean_over_processes(_weighted(values, weights).masked_fill(one_identity, torch.nan))
 
 
 @in_float32
@@ -106,7 +167,7 @@ def centre_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
 
     L = 1/(2B) sum_i |f_i - c_{y_i}|^2.   Parameters: features (B, D), labels (B,), centres (N, D), a parameter.
     """
-    return 0.5 * (features - centres[labels]).square().sum(1).mean()
+    return mean_over_processes(0.5 * (features - centres[labels]).square().sum(1))
 
 
 @in_float32
@@ -116,15 +177,15 @@ def pixel_mse(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor
     ``"sum"``: L = 1/B sum_i |x_i - y_i|_F^2, the papers' Frobenius norm; it grows with the number of pixels, which is
     why public code divides the learning rate by 10^7. ``"mean"``: the same divided by the 3 H W values of a picture.
 
-    Parameters: output, target (B, 3, H, W) in [0, 1].
+    Parameters: output, target (B, 3, H, W) in [0, 1]. ValueError for other shapes and reductions.
     """
     if output.shape != target.shape:
         raise ValueError(f"pictures of different shapes: {tuple(output.shape)} and {tuple(target.shape)}")
     errors = (output - target).square()
     if reduction == "mean":
-        return errors.mean()
+        return mean_over_processes(errors)
     if reduction == "sum":
-        return errors.sum() / len(output)
+        return mean_over_processes(errors.flatten(1).sum(1))
     raise ValueError(f"reduction is 'mean' or 'sum', not {reduction!r}")
 
 
@@ -157,7 +218,7 @@ def resolution_weighting(weights: Tensor, resolution: Tensor) -> Tensor:
         shapes = f"{tuple(weights.shape)} and {tuple(resolution.shape)}"
         raise ValueError(f"weights and resolutions of shapes {shapes}: (B, T, 2) and (B,) expected")
     wanted = torch.stack([1 - resolution, resolution], 1)[:, None]  # (B, 1, 2)
-    return (weights - wanted).square().sum((1, 2)).mean()
+    return mean_over_processes((weights - wanted).square().sum((1, 2)))
 
 
 @in_float32
@@ -167,10 +228,10 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
     Parameters: logits (B,) of true pictures and of made ones, the latter without gradient to who made them.
     """
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
+    return mean_over_processes(F.softplus(-real)) + mean_over_processes(F.softplus(fake))
 
 
 @in_float32
 def generator_loss(fake: Tensor) -> Tensor:
     """What a generator minimises: L = -1/B sum_i log s(fake_i) (SRGAN Eq. 6, averaged over the batch)."""
-    return F.softplus(-fake).mean()
+    return mean_over_processes(F.softplus(-fake))

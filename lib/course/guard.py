@@ -1,27 +1,26 @@
-"""A strict run of one notebook through papermill.
+"""A strict run of one notebook.
 
     python -m lib.course.guard NOTEBOOK OUT [-p name value]... [-r name text]... [-y 'name: value']... [--threads N]
 
-papermill by itself lets several mistakes pass with exit code 0. Here: a notebook without exactly one `parameters` cell,
-a name that it does not know, a value of the wrong type, a killed kernel, or a cell that did not run is an error. The
-result is written under a temporary name and renamed when everything went well; what failed is kept beside it as
-``OUT.failed.ipynb``, with the cell and the error in ``OUT.failed.txt``. The exit code is 0 for success, 1 for a
-notebook that failed, 2 for a wrong call.
+nbclient runs it, papermill writes the cell with the parameters. What is strict here: a notebook without exactly one
+`parameters` cell, a name that it does not know, a value of the wrong type are errors before anything runs; no tag lets
+a cell fail or be skipped. The result is written under a temporary name and renamed when everything went well; what
+failed is kept beside it as ``OUT.failed.ipynb``, with the cell and the error in ``OUT.failed.txt``. The exit code is 0
+for success, 1 for a notebook that failed (or a disk without room), 2 for a wrong call.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import hashlib
 import json
-import logging
 import os
 import signal
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,19 @@ from typing import Any
 import nbformat
 import yaml
 from filelock import FileLock
+from filelock import Timeout as LockTimeout
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from lib.course import notebook as notebooks
 from lib.course import parameters, paths, watch
 from lib.course.notebook import NotebookError
 from lib.course.parameters import ParameterError
+from lib.paths import write_atomically
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+SOURCE_LINES = 6  # of a failed cell, in the report
 
 
 class RunError(RuntimeError):
@@ -70,117 +77,128 @@ def run(
 ) -> nbformat.NotebookNode:
     """Run `source` with `given` parameters and write it to `target`; returns the executed notebook.
 
-    Raises NotebookError or ParameterError before the start, RunError when a cell failed or the kernel died; `target` is
-    then left as it was, and ``target.failed.ipynb`` shows how far it came.
+    Raises NotebookError or ParameterError before the start, RunError when a cell failed, the kernel died or the disk is
+    full; `target` is then left as it was, and ``target.failed.ipynb`` shows how far it came.
     """
     source, target = Path(source), Path(target)
-    checked = check(source, given or {})
+    if threads is not None and threads < 1:
+        raise ParameterError(f"threads = {threads}: a kernel needs one at least")
+    notebook = prepared(notebooks.read(source), check(source, given or {}))
     target.parent.mkdir(parents=True, exist_ok=True)
-    failed, report = target.with_suffix(".failed.ipynb"), target.with_suffix(".failed.txt")
-    with _alone(target, quiet), _environment(threads):
+    with _alone(target, quiet):
         # what a killed run has left; its owner is gone, because we hold the lock
-        for partial in target.parent.glob(f".{target.stem}.partial-*"):
-            partial.unlink()
+        for old in target.parent.glob(f".{target.stem}.partial-*"):
+            old.unlink()
         partial = target.with_name(f".{target.stem}.partial-{os.getpid()}.ipynb")
         drawn = partial.with_suffix(".figures")
-        os.environ["COURSE_FIGURE_LOG"] = str(drawn.resolve())
         start, progress = time.monotonic(), _Progress(source, quiet)
         try:
-            executed = _execute(source, partial, checked, progress)
-            _all_ran(executed, bool(checked))
-        except Exception as error:
-            message = _describe(source, progress.started, error)
-            if partial.exists():
-                partial.replace(failed)
-            report.write_text(f"{message}\n  the notebook as far as it came: {_shown(failed)}\n", encoding="utf-8")
-            raise RunError(message) from error
-        except BaseException:  # interrupted: nothing is wrong with the notebook, and nothing half-done stays
-            partial.unlink(missing_ok=True)
-            raise
-        else:
+            nbformat.write(notebook, partial)  # a disk without room is found now, not after an hour
+            _execute(notebook, progress, _environment(threads, drawn))
+            nbformat.write(notebook, partial)
             record = {
                 "seconds": round(time.monotonic() - start, 1),
                 "figures": sorted(set(drawn.read_text().split("\n")) - {""}) if drawn.exists() else [],
             }
-            target.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            text = json.dumps(record, indent=1) + "\n"
+            write_atomically(target.with_suffix(".json"), lambda path: path.write_text(text, encoding="utf-8"))
             os.replace(partial, target)
-            failed.unlink(missing_ok=True)
-            report.unlink(missing_ok=True)
-        finally:
+        except Exception as error:
+            raise RunError(_keep(target, _describe(source, target, progress.cell, error), notebook)) from error
+        finally:  # an interrupted run leaves nothing either
+            partial.unlink(missing_ok=True)
             drawn.unlink(missing_ok=True)
-    return executed
-
-
-def _execute(source: Path, partial: Path, checked: dict[str, Any], progress: _Progress) -> nbformat.NotebookNode:
-    import papermill
-    from papermill.engines import NBClientEngine, papermill_engines
-
-    class Engine(NBClientEngine):
-        """papermill's own engine; the manager is told about each cell, so that a person sees where the notebook is."""
-
-        @classmethod
-        def execute_managed_notebook(cls, nb_man, kernel_name, **options):
-            started = nb_man.cell_start
-
-            def cell_start(cell, cell_index=None, **more):
-                # nbclient has replaced our handlers; with its own an interrupted run looks like a dead kernel
-                _listen()
-                progress.cell(nb_man.nb, cell_index)
-                return started(cell, cell_index=cell_index, **more)
-
-            nb_man.cell_start = cell_start
-            return super().execute_managed_notebook(nb_man, kernel_name, **options)
-
-    papermill_engines.register("course", Engine)
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # of the tools among themselves; a lesson's own warnings come from its kernel
-        executed = papermill.execute_notebook(
-            str(source).replace("{", "{{").replace("}", "}}"),
-            str(partial).replace("{", "{{").replace("}", "}}"),
-            parameters=checked or None,
-            engine_name="course",
-            kernel_name="python3",
-            progress_bar=False,
-            log_output=False,
-            start_timeout=180,
-            extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's remarks about its own sockets
-        )
+        for old in _kept(target):
+            old.unlink(missing_ok=True)
     progress.done()
-    return executed
+    return notebook
 
 
-def _all_ran(executed: nbformat.NotebookNode, injected: bool) -> None:
-    """After a killed kernel papermill's file says *completed*: believe the counts of the cells instead."""
-    cells = notebooks.code_cells(executed)
-    for number, cell in enumerate(cells, 1):
-        if any(output.output_type == "error" for output in cell.outputs):
-            raise RunError(f"code cell {number} has an error in its output")
-        if cell.execution_count != number:
-            raise RunError(
-                f"code cell {number} was not executed in its turn (its count is {cell.execution_count}): "
-                "did the kernel die?"
-            )
-    if injected and not any("injected-parameters" in notebooks.tags(cell) for cell in executed.cells):
-        raise RunError("the parameters did not reach the notebook")
+def prepared(notebook: nbformat.NotebookNode, checked: Mapping[str, Any]) -> nbformat.NotebookNode:
+    """The notebook without stored outputs (a failed run shows its own alone), and with papermill's cell of parameters
+    after its own where there are any.
+    """
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    if not checked:
+        return notebook
+    from papermill.parameterize import parameterize_notebook
+
+    for node, key, empty in [(notebook, "papermill", {}), *((cell, "tags", []) for cell in notebook.cells)]:
+        node.metadata.setdefault(key, nbformat.from_dict(empty))  # papermill asks for them without looking
+    return parameterize_notebook(notebook, dict(checked), kernel_name="python3", language="python")
 
 
-def _describe(source: Path, started: int | None, error: Exception) -> str:
-    """One readable block: which notebook, cell and error. `started` is the index of the last cell that began."""
-    from nbclient.exceptions import DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
+class _Client(NotebookClient):
+    """nbclient, which leaves the signals of this process to whoever has set them: with its own handlers an interrupted
+    run looks like a dead kernel.
+    """
 
-    where, what = "" if started is None else f", cell {started + 1}", f"{type(error).__name__}: {error}"
-    if isinstance(error, PapermillExecutionError):
-        where, what = f", cell {error.cell_index + 1} (In [{error.exec_count}])", f"{error.ename}: {error.evalue}"
-        lines = error.source.strip().splitlines()
-        what += "".join(f"\n  | {line}" for line in lines[:6]) + ("\n  | …" if len(lines) > 6 else "")
+    async def async_start_new_kernel(self, **options: Any) -> None:
+        _set(self.handlers)
+        await super().async_start_new_kernel(**options)
+
+
+def _execute(notebook: nbformat.NotebookNode, progress: _Progress, environment: dict[str, str]) -> None:
+    """Run all cells, in place; nbclient raises CellExecutionError for an error, DeadKernelError for a dead kernel."""
+    client = _Client(
+        notebook,
+        kernel_name="python3",
+        timeout=None,
+        startup_timeout=180,
+        force_raise_errors=True,  # also where a tag allows an error
+        skip_cells_with_tag="",
+        record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's remarks about its own sockets
+        on_cell_start=lambda cell, cell_index: progress.start_cell(notebook, cell_index),
+    )
+    client.handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        client.execute(env=environment)
+    finally:
+        _set(client.handlers)
+
+
+def _set(handlers: Mapping[int, Any]) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _kept(target: Path) -> tuple[Path, Path]:
+    """Where a failed run is kept: the notebook as far as it came, and the report."""
+    return target.with_suffix(".failed.ipynb"), target.with_suffix(".failed.txt")
+
+
+def _keep(target: Path, message: str, notebook: nbformat.NotebookNode | None = None) -> str:
+    """Keep the report of a failed run, and the notebook as far as it came; returns the message with the place."""
+    failed, report = _kept(target)
+    try:
+        if notebook is not None:
+            write_atomically(failed, lambda path: nbformat.write(notebook, path))
+            message += f"\n  kept for reading: {_shown(failed)}"
+        write_atomically(report, lambda path: path.write_text(message + "\n", encoding="utf-8"))
+    except OSError as error:
+        message += f"\n  it could not be kept for reading: {error.strerror or error}"
+    return message
+
+
+def _describe(source: Path, target: Path, cell: tuple[int, nbformat.NotebookNode] | None, error: Exception) -> str:
+    """One readable block: which notebook, cell and error. `cell` is the last one that began, with its index."""
+    where, what = "" if cell is None else f", cell {cell[0] + 1}", f"{type(error).__name__}: {error}"
+    if isinstance(error, CellExecutionError):
+        lines = cell[1].source.strip().splitlines()
+        where += f" (In [{cell[1].execution_count}])"
+        what = f"{error.ename}: {error.evalue}" + "".join(f"\n  | {line}" for line in lines[:SOURCE_LINES])
+        what += "\n  | …" if len(lines) > SOURCE_LINES else ""
     elif isinstance(error, DeadKernelError):
         what = f"the kernel died (killed, out of memory, or a crash in compiled code): {what}"
-    elif isinstance(error, RunError):
-        where, what = "", str(error)
+    elif isinstance(error, OSError) and error.errno in NO_ROOM:
+        what = (
+            f"{error.strerror} ({_shown(target.parent)}): make room and start again; {target.name} is "
+            f"{'as it was' if target.exists() else 'not written'}"
+        )
     return f"{_shown(source)}{where}: {what}"
 
 
@@ -196,13 +214,13 @@ class _Progress:
     def __init__(self, source: Path, quiet: bool):
         self.name = f"solutions/{source.stem}" if source.parent.name == "solutions" else source.stem
         self.quiet, self.start, self.last = quiet, time.monotonic(), 0.0
-        self.started: int | None = None
+        self.cell: tuple[int, nbformat.NotebookNode] | None = None  # the last one that began
         self.live = sys.stderr.isatty() and os.environ.get("COURSE_PARALLEL") != "1"
 
-    def cell(self, notebook: nbformat.NotebookNode, index: int | None) -> None:
+    def start_cell(self, notebook: nbformat.NotebookNode, index: int) -> None:
         now = time.monotonic()
-        self.started = index
-        if self.quiet or index is None or not (self.live or index == 0 or now - self.last > 30):
+        self.cell = (index, notebook.cells[index])
+        if self.quiet or not (self.live or index == 0 or now - self.last > 30):
             return
         self.last = now
         self._print(f"  {self.name}: cell {index + 1} of {len(notebook.cells)}, {now - self.start:.0f} s")
@@ -224,7 +242,7 @@ def _alone(target: Path, quiet: bool) -> Iterator[None]:
     lock = FileLock(folder / f"{hashlib.sha256(str(target.resolve()).encode()).hexdigest()[:16]}.lock")
     try:
         lock.acquire(timeout=1)
-    except TimeoutError:
+    except LockTimeout:
         if not quiet:
             print(f"  waiting: another run is writing {_shown(target)}", file=sys.stderr)
         lock.acquire()
@@ -234,27 +252,15 @@ def _alone(target: Path, quiet: bool) -> Iterator[None]:
         lock.release()
 
 
-@contextlib.contextmanager
-def _environment(threads: int | None) -> Iterator[None]:
-    """What the kernel inherits: no progress bars, and its share of the cores (two kernels on both cores are many times
-    slower).
+def _environment(threads: int | None, drawn: Path) -> dict[str, str]:
+    """What the kernel inherits: no progress bars, its share of the cores (two kernels on both cores are many times
+    slower), and the file that takes the names of its figures.
     """
-    wanted = {"COURSE_BATCH": "1", "PYTHONUNBUFFERED": "1"}
-    if threads:
-        wanted |= {
-            name: str(threads)
-            for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-        }
-    before = {name: os.environ.get(name) for name in (*wanted, "COURSE_FIGURE_LOG")}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    wanted = {"COURSE_BATCH": "1", "PYTHONUNBUFFERED": "1", "COURSE_FIGURE_LOG": str(drawn.resolve())}
+    if threads is not None:
+        libraries = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+        wanted |= dict.fromkeys(libraries, str(threads))
+    return os.environ | wanted
 
 
 def _parse(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -274,51 +280,30 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lib.course.guard", description=__doc__.split("\n\n")[0])
     parser.add_argument("notebook", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument(
-        "-p",
-        dest="parameters",
-        nargs=2,
-        action="append",
-        metavar=("NAME", "VALUE"),
-        help="a parameter, read as papermill reads it",
-    )
-    parser.add_argument(
-        "-r", dest="raw", nargs=2, action="append", metavar=("NAME", "TEXT"), help="a parameter that stays text"
-    )
+    pair = {"nargs": 2, "action": "append"}
+    parser.add_argument("-p", dest="parameters", **pair, metavar=("NAME", "VALUE"), help="read as papermill reads it")
+    parser.add_argument("-r", dest="raw", **pair, metavar=("NAME", "TEXT"), help="a parameter that stays text")
     parser.add_argument("-y", dest="yaml", action="append", metavar="YAML", help="parameters as YAML")
     parser.add_argument("--threads", type=int, default=None, help="threads of the kernel's numerical libraries")
     parser.add_argument("--quiet", action="store_true", help="no progress lines")
     arguments = parser.parse_args(argv)
-    global _listening
-    _listening = True
-    _listen()
+    _set({signal.SIGTERM: _terminate, signal.SIGINT: signal.default_int_handler})
     watch.follow_owner()
     try:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
         run(arguments.notebook, arguments.out, _parse(arguments), threads=arguments.threads, quiet=arguments.quiet)
     except (NotebookError, ParameterError) as error:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        message = f"{_shown(arguments.notebook)}: {error}"
-        arguments.out.with_suffix(".failed.txt").write_text(message + "\n", encoding="utf-8")
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {_keep(arguments.out, f'{_shown(arguments.notebook)}: {error}')}", file=sys.stderr)
         return 2
     except RunError as error:
-        print(
-            f"\nFAILED {error}\n  kept for reading: {_shown(arguments.out.with_suffix('.failed.ipynb'))}",
-            file=sys.stderr,
-        )
+        print(f"\nFAILED {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # no folder for the target or its lock
+        print(f"error: {error}; nothing was run", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0
-
-
-_listening = False  # only the command line owns the process's signals
-
-
-def _listen() -> None:
-    if _listening and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _terminate(signum: int, frame: Any) -> None:

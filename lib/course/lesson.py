@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
+from lib.course import notebook as notebooks
 from lib.course import parameters, paths
 from lib.course.parameters import ParameterError
+from lib.paths import write_atomically
 
 INTERACTIVE_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open"}  # IPython's own, in every notebook
 MARK = "_course_lesson"  # set in the notebook's namespace by the first call: later the reader has names of their own
@@ -38,7 +43,7 @@ class Lesson:
     dataset: str
     seed: int
     extras: dict[str, Any] = field(default_factory=dict)
-    canonical: bool = True  # no parameter but profile and dataset differs from the notebook's defaults
+    canonical: bool = True  # no parameter but profile and dataset differs from the committed notebook's
     default_dataset: str = "pedestrians"
 
     def __getattr__(self, name: str) -> Any:
@@ -68,7 +73,7 @@ class Lesson:
         What is drawn in ``quick`` or with changed parameters goes to ``build/figures``: reading along never overwrites
         the committed figures.
         """
-        data = () if self.dataset == self.default_dataset else (paths.relative(self.dataset).replace("/", "-"),)
+        data = () if self.dataset == self.default_dataset else (parameters.dataset_name(self.dataset),)
         if self.profile == "quick" or not self.canonical:
             return paths.BUILD.joinpath("figures", self.profile, *self.name.split("/"), *data)
         if self.profile == "paper":
@@ -81,10 +86,9 @@ class Lesson:
 
         target = self.figures / f"{name.removesuffix('.png')}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
         # without the version of matplotlib in it, the same picture is the same file
-        figure.savefig(partial, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
-        os.replace(partial, target)
+        how = {"format": "png", "dpi": dpi, "bbox_inches": "tight", "metadata": {"Software": None}}
+        write_atomically(target, lambda partial: figure.savefig(partial, **how))
         if log := os.environ.get("COURSE_FIGURE_LOG"):  # the guard remembers which figures a lesson drew
             with open(log, "a", encoding="utf-8") as lines:
                 lines.write(f"{target}\n")
@@ -132,12 +136,46 @@ def begin(
     profile = parameters.resolve_profile(values.pop("profile"))
     dataset = parameters.resolve_dataset(values.pop("dataset"))
     seed = parameters.resolve_seed(values.pop("seed"))
-    changed = {key for key in _injected(namespace) if key not in ("profile", "dataset")}
+    changed = changed_parameters(name, {"seed": seed, **values})
+    if changed is None:  # no committed notebook to compare with
+        changed = sorted(_injected(namespace) - {"profile", "dataset"})
     lesson = Lesson(name, profile, dataset, seed, values, not changed, default_dataset)
     namespace[MARK] = lesson
     _style()
     print(_header(lesson, dict(minutes), tuple(after)))
+    if changed:
+        own = ", ".join(f"{key} is {namespace[key]!r}" for key in changed)
+        print(f"not as committed: {own}; the figures go to build/figures")
     return lesson
+
+
+def changed_parameters(name: str, values: Mapping[str, Any]) -> list[str] | None:
+    """Those of `values` that are not as the committed notebook `name` has them, however they were changed: passed by a
+    tool, or typed into the parameters cell. None where there is no such notebook.
+
+    The committed notebook is git's; without git (a download) the file in notebooks/, which Jupyter may have saved with
+    what was typed into it. A parameter that is new in the file is compared with the file.
+    """
+    path = paths.NOTEBOOKS / f"{name}.ipynb"
+    if not path.exists():
+        return None
+    committed: dict[str, Any] = {}
+    for text in (path.read_bytes(), _head(path)):
+        try:
+            if text is not None:
+                committed |= notebooks.defaults(nbformat.reads(text.decode("utf-8"), as_version=4))
+        except (ValueError, AttributeError, nbformat.ValidationError):
+            continue  # saved half-way, or without its tag: then only the other one counts
+    return [key for key, value in values.items() if key in committed and value != committed[key]]
+
+
+def _head(path: Path) -> bytes | None:
+    """The file as the current commit has it; None without git, outside of a repository, or before its first commit."""
+    call = ["git", "show", f"HEAD:./{path.name}"]
+    try:
+        return subprocess.run(call, cwd=path.parent, capture_output=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def _public_names(namespace: Mapping[str, Any]) -> set[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import nbformat
 
 from lib.course import parameters, paths
 from lib.course.parameters import ParameterError
+from lib.definitions import definitions_of_text, essence, total
+from lib.paths import write_atomically
 
 LESSON_NAME = re.compile(r"(solutions/)?\d\d_[a-z0-9_]+")
 
@@ -56,9 +58,8 @@ def write(notebook: nbformat.NotebookNode, path: str | Path) -> None:
     """Write the notebook, atomically, always in the same form (one space indent, sorted keys, a newline at the end)."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(nbformat.writes(notebook, version=4).rstrip("\n") + "\n", encoding="utf-8")
-    partial.replace(path)
+    text = nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def tags(cell: nbformat.NotebookNode) -> list[str]:
@@ -121,16 +122,29 @@ def code_hash(notebook: nbformat.NotebookNode) -> str:
     return digest.hexdigest()
 
 
-def library_hash(root: Path = paths.ROOT) -> str:
-    """SHA-256 of everything a notebook's result may depend on in this repository: lib/ without the course tools, and
-    the published numbers.
+def library_hash(notebook: nbformat.NotebookNode, root: Path = paths.ROOT) -> str:
+    """SHA-256 of what a notebook's result may depend on in this repository beside its own cells: the definitions of
+    lib/ that they reach, without the course's tools, and the published numbers.
+
+    Of a notebook with a cell that is no Python all of lib/ counts.
     """
-    digest = hashlib.sha256()
-    files = [path for path in (root / "lib").rglob("*.py") if path.relative_to(root).parts[:2] != ("lib", "course")]
-    files += [root / "lib" / "course" / "lesson.py", *(root / "data" / "published").glob("*.csv")]
-    for path in sorted(files):
+    tools = [f"lib.course.{file.stem}" for file in (root / "lib" / "course").glob("*.py") if file.stem != "lesson"]
+    tools.remove("lib.course.__init__")
+    try:
+        used = definitions_of_text(script(notebook), aside=tools, root=root)
+    except SyntaxError:
+        files = sorted((root / "lib").rglob("*.py"))
+        used = {file.relative_to(root).as_posix(): essence(file.read_text(encoding="utf-8")) for file in files}
+    digest = hashlib.sha256(total(used).encode())
+    for path in sorted((root / "data" / "published").glob("*.csv")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def script(notebook: nbformat.NotebookNode) -> str:
+    """The code cells below each other, without %magics and !commands."""
+    lines = [line for cell in code_cells(notebook) for line in cell.source.splitlines()]
+    return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
 
 
 def lesson_files(folder: Path = paths.NOTEBOOKS) -> dict[str, Path]:
@@ -138,6 +152,26 @@ def lesson_files(folder: Path = paths.NOTEBOOKS) -> dict[str, Path]:
     found = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
     found |= {f"solutions/{path.stem}": path for path in sorted((folder / "solutions").glob("[0-9][0-9]_*.ipynb"))}
     return found
+
+
+def choose(names: Iterable[str], wanted: str) -> list[str]:
+    """The lessons that `wanted` asks for, with their solutions, in the order of `names`; all for an empty text.
+
+    wanted : numbers or beginnings of names, with blanks or commas between them: ``"00 3"``, ``"04_base"``. A single
+    digit is a number: 3 is lesson 03, and none of 30 to 39. Raises NotebookError for one that no lesson begins with.
+    """
+    names = list(names)
+    beginnings = {
+        part: f"0{part}" if re.fullmatch("[0-9]", part) else part for part in wanted.replace(",", " ").split()
+    }
+    found = {
+        part: {name for name in names if name.startswith(start) or name.removeprefix("solutions/").startswith(start)}
+        for part, start in beginnings.items()
+    }
+    if lost := [part for part, some in found.items() if not some]:
+        lessons = [name for name in names if "/" not in name]
+        raise NotebookError(f"no lesson begins with {' or '.join(lost)}; there are: {', '.join(lessons)}")
+    return [name for name in names if not found or any(name in some for some in found.values())]
 
 
 def _calls(notebook: nbformat.NotebookNode, function: str) -> Iterator[ast.Call]:

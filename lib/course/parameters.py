@@ -12,24 +12,17 @@ from __future__ import annotations
 
 import ast
 import difflib
+import hashlib
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-PROFILES = ("quick", "course", "paper")
-DATASETS = (
-    "pedestrians",
-    "pedestrians-pretrain",
-    "viper",
-    "caviar",
-    "cuhk03",
-    "market1501",
-    "dukemtmc",
-    "msmt17",
-    "sysu",
-)
+from lib.course import paths
+from lib.names import DATASETS, PROFILES
+
 STANDARD: dict[str, Any] = {"profile": (str, None), "dataset": str, "seed": int}  # every notebook has these three
 
 
@@ -76,11 +69,11 @@ def check_all(given: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str
     return {name: check_value(name, value, declared[name]) for name, value in given.items()}
 
 
-def resolve_profile(profile: str | None) -> str:
-    """The profile that is meant: the one given, else $COURSE_PROFILE, else "quick"."""
+def resolve_profile(profile: str | None, default: str = "quick") -> str:
+    """The profile that is meant: the one given, else $COURSE_PROFILE (an empty one is none), else `default`."""
     origin = "profile"
     if profile is None:
-        profile, origin = os.environ.get("COURSE_PROFILE") or "quick", "the environment variable COURSE_PROFILE"
+        profile, origin = os.environ.get("COURSE_PROFILE") or default, "the environment variable COURSE_PROFILE"
     if profile not in PROFILES:
         raise ParameterError(
             f"{origin} is {profile!r}: choose one of {', '.join(PROFILES)}{_nearest(profile, PROFILES)}"
@@ -90,11 +83,22 @@ def resolve_profile(profile: str | None) -> str:
 
 def resolve_dataset(dataset: str) -> str:
     """A known name as it is, an existing folder or CSV file as an absolute path; everything else is a
-    ParameterError.
+    ParameterError: also nothing at all (which a path would take for the folder one stands in), and the course's own
+    folder or one around it.
     """
+    if not isinstance(dataset, str) or not dataset.strip():
+        raise ParameterError(
+            f"dataset = {dataset!r} names nothing. Known: {', '.join(DATASETS)}; "
+            "or a folder or a CSV file (data/README.md)"
+        )
     if dataset in DATASETS:
         return dataset
     path = Path(dataset).expanduser()
+    if path.is_dir() and (paths.ROOT.is_relative_to(path.resolve()) or path.resolve() == paths.NOTEBOOKS):
+        raise ParameterError(
+            f"dataset = {dataset!r} is {path.resolve()}, where the course itself lies: its pictures are no people. "
+            "Name the folder of the data set"
+        )
     if path.is_dir() or (path.is_file() and path.suffix.lower() == ".csv"):
         return str(path.resolve())
     looks_like_path = os.sep in dataset or dataset.endswith(".csv") or path.exists()
@@ -103,6 +107,16 @@ def resolve_dataset(dataset: str) -> str:
         f"dataset = {dataset!r} {problem}{_nearest(dataset, DATASETS)}. Known: {', '.join(DATASETS)}; "
         "or a folder or a CSV file (data/README.md)"
     )
+
+
+def dataset_name(dataset: str) -> str:
+    """A name for folders: a known data set's own; of a folder or file its last part and six digits of its path's hash,
+    so that a reader's folder called ``viper`` is not VIPeR, and two folders of one name are two.
+    """
+    if dataset in DATASETS:
+        return dataset
+    digits = hashlib.sha256(str(Path(dataset).resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:6]
+    return f"{re.sub('[^A-Za-z0-9_-]', '-', Path(dataset).stem)[:60]}-{digits}"
 
 
 def resolve_seed(seed: int) -> int:

@@ -9,11 +9,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from lib.paths import DATA, ROOT
+
+__all__ = ["BUILD", "DATA", "FIGURES", "NOTEBOOKS", "ROOT", "chosen", "relative"]
+
 NOTEBOOKS = ROOT / "notebooks"
-DATA = ROOT / "data"
-FIGURES = Path(os.environ.get("COURSE_FIGURES") or ROOT / "figures")
-BUILD = Path(os.environ.get("COURSE_BUILD") or ROOT / "build")
+
+
+def chosen(variable: str, default: str) -> Path:
+    """The folder that an environment variable names, else the repository's `default`. A relative one is the
+    repository's too: papermill and nbval stand in different folders and must mean the same.
+    """
+    return ROOT / Path(os.environ.get(variable) or default).expanduser()
+
+
+FIGURES = chosen("COURSE_FIGURES", "figures")
+BUILD = chosen("COURSE_BUILD", "build")
 
 
 def relative(path: str | os.PathLike) -> str:

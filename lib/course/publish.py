@@ -19,9 +19,10 @@ from pathlib import Path
 
 import nbformat
 
-from lib.course import exercises, paths, structure
+from lib.course import exercises, parameters, paths, structure
 from lib.course import notebook as notebooks
 from lib.course.notebook import NotebookError
+from lib.course.parameters import ParameterError
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE = {
@@ -150,15 +151,21 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.store:
         jobs = {arguments.store[1].stem: tuple(arguments.store)}
     else:
-        jobs = {
-            name: (paths.BUILD / "notebooks" / arguments.profile / f"{name}.ipynb", target)
-            for name, target in notebooks.lesson_files().items()
-            if not arguments.names
-            or any(name.removeprefix("solutions/").startswith(wanted) for wanted in arguments.names)
-        }
+        files, ran = notebooks.lesson_files(), paths.BUILD / "notebooks" / arguments.profile
+        try:
+            parameters.resolve_profile(arguments.profile)
+            chosen = notebooks.choose(files, " ".join(arguments.names))
+        except (NotebookError, ParameterError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        jobs = {name: (ran / f"{name}.ipynb", files[name]) for name in chosen}
     refused = 0
     for name, (executed, target) in jobs.items():
-        problems = store(executed, target)
+        try:
+            problems = store(executed, target)
+        except OSError as error:  # a full disk; what was stored before it stays, and the target is as it was
+            print(f"error: {target.name} is as it was: {error}", file=sys.stderr)
+            return 1
         refused += bool(problems)
         print(f"{name}: " + ("stored" if not problems else "refused"))
         for problem in problems:

@@ -21,7 +21,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lib.course import notebook as notebooks
 from lib.course import parameters, paths, watch
+from lib.course.notebook import NotebookError
 from lib.course.parameters import ParameterError
 
 
@@ -46,13 +48,11 @@ def command(arguments: argparse.Namespace) -> list[str]:
     settings = {
         "profile": arguments.profile,
         "jobs": jobs,
-        "notebooks": arguments.notebooks.resolve(),
-        "build": arguments.build.resolve(),
+        "notebooks": str(arguments.notebooks.resolve()),
+        "build": str(arguments.build.resolve()),
+        "library": arguments.library,
+        "lessons": arguments.lessons,
     }
-    # quoted: snakemake would read 02 as a number
-    settings |= {"dataset": f'"{arguments.dataset}"'} if arguments.dataset else {}
-    settings |= {"library": arguments.library} if arguments.library else {}
-    settings |= {"lessons": f'"{",".join(arguments.lessons.replace(",", " ").split())}"'} if arguments.lessons else {}
     where = ["--snakefile", str(paths.ROOT / "Snakefile"), "--directory", str(arguments.build.resolve())]
     options = f"--cores {arguments.cores} --keep-going --rerun-incomplete --rerun-triggers params input code --nocolor"
     return [
@@ -60,7 +60,8 @@ def command(arguments: argparse.Namespace) -> list[str]:
         *where,
         *options.split(),
         *(() if dry(arguments) else ("--quiet", "rules", "host", "reason")),
-        *("--config", *(f"{key}={value}" for key, value in settings.items())),
+        # as JSON, because Snakemake reads values as YAML: 02 is a number there
+        *("--config", *(f"{key}={json.dumps(v, ensure_ascii=False)}" for key, v in settings.items() if v is not None)),
         *arguments.more,
     ]
 
@@ -71,11 +72,16 @@ def dry(arguments: argparse.Namespace) -> bool:
 
 
 def drop_incomplete(out: Path) -> list[Path]:
-    """Remove executed notebooks whose figures are gone, so that they are drawn again; returns what was removed."""
+    """Remove executed notebooks whose figures or record are gone, so that they are made again; returns what was
+    removed.
+    """
     dropped = []
     for record in sorted(out.rglob("*.json")):
         executed = record.with_suffix(".ipynb")
-        figures = json.loads(record.read_text(encoding="utf-8")).get("figures", [])
+        try:
+            figures = json.loads(record.read_text(encoding="utf-8"))["figures"]
+        except (ValueError, KeyError, TypeError):
+            figures = [record.with_suffix(".damaged")]  # a record that cannot be read says nothing: run it again
         if executed.exists() and not all(Path(figure).exists() for figure in figures):
             executed.unlink()
             dropped.append(executed)
@@ -115,9 +121,11 @@ def run(arguments: argparse.Namespace) -> int:
         free_lock(build, record, base)
         out = build / "notebooks"
         for executed in drop_incomplete(out):
-            print(f"{paths.relative(executed)}: its figures are gone, it will be drawn again", file=sys.stderr)
+            print(f"{paths.relative(executed)}: its figures or its record are gone, it will run again", file=sys.stderr)
         jobs = share(arguments.cores, arguments.jobs)
         environment = os.environ | {watch.OWNER: watch.own_name(), "COURSE_PARALLEL": "1" if jobs > 1 else "0"}
+        # not by Snakemake's --config, which does not hand every name of a folder on to its jobs as it was
+        environment["COURSE_DATASET"] = arguments.dataset or ""
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
         with subprocess.Popen(base, env=environment) as child:
             record.write_text(str(child.pid))
@@ -166,9 +174,9 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     own, more = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
     parser = argparse.ArgumentParser(prog="python -m lib.course.run", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--profile", default=os.environ.get("COURSE_PROFILE") or "course")
+    parser.add_argument("--profile", default=None)
     parser.add_argument("--dataset", default=None)
-    parser.add_argument("--lessons", default=None, help="beginnings of names: '03 04'")
+    parser.add_argument("--lessons", default=None, help="numbers or beginnings of names: '00 3'")
     parser.add_argument("--jobs", type=int, default=None, help="lessons side by side")
     parser.add_argument("--cores", type=int, default=available_cores())
     parser.add_argument("--notebooks", type=Path, default=paths.NOTEBOOKS)
@@ -177,15 +185,27 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(own)
     arguments.more = more
     try:
-        arguments.profile = parameters.resolve_profile(arguments.profile)
-        if arguments.dataset:
+        arguments.profile = parameters.resolve_profile(arguments.profile, default="course")
+        if arguments.dataset is not None:
             arguments.dataset = parameters.resolve_dataset(arguments.dataset)
-    except ParameterError as error:
+        if arguments.lessons is not None:
+            notebooks.choose(notebooks.lesson_files(arguments.notebooks), arguments.lessons)
+        for path in (arguments.build.resolve(), arguments.notebooks.resolve()):
+            if set("{}") & set(str(path)):
+                raise ParameterError(f"{path}: Snakemake takes braces in a path for wildcards; rename the folder")
+        for name in ("jobs", "cores"):
+            if (count := getattr(arguments, name)) is not None and count < 1:
+                raise ParameterError(f"{name} = {count}: one at least")
+    except (NotebookError, ParameterError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if os.environ.get("MAKELEVEL"):
         watch.follow_parent()  # `make` killed: end with it
-    return run(arguments)
+    try:
+        return run(arguments)
+    except OSError as error:  # a full disk, a build folder that may not be written
+        print(f"error: {error}; what had been run is kept, start again when there is room", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

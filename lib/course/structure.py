@@ -2,9 +2,10 @@
 none does.
 
 Rules for all notebooks: nbformat 4.5, the python3 kernel, exactly one parameters cell right at the start, ``begin``
-after it with the declared names, short code cells, no shell or magics. Rules for lessons: title, cost and expectation
-first, the headings of the rhythm in their order. Rules for stored outputs: executed top to bottom without error, exact
-facts have their output, no warnings, progress bars, addresses, folders or hosts of a machine, under 300 KB.
+after it with the declared names, short code cells, no shell or magics, no imported name given away. Rules for lessons:
+title, cost and expectation first, the headings of the rhythm in their order. Rules for stored outputs: executed top to
+bottom without error, exact facts have their output, no warnings, progress bars, addresses, folders or hosts of a
+machine, under 300 KB.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ RHYTHM = (
     r"What the papers? leaves? out",
     r"Exercises",
 )
+SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 FREE = {"99_explore"}  # sliders over everything: a tool, not a lesson with a rhythm
 PROGRESS = re.compile(r"\d+%\|[^\n]*\||\r|\bit/s\b|\bs/it\b")
 ADDRESS = re.compile(r"<[^<>\n]* at 0x[0-9a-fA-F]{6,}>")
@@ -143,6 +145,33 @@ def code(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
             yield f"cell {number} imports *"
 
 
+def shadows(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """No cell gives a name that was imported to something else: a cell further down would find that instead."""
+    imported: set[str] = set()
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code":
+            continue
+        try:
+            nodes = list(_outside_functions(ast.parse(cell.source)))
+        except SyntaxError:
+            continue  # `code` names it
+        for node in nodes:
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                imported |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        stored |= {node.name for node in nodes if isinstance(node, SCOPES) and hasattr(node, "name")}
+        for lost in sorted(stored & imported):
+            yield f"cell {number} gives the name {lost} to something else, but it was imported"
+
+
+def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+    """What is below `node`, without what has names of its own (functions, classes, comprehensions)."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, SCOPES):
+            yield from _outside_functions(child)
+
+
 def executed(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
     """Run top to bottom, once, without error."""
     counts = [cell.execution_count for cell in notebooks.code_cells(notebook)]
@@ -198,7 +227,7 @@ def output_text(output: nbformat.NotebookNode) -> str:
     return "\n".join("".join(value) for kind, value in output.get("data", {}).items() if kind.startswith("text/"))
 
 
-SOURCE_RULES: tuple[Rule, ...] = (format_rules, beginning, rhythm, code)
+SOURCE_RULES: tuple[Rule, ...] = (format_rules, beginning, rhythm, code, shadows)
 OUTPUT_RULES: tuple[Rule, ...] = (executed, checks_have_output, debris)
 
 

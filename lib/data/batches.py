@@ -1,251 +1,240 @@
-"""From a protocol to training batches, on the device: canvases, identity sampler, augmentation.
+"""What a method sees: pictures in a batch, in training and in testing alike.
 
 Letters: N training images, B images in a batch, H x W the canvas in pixels, I identities.
 
-Pixels are decoded, degraded and enlarged once and kept as uint8 canvases on the device; a batch is then one gather
-(which flips and crops as it goes), one conversion to float and, where asked for, one colour matrix and one erased box
-per image. There are no loader processes: on two cores one is slower than none, on a GPU this is too cheap to hide.
-
-All random numbers of a batch are drawn on the CPU for the *whole* batch, also where several processes share it, so that
-the number of processes changes nothing.
+Pixels are decoded, degraded and enlarged once and kept as uint8 canvases on the device (``canvases.py``); which images
+make a batch and which random numbers belong to it follows from seed, epoch and step (``sampling.py``); what is done to
+them is in ``augmentation.py``. There are no loader processes: on two cores one is slower than none, on a GPU all this
+is too cheap to hide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lib.data.resolution import enlarge, low_resolution_size, shrink, through_jpeg
+from lib.data.augmentation import NOTHING, Augmentation, Views
+from lib.data.canvases import Canvases
+from lib.data.sampling import Draws, IdentitySampler, contiguous
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lib.data.protocol import Protocol
-
-CHUNK = {"cpu": 32, "cuda": 512}  # images resized at once: what fits into a CPU's cache
-GREY = (0.485, 0.456, 0.406)  # mean colour of photographs (ImageNet's), what an erased box shows
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What happens to a training image: the same to ``images``, ``hr`` and ``lr``, its geometry also to the mask.
-
-    Parameters
-    ----------
-    flip : probability of a horizontal flip.
-    pad : largest shift in pixels in both directions; the border is repeated, not black.
-    erase : probability that a box is replaced by grey (Zhong et al. 2020), of ``erase_area`` share of the canvas and
-        ``erase_aspect`` height over width; cut at the canvas instead of drawn again.
-    jitter : strengths of brightness, contrast, saturation (factors in 1 +- strength) and hue (a turn of +- strength x
-        180 degrees).
-    ratios : factors on the protocol's ratio, one drawn per image and visit: (1, 1/2, 1/3, 1/4) is JBIM's
-        "All-Resolution".
-    """
-
-    flip: float = 0.5
-    pad: int = 0
-    erase: float = 0.0
-    erase_area: tuple[float, float] = (0.02, 0.4)
-    erase_aspect: tuple[float, float] = (0.3, 3.33)
-    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    ratios: tuple[float, ...] = (1.0,)
+Ratios = float | Sequence[float] | Tensor
 
 
 @dataclass
 class Batch:
-    """What a method sees of B training images. ``hr``, ``lr`` and ``mask`` are made when first asked for.
+    """B pictures, and what else a paper's method may look at.
 
-    images : (B, 3, H, W) float in [0, 1], as the protocol (and ``Augmentation.ratios``) degrades them.
-    hr : the same flip, crop, colours and erased box at full resolution.
-    lr : the same again, the original image at ``lr_ratio``; None where the method has no ``synthetic_ratios``.
-    mask : (B, 1, H, W) float, 1 on the person, same flip and crop; None where the set has no masks.
-    position : (B, 2, H, W) float in (0, 1): where each pixel lies in the whole canvas, from the top and from the left,
-        after the same flip and crop: for masks that are a function of the place.
-    low, high : positions (in 0 .. B-1) of the images on the protocol's low-resolution side, and of the others.
-    labels : (B,) int64 in [0, I), numbered by sorted identity. cams : (B,) int64, numbered by sorted camera.
-    ratio : (B,) of ``images``. resolution : (B,) width of what ``images`` shows over the protocol's widest (RIPR's r).
+    In training and in testing:
+
+    images : (B, 3, H, W) float in [0, 1], on the canvas, as the protocol (and ``Augmentation.ratios``) shows them.
+    resolution : (B,) width in pixels of what ``images`` shows over the protocol's widest: RIPR's r, in (0, 1].
+    extent : (B,) the square root of the pixels it shows over that of the set's largest image: SING's Eq. 7.
     rows : (B,) row numbers in the data set's table.
+    ``at(m)`` : the same pictures shrunk by m from what they show.
+
+    In training only (None, or an error, in testing):
+
+    labels : (B,) int64 in [0, I), numbered by sorted identity. cams : (B,) int64, numbered by sorted camera.
+    ratio : (B,) of ``images``. low, high : positions (in 0 .. B-1) of the images on the protocol's low-resolution side,
+    and of the others; on the CPU, because a GPU would have to be waited for. ``hr``, ``original``, ``mask``,
+    ``position``, ``pick``: below.
+
+    A batch of nothing but ``images`` can be made by hand; ``shown`` makes one of a data set's images.
     """
 
     images: Tensor
-    labels: Tensor
-    resolution: Tensor
-    ratio: Tensor
-    cams: Tensor
-    rows: Tensor
-    low: Tensor
-    high: Tensor
-    lr_ratio: Tensor | None = None
-    views: dict[str, Callable[[], Tensor]] = field(default_factory=dict, repr=False)
+    resolution: Tensor | None = None
+    extent: Tensor | None = None
+    labels: Tensor | None = None
+    cams: Tensor | None = None
+    ratio: Tensor | None = None
+    low: Tensor | None = None
+    high: Tensor | None = None
+    rows: Tensor | None = None
+    source: Source | None = field(default=None, repr=False)
+
+    def __post_init__(self):
+        if self.resolution is None:
+            self.resolution = torch.ones(len(self.images), device=self.images.device)
+        if self.extent is None:
+            self.extent = self.resolution
+
+    @classmethod
+    def shown(cls, canvases: Canvases, rows: Sequence[int], ratios: Sequence[float]) -> Batch:
+        """Rows of a data set at these ratios of the original images, as a test shows them."""
+        rows, ratios = np.asarray(rows), np.asarray(ratios, dtype=float)
+        told = (canvases.resolution(rows, ratios), canvases.extent(rows, ratios))
+        resolution, extent = (torch.from_numpy(some).float().to(canvases.device) for some in told)
+        return cls(
+            images=canvases.pictures(rows, ratios),
+            resolution=resolution,
+            extent=extent,
+            rows=torch.from_numpy(rows.astype(np.int64)),
+            source=Shown(canvases, rows, ratios),
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def at(self, ratio: Ratios, of: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W): the same pictures shrunk by ``ratio`` from what they show, with the same flip and crop.
+
+        A picture that shows 1/2 of its file comes at 1/2 as 1/4 of it: more than it shows is never shown. Each is
+        shrunk at the file's own size, not on the canvas, where half a small person would still be all of it.
+
+        ratio : in (0, 1], one for all or one for each picture. of : positions (b,) on the CPU, for some of the pictures
+            only.
+        ValueError for another ratio, and for a batch made by hand of images alone.
+        """
+        ratios = torch.as_tensor(ratio, dtype=torch.float64).cpu().flatten()
+        wanted = len(self) if of is None else len(of)
+        if len(ratios) not in (1, wanted) or not bool(((ratios > 0) & (ratios <= 1)).all()):
+            raise ValueError(f"at() takes one ratio in (0, 1], or one for each of the {wanted} pictures, not {ratio!r}")
+        if bool((ratios == 1).all()):
+            return self.images if of is None else self.images[of]
+        if self.source is None:
+            raise ValueError(
+                "these pictures came without the files behind them, and a canvas must not be shrunk instead: make the "
+                "batch with Batch.shown(canvases, rows, ratios)"
+            )
+        return self.source.at(ratios.expand(wanted), of)
 
     @cached_property
+    def original(self) -> Batch:
+        """The same pictures at full resolution, with the same flip, crop, colours and erased box: in training only."""
+        return self._training("original").original()
+
+    @property
     def hr(self) -> Tensor:
-        return self.views["hr"]()
-
-    @cached_property
-    def lr(self) -> Tensor | None:
-        return self.views["lr"]() if "lr" in self.views else None
+        """(B, 3, H, W): the originals."""
+        return self.original.images
 
     @cached_property
     def mask(self) -> Tensor | None:
-        return self.views["mask"]() if "mask" in self.views else None
+        """(B, 1, H, W) float, 1 on the person, same flip and crop; None where the set has no masks."""
+        return self._training("mask").mask()
 
     @cached_property
     def position(self) -> Tensor:
-        return self.views["position"]()
+        """(B, 2, H, W) float in (0, 1): where each pixel lies in the whole canvas, from the top and from the left,
+        after the same flip and crop: for masks that are a function of the place.
+        """
+        return self._training("position").position()
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    def pick(self, name: str, options: Sequence[float]) -> Tensor:
+        """(B,) one of ``options`` for each picture, on the CPU: this step's own random numbers under this name."""
+        return self._training("pick").draws.pick(name, options)
+
+    def through(self, network: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch whose pictures, also those of ``at``, went through a network (B, 3, H, W) -> (B, 3, H, W)."""
+        source = None if self.source is None else Through(self.source, network)
+        return Batch(network(self.images), self.resolution, self.extent, rows=self.rows, source=source)
+
+    def _training(self, what: str) -> Augmented:
+        if not hasattr(self.source, what if what != "pick" else "draws"):
+            raise ValueError(f"batch.{what} is there in training only: a test shows what the protocol shows")
+        return self.source
 
 
-class Canvases:
-    """A protocol's images on the network's canvas, uint8 on the device, made once per (row, ratio) and kept.
+class Source:
+    """Where a batch's other pictures come from."""
 
-    An image is shrunk at its *own* size and enlarged to the canvas from there: shrinking a person that was enlarged
-    first would lose less than the protocol says. ``enlargement`` is the kernel of the second step where it is not that
-    of the first (SING's "bilinear" and "bicubic" rows).
+    def at(self, ratios: Tensor, of: Tensor | None) -> Tensor:
+        """(b, 3, H, W) shrunk by ``ratios`` (b,) from what the batch shows."""
+        raise NotImplementedError
+
+
+class Shown(Source):
+    """Of pictures in a test: a data set's rows at the ratios that the protocol shows."""
+
+    def __init__(self, canvases: Canvases, rows: np.ndarray, ratios: np.ndarray):
+        self.canvases, self.rows, self.ratios = canvases, rows, ratios
+
+    def at(self, ratios: Tensor, of: Tensor | None) -> Tensor:
+        chosen = slice(None) if of is None else of.cpu().numpy()
+        return self.canvases.pictures(self.rows[chosen], self.ratios[chosen] * ratios.numpy())
+
+
+class Through(Source):
+    """Of pictures that went through a network."""
+
+    def __init__(self, source: Source, network: Callable[[Tensor], Tensor]):
+        self.source, self.network = source, network
+
+    def at(self, ratios: Tensor, of: Tensor | None) -> Tensor:
+        return self.network(self.source.at(ratios, of))
+
+
+class Augmented(Source):
+    """Of training pictures: the same flip, crop, colours and erased box for every view of an image.
+
+    positions : (B,) in the training rows. factor : (B,) of ``Augmentation.ratios`` that was drawn, on the CPU; None for
+    the originals. draws : the step's random numbers.
+    """
+
+    def __init__(self, batches: TrainingBatches, positions: Tensor, factor: Tensor | None, views: Views, draws: Draws):
+        self.batches, self.positions, self.factor, self.views, self.draws = batches, positions, factor, views, draws
+
+    def at(self, ratios: Tensor, of: Tensor | None) -> Tensor:
+        positions = self.positions if of is None else self.positions[of]
+        own = self.factor if self.factor is None or of is None else self.factor[of]
+        return self.views.picture(self.batches.places(positions, own, ratios), of)
+
+    def original(self) -> Batch:
+        ones = torch.ones(len(self.positions), dtype=torch.float64)
+        source = Augmented(self.batches, self.positions, None, self.views, self.draws)
+        return Batch(source.at(ones, None), source=source)
+
+    def mask(self) -> Tensor | None:
+        if not self.batches.canvases.dataset.has_masks:
+            return None
+        return self.views.mask(self.batches.all_masks[self.positions.to(self.batches.canvases.device)])
+
+    def position(self) -> Tensor:
+        return self.views.position()
+
+
+class ByHand(Source):
+    """Of a training batch made by hand, in lessons and tests: what a real one would make from files is given.
+
+    original : (B, 3, H, W). copy : (B, 3, H, W), the answer to ``at`` whatever the ratio. mask : (B, 1, H, W).
+    position : (B, 2, H, W). ``pick`` gives the options in turn.
     """
 
     def __init__(
         self,
-        protocol: Protocol,
-        size: tuple[int, int],
-        device: str | torch.device = "cpu",
-        enlargement: str | None = None,
+        original: Tensor | None = None,
+        copy: Tensor | None = None,
+        mask: Tensor | None = None,
+        position: Tensor | None = None,
     ):
-        self.dataset, self.size, self.device = protocol.dataset, tuple(size), torch.device(device)
-        self.widest = protocol.widest
-        steps = protocol.manifest["degradation"]
-        self.kernel, self.rounding, self.antialias, self.jpeg = (
-            steps[k] for k in ("kernel", "rounding", "antialias", "jpeg")
-        )
-        self.enlargement = enlargement or self.kernel
-        self.pool = torch.empty((0, *self.size, 3), dtype=torch.uint8, device=self.device)  # (slots, H, W, 3)
-        self._slots: dict[tuple[int, float], int] = {}
-        self._masks: dict[int, Tensor] = {}
-        self._sizes = self.dataset.table[["height", "width"]].to_numpy()
+        self.draws = self
+        self._original, self._copy, self._mask, self._position = original, copy, mask, position
 
-    def images(self, rows: Sequence[int], ratios: Sequence[float]) -> Tensor:
-        """uint8 (B, 3, H, W), channels last in memory, of data set rows at the given ratios."""
-        slots = self.slots(rows, ratios)  # first: it may make the pool larger
-        return self.pool[slots].permute(0, 3, 1, 2)
+    def at(self, ratios: Tensor, of: Tensor | None) -> Tensor:
+        return self._copy if of is None else self._copy[of]
 
-    def masks(self, rows: Sequence[int]) -> Tensor | None:
-        """uint8 0/1 (B, 1, H, W), nearest pixel, or None where the set has no masks."""
-        if not self.dataset.has_masks:
-            return None
-        for row in {int(r) for r in rows} - self._masks.keys():
-            mask = torch.from_numpy(self.dataset.mask(row).astype(np.uint8))[None]
-            y, x = (
-                ((torch.arange(n) + 0.5) * (own / n)).long() for n, own in zip(self.size, mask.shape[1:], strict=True)
-            )
-            self._masks[row] = mask[:, y[:, None], x].to(self.device)
-        return torch.stack([self._masks[int(r)] for r in rows])
+    def original(self) -> Batch:
+        return Batch(self._original, source=self)
 
-    def slots(self, rows: Sequence[int], ratios: Sequence[float]) -> Tensor:
-        """(B,) int64 places of these images in ``pool``; those that are not there yet are made."""
-        keys = [(int(row), round(float(ratio), 9)) for row, ratio in zip(rows, ratios, strict=True)]
-        missing = sorted(set(keys) - self._slots.keys())
-        if missing:
-            self._fill(missing)
-        return torch.tensor([self._slots[key] for key in keys], device=self.device)
+    def mask(self) -> Tensor | None:
+        return self._mask
 
-    def resolution(self, row: int, ratio: float, measure: str = "width") -> float:
-        """How much an image shows after degrading, relative to the set's largest image, in (0, 1].
+    def position(self) -> Tensor:
+        return self._position
 
-        measure : "width" in pixels over the protocol's ``widest`` (RIPR §3; 1 for what is wider), or "area": the square
-        root of the number of pixels over that of the largest image, whose quotients are SING's Eq. 7.
-        """
-        height, width = (int(n) for n in self._sizes[row])
-        low = (height, width) if ratio >= 1 else low_resolution_size(height, width, ratio, self.rounding)
-        if measure == "width":
-            return min(1.0, low[1] / self.widest)
-        if measure == "area":
-            return float(np.sqrt(low[0] * low[1] / self._sizes.prod(1).max()))
-        raise ValueError(f"resolution is measured by 'width' or 'area', not {measure!r}")
-
-    def _fill(self, keys: list[tuple[int, float]]) -> None:
-        start = len(self.pool)
-        fresh = torch.empty((len(keys), *self.size, 3), dtype=torch.uint8, device=self.device)
-        self.pool = torch.cat([self.pool, fresh]) if start else fresh
-        groups: dict[tuple, list[int]] = {}
-        for place, (row, ratio) in enumerate(keys):
-            own = tuple(int(n) for n in self._sizes[row])
-            low = own if ratio >= 1 else low_resolution_size(*own, ratio, self.rounding)
-            groups.setdefault((own, low), []).append(place)
-        step = CHUNK.get(self.device.type, 32)
-        for (own, low), places in groups.items():
-            for chunk in (places[first : first + step] for first in range(0, len(places), step)):
-                images = torch.from_numpy(np.stack([self.dataset.image(keys[place][0]) for place in chunk]))
-                images = images.to(self.device).permute(0, 3, 1, 2).contiguous()  # (b, 3, h, w)
-                if low != own:
-                    images = shrink(images, low, self.kernel, antialias=self.antialias)
-                    images = images if self.jpeg is None else through_jpeg(images, self.jpeg)
-                images = enlarge(images, self.size, self.enlargement).permute(0, 2, 3, 1)
-                self.pool[torch.tensor(chunk, device=self.device) + start] = images
-        self._slots |= {key: start + place for place, key in enumerate(keys)}
-
-
-class IdentitySampler:
-    """Batches of P identities with K images each: positions in ``labels`` (P*K,) int64, an identity's images adjacent.
-
-    Identities come from shuffled decks, so all are seen equally often; images of one identity are drawn without
-    replacement, and repeated where it has fewer than K. An epoch has N / (P*K) batches, rounded, at least one.
-    Where no identity has K images, K becomes the largest count and P grows to keep P*K (VIPeR: 16 x 4 becomes 32 x 2).
-    The state is the generator's state at the start of the epoch and the batches given since.
-    """
-
-    def __init__(self, labels: Sequence[int], identities: int, images: int, seed: int = 0):
-        labels = np.asarray(labels)
-        self.members = [torch.from_numpy(np.flatnonzero(labels == label)) for label in np.unique(labels)]
-        if len(self.members) < 2:
-            raise ValueError(
-                f"identity sampling needs at least two identities to train on, there are {len(self.members)}"
-            )
-        self.images = min(images, max(len(m) for m in self.members))
-        self.identities = min(len(self.members), identities * images // self.images)
-        self.batches = max(1, round(len(labels) / (self.identities * self.images)))
-        self.generator = torch.Generator().manual_seed(seed)
-        self.epoch_state, self.given, self.plan = self.generator.get_state(), 0, None
-
-    def __len__(self) -> int:
-        return self.batches
-
-    def __iter__(self) -> Iterator[Tensor]:
-        """The rest of the current epoch: all of it, unless a state was loaded in its middle."""
-        if self.plan is None:
-            self.generator.set_state(self.epoch_state)
-            self.plan = self._plan()
-        while self.given < self.batches:
-            self.given += 1
-            yield self.plan[self.given - 1]
-        self.epoch_state, self.given, self.plan = self.generator.get_state(), 0, None
-
-    def _plan(self) -> Tensor:
-        """(batches, P*K): a whole epoch."""
-        chosen: list[int] = []
-        whole = len(self.members) // self.identities * self.identities  # a deck gives whole batches only
-        while len(chosen) < self.batches * self.identities:
-            chosen += torch.randperm(len(self.members), generator=self.generator)[:whole].tolist()
-        plan = []
-        for identity in chosen[: self.batches * self.identities]:
-            members = self.members[identity]
-            order = members[torch.randperm(len(members), generator=self.generator)]
-            plan.append(order.repeat(-(-self.images // len(order)))[: self.images])
-        return torch.stack(plan).view(self.batches, -1)
-
-    def state_dict(self) -> dict:
-        return {"epoch_state": self.epoch_state.clone(), "given": self.given}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.epoch_state, self.given, self.plan = state["epoch_state"].clone(), state["given"], None
+    def pick(self, name: str, options: Sequence[float]) -> Tensor:
+        count = len(self._original if self._copy is None else self._copy)
+        return torch.tensor([float(option) for option in options])[torch.arange(count) % len(options)]
 
 
 class TrainingBatches:
@@ -257,21 +246,22 @@ class TrainingBatches:
         are on the low-resolution side, without it those that are degraded.
     share : (rank, processes): this process makes its part of every batch, all processes draw the same numbers.
     pieces : a batch is given in so many pieces of whole identities (gradient accumulation).
+
+    ValueError where the identities of a batch cannot be shared so.
     """
 
     def __init__(
         self,
         canvases: Canvases,
         rows: pd.DataFrame,
-        augmentation: Augmentation,
-        synthetic_ratios: Sequence[float] = (),
+        augmentation: Augmentation = NOTHING,
         identities: int = 16,
         images: int = 4,
         seed: int = 0,
         share: tuple[int, int] = (0, 1),
         pieces: int = 1,
     ):
-        self.canvases, self.augmentation, self.synthetic_ratios = canvases, augmentation, tuple(synthetic_ratios)
+        self.canvases, self.augmentation, self.seed = canvases, augmentation, seed
         self.share, self.pieces = share, pieces
         device = canvases.device
         self.table_rows = rows["image"].to_numpy()
@@ -283,33 +273,20 @@ class TrainingBatches:
                 f"a batch of {self.sampler.identities} identities cannot be shared by {share[1]} processes in {pieces} "
                 f"pieces: choose a number of identities that {parts} divides"
             )
-        self.generator = torch.Generator().manual_seed(seed + 1)
         self.labels = torch.from_numpy(labels).to(device)
         self.cams = torch.from_numpy(contiguous(rows["cam"])[0]).to(device)
         self.rows = torch.from_numpy(self.table_rows.astype(np.int64)).to(device)
-        own = rows["ratio"].to_numpy(dtype=float)
-        self.ratios = np.stack([own * factor for factor in augmentation.ratios], axis=1)  # (N, choices)
-        self.ratio = torch.from_numpy(self.ratios).float().to(device)
-        self.resolution = torch.tensor(
-            [
-                [canvases.resolution(r, x) for x in choices]
-                for r, choices in zip(self.table_rows, self.ratios, strict=True)
-            ],
-            dtype=torch.float32,
-            device=device,
-        )
-        self.low = torch.tensor(np.asarray(rows["low"] if "low" in rows else own < 1, dtype=bool))  # noqa: SIM401
-        self.slots = self._slots(self.ratios)
-        self._levels = {
-            "y": torch.arange(canvases.size[0], device=device),
-            "x": torch.arange(canvases.size[1], device=device),
-        }
+        self.own = rows["ratio"].to_numpy(dtype=float)  # (N,) the protocol's
+        self.low = torch.tensor(np.asarray(rows["low"] if "low" in rows else self.own < 1, dtype=bool))  # noqa: SIM401
+        self._places: dict[tuple[float | None, float], Tensor] = {}
+        self._told: dict[float, Tensor] = {}
 
     @property
     def num_identities(self) -> int:
         return len(self.pids)
 
     def __len__(self) -> int:
+        """Batches in an epoch."""
         return len(self.sampler)
 
     @property
@@ -317,158 +294,76 @@ class TrainingBatches:
         """Images in a whole batch, of all processes and pieces together."""
         return self.sampler.identities * self.sampler.images
 
-    def __iter__(self) -> Iterator[list[Batch]]:
-        """The rest of the current epoch; each item is a list of ``pieces`` batches."""
+    def epoch(self, number: int, start: int = 0) -> Iterator[list[Batch]]:
+        """The batches of an epoch from step ``start`` on; each item is a list of ``pieces`` batches."""
         rank, processes = self.share
-        for positions in self.sampler:
-            draws = torch.rand(len(positions), 14, generator=self.generator)
+        for step, positions in enumerate(self.sampler.epoch(number, start), start):
             size = len(positions) // (processes * self.pieces)
             starts = [(piece * processes + rank) * size for piece in range(self.pieces)]
-            yield [self.make(positions[s : s + size], draws[s : s + size]) for s in starts]
+            parts = [slice(first, first + size) for first in starts]
+            yield [self.make(positions[p], Draws(self.seed, number, step, len(positions), p)) for p in parts]
 
-    def make(self, positions: Tensor, draws: Tensor) -> Batch:
-        """The batch of these training images (B,) with these uniform random numbers (B, 14)."""
+    def still(self, size: int) -> Iterator[Batch]:
+        """Every training image once, in order, ``size`` at a time: for steps in closed form."""
+        for number, positions in enumerate(torch.arange(len(self.own)).split(size)):
+            yield self.make(positions, Draws(self.seed, 0, number, len(positions)))
+
+    def make(self, positions: Tensor, draws: Draws) -> Batch:
+        """The batch of these training images (B,) with these random numbers."""
         device = self.canvases.device
-        low = self.low[positions]  # counted on the CPU: a GPU would have to be waited for
-        low, high = (which.nonzero().flatten().to(device, non_blocking=True) for which in (low, ~low))
-        positions, draws = (x.to(device, non_blocking=True) for x in (positions, draws))
-        choice = (draws[:, 0] * self.slots.shape[1]).long()
-        views = Views(self, positions, draws)
-        lr_ratio = None
-        if self.synthetic_ratios:
-            lr_choice = (draws[:, 1] * len(self.synthetic_ratios)).long()
-            lr_ratio = constant(self.synthetic_ratios, device)[lr_choice]
-            views.later["lr"] = lambda: views.picture(self.lr_slots[positions, lr_choice])
-        views.later["hr"] = lambda: views.picture(self.hr_slots[positions, 0])
-        views.later["position"] = views.position
-        if self.canvases.dataset.has_masks:
-            views.later["mask"] = lambda: views.mask(self.all_masks[positions])
+        low = self.low[positions]
+        low, high = (which.nonzero().flatten() for which in (low, ~low))
+        factor = draws.pick("ratio", self.augmentation.ratios)
+        views = Views(self.augmentation, self.canvases, draws)
+        images = views.picture(self.places(positions, factor, torch.ones_like(factor)))
+        at = positions.to(device, non_blocking=True)
+        ratio, resolution, extent = self._tell(positions, factor)
         return Batch(
-            images=views.picture(self.slots[positions, choice]),
-            labels=self.labels[positions],
-            resolution=self.resolution[positions, choice],
-            ratio=self.ratio[positions, choice],
-            cams=self.cams[positions],
-            rows=self.rows[positions],
+            images=images,
+            resolution=resolution,
+            extent=extent,
+            labels=self.labels[at],
+            cams=self.cams[at],
+            ratio=ratio,
             low=low,
             high=high,
-            lr_ratio=lr_ratio,
-            views=views.later,
+            rows=self.rows[at],
+            source=Augmented(self, positions, factor, views, draws),
         )
 
-    def _slots(self, ratios: np.ndarray) -> Tensor:
-        """(N, choices) ratios -> the canvases' places, made on the way."""
-        rows = np.repeat(self.table_rows, ratios.shape[1])
-        return self.canvases.slots(rows, ratios.ravel()).view(ratios.shape)
+    def places(self, positions: Tensor, factor: Tensor | None, ratios: Tensor) -> Tensor:
+        """(b,) the canvases' places of training images (b,) at ``ratios`` (b,) of what they show: the protocol's ratio
+        times ``factor`` (b,), or, where that is None, of the originals.
 
-    @cached_property
-    def hr_slots(self) -> Tensor:
-        return self._slots(np.ones((len(self.table_rows), 1)))
+        All images are made at a ratio when the first one is asked for: the pool grows once for each.
+        """
+        found = torch.empty(len(positions), dtype=torch.int64, device=self.canvases.device)
+        shown = torch.zeros_like(ratios) if factor is None else factor
+        for pair in torch.unique(torch.stack([shown, ratios], 1), dim=0):
+            here = (torch.stack([shown, ratios], 1) == pair).all(1).nonzero().flatten()
+            table = self._table(None if factor is None else float(pair[0]), float(pair[1]))
+            found[here.to(found.device)] = table[positions[here].to(found.device)]
+        return found
 
-    @cached_property
-    def lr_slots(self) -> Tensor:
-        return self._slots(np.tile(self.synthetic_ratios, (len(self.table_rows), 1)))
+    def _table(self, factor: float | None, ratio: float) -> Tensor:
+        """(N,) places of all training images."""
+        if (factor, ratio) not in self._places:
+            shown = np.ones_like(self.own) if factor is None else self.own * factor
+            self._places[factor, ratio] = self.canvases.slots(self.table_rows, shown * ratio)
+        return self._places[factor, ratio]
+
+    def _tell(self, positions: Tensor, factor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Ratio, resolution and extent (b,) of training images with these factors."""
+        told = torch.empty(3, len(positions))
+        for value in torch.unique(factor):
+            if float(value) not in self._told:
+                ratios = self.own * float(value)
+                sizes = [of(self.table_rows, ratios) for of in (self.canvases.resolution, self.canvases.extent)]
+                self._told[float(value)] = torch.from_numpy(np.stack([ratios, *sizes])).float()  # (3, N)
+            here = factor == value
+            told[:, here] = self._told[float(value)][:, positions[here]]
+        return tuple(told.to(self.canvases.device, non_blocking=True))
 
     @cached_property
     def all_masks(self) -> Tensor:
         return self.canvases.masks(self.table_rows)
-
-    def state_dict(self) -> dict:
-        return {"sampler": self.sampler.state_dict(), "generator": self.generator.get_state()}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.sampler.load_state_dict(state["sampler"])
-        self.generator.set_state(state["generator"])
-
-
-class Views:
-    """One flip, crop, colour change and erased box per image, applied to whatever view of it is asked for."""
-
-    def __init__(self, batches: TrainingBatches, positions: Tensor, draws: Tensor):
-        a, self.pool_of = batches.augmentation, batches.canvases
-        height, width = batches.canvases.size
-        self.augmentation, self.draws, self.later = a, draws, {}
-        self.colours: tuple[Tensor, Tensor] | None = None
-        y = batches._levels["y"] + torch.floor(draws[:, 2:3] * (2 * a.pad + 1)).long() - a.pad  # (B, H)
-        x = batches._levels["x"] + torch.floor(draws[:, 3:4] * (2 * a.pad + 1)).long() - a.pad  # (B, W)
-        self.y, x = y.clamp_(0, height - 1), x.clamp_(0, width - 1)
-        self.x = torch.where(draws[:, 4:5] < a.flip, width - 1 - x, x)
-        self.box = self._box(batches._levels["y"], batches._levels["x"]) if a.erase > 0 else None
-
-    def picture(self, slots: Tensor) -> Tensor:
-        """Places in the pool (B,) -> float (B, 3, H, W) in [0, 1], channels last in memory."""
-        pixels = self.pool_of.pool[slots[:, None, None], self.y[:, :, None], self.x[:, None, :]]  # (B, H, W, 3)
-        images = pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255)
-        if any(self.augmentation.jitter):
-            images = self._recolour(images)
-        if self.box is not None:
-            grey = constant(GREY, images.device).view(1, 3, 1, 1)
-            images = torch.where(self.box, grey, images)
-        return images
-
-    def mask(self, masks: Tensor) -> Tensor:
-        """(B, 1, H, W) uint8 -> float with the same flip and crop."""
-        here = torch.arange(len(masks), device=masks.device)[:, None, None]
-        return masks[here, 0, self.y[:, :, None], self.x[:, None, :]][:, None].float()
-
-    def position(self) -> Tensor:
-        """(B, 2, H, W) float: the middles of the canvas' pixels that each place shows, as a share of its sides."""
-        (batch, height), width = self.y.shape, self.x.shape[1]
-        y = ((self.y + 0.5) / height)[:, :, None].expand(batch, height, width)
-        x = ((self.x + 0.5) / width)[:, None, :].expand(batch, height, width)
-        return torch.stack([y, x], 1)
-
-    def _box(self, ys: Tensor, xs: Tensor) -> Tensor:
-        """(B, 1, H, W) bool, True where a picture is erased; all False in the images that are spared."""
-        a, u = self.augmentation, self.draws[:, 5:10, None]  # (B, 5, 1)
-        height, width = len(ys), len(xs)
-        area = height * width * (a.erase_area[0] + (a.erase_area[1] - a.erase_area[0]) * u[:, 0])
-        low, high = np.log(a.erase_aspect)
-        aspect = torch.exp(low + (high - low) * u[:, 1])
-        h, w = (area * aspect).sqrt().clamp(max=height), (area / aspect).sqrt().clamp(max=width)
-        top, left = u[:, 2] * (height - h), u[:, 3] * (width - w)
-        rows = (ys >= top) & (ys < top + h) & (u[:, 4] < a.erase)  # (B, H)
-        columns = (xs >= left) & (xs < left + w)  # (B, W)
-        return (rows[:, :, None] & columns[:, None, :])[:, None]
-
-    def _recolour(self, images: Tensor) -> Tensor:
-        """One affine map of colours per image; contrast pivots on the mean luma of the first view, for all views."""
-        if self.colours is None:
-            self.colours = colour_map(self.draws[:, 10:14], self.augmentation.jitter, images)
-        matrix, offset = self.colours
-        flat = images.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H*W, 3)
-        changed = torch.baddbmm(offset[:, None], flat, matrix.transpose(1, 2)).clamp_(0, 1)
-        return changed.unflatten(1, images.shape[2:]).permute(0, 3, 1, 2)
-
-
-def colour_map(draws: Tensor, strengths: Sequence[float], images: Tensor) -> tuple[Tensor, Tensor]:
-    """Brightness, contrast, saturation and hue as x -> M x + b: M (B, 3, 3), b (B, 3).
-
-    Contrast pivots on the image's mean luma; saturation blends with the luma; hue turns around the grey axis.
-    """
-    signed = 2 * draws - 1  # (B, 4) in [-1, 1)
-    bright, contrast, saturation = (1 + signed[:, i] * strengths[i] for i in range(3))
-    angle = signed[:, 3] * strengths[3] * np.pi
-    luma = constant(LUMA, images.device)
-    eye, ones = torch.eye(3, device=images.device), torch.ones(3, 3, device=images.device)
-    cross = constant((0, -1, 1, 1, 0, -1, -1, 1, 0), images.device).view(3, 3) / 3**0.5
-    cos, sin, saturation = angle.cos()[:, None, None], angle.sin()[:, None, None], saturation[:, None, None]
-    turn = cos * eye + (1 - cos) / 3 * ones + sin * cross  # Rodrigues' rotation around (1, 1, 1)
-    blend = saturation * eye + (1 - saturation) * luma.expand(3, 3)
-    pivot = bright * (images.mean((2, 3)) @ luma)  # (B,)
-    matrix = (bright * contrast)[:, None, None] * (turn @ blend)
-    offset = ((1 - contrast) * pivot)[:, None] * (turn @ blend).sum(2)
-    return matrix, offset
-
-
-@lru_cache(maxsize=64)
-def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """A float32 vector that stays on the device: sending it with every batch would make the GPU wait for the CPU."""
-    return torch.tensor(values, dtype=torch.float32, device=device)
-
-
-def contiguous(values: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Labels 0..I-1 (N,) int64 in the order of the sorted distinct values, and those values."""
-    names = sorted({str(v) for v in values})
-    place = {name: i for i, name in enumerate(names)}
-    return np.array([place[str(v)] for v in values], dtype=np.int64), names

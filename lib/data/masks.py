@@ -1,67 +1,32 @@
-"""Foreground masks for sets that come without: attach them to the images, or read them from a folder.
+"""Foreground masks for sets that come without: read from a folder.
 
 Letters: N images, h x w one image in pixels.
 
 RIPR's foreground-focus loss (Mao et al., IJCAI 2019, Eq. 5) needs to know where the person is. The embedded people have
 true masks; for photographs the paper ran DeeperCut. Here they come from a folder, whatever made them, or from a
-segmentation network (:mod:`lib.experiments.segmented`).
+segmentation network (:mod:`lib.experiments.segmented`); arrays are attached with
+:meth:`lib.data.dataset.PersonDataset.with_masks`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import warnings
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from lib.data.dataset import PersonDataset, pack_mask
-from lib.data.errors import DataError, DataWarning, few
+from lib.data.dataset import PersonDataset
+from lib.data.errors import DataError, few
+from lib.data.labels import readable
+from lib.data.pictures import upright
 
 SUFFIXES = (".png", ".bmp", ".jpg")  # in this order: beside a picture.jpg, picture.png is the mask
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 ASPECT = 0.02  # a mask of another size may differ by this in height over width
-NOTE = "masks: "
-
-
-def with_masks(dataset: PersonDataset, masks: Iterable[np.ndarray], origin: str) -> PersonDataset:
-    """The same set with these foreground masks: same name, images, labels and fingerprint; pixels are not copied.
-
-    Parameters
-    ----------
-    masks : N arrays (h, w) bool, True on the person, in the order of the table; replace masks that the set has.
-    origin : where they are from, in words, for the set's ``notes``.
-
-    The new set's ``masks_from`` is the SHA-256 of the masks, which becomes part of the key of a run on them.
-
-    Raises
-    ------
-    DataError : too few or too many masks, or one is not (h, w) bool.
-
-    Warns
-    -----
-    DataWarning : how many masks have no person in them.
-    """
-    packed, empty = [], []
-    for row, mask in enumerate(masks):
-        if row < len(dataset):  # too many are counted below
-            check_mask(dataset, row, np.asarray(mask))
-            if not np.any(mask):
-                empty.append(_name(dataset, row))
-        packed.append(pack_mask(mask))
-    if len(packed) != len(dataset):
-        raise DataError(f"{dataset.name}: {len(packed)} masks for {len(dataset)} images; give one per image.")
-    if empty:
-        warnings.warn(
-            f"{dataset.name}: {len(empty)} of {len(dataset)} masks are empty, nobody is in them: {few(empty)}.",
-            DataWarning,
-            stacklevel=2,
-        )
-    bits = np.concatenate(packed or [np.zeros(0, np.uint8)])
-    notes = [*(note for note in dataset.notes if not note.startswith(NOTE)), NOTE + origin]
-    return _attached(dataset, bits, notes, hashlib.sha256(bits).hexdigest())
+EXTREME = 32  # a mask that was stored as JPEG stays this near to 0 and 255, nearly everywhere
+LEVELS = 32  # of grey: so many differ in a photograph
 
 
 def masks_from_folder(dataset: PersonDataset, folder: str | Path) -> PersonDataset:
@@ -74,7 +39,8 @@ def masks_from_folder(dataset: PersonDataset, folder: str | Path) -> PersonDatas
 
     Raises
     ------
-    DataError : the set does not know its files, masks are missing, or one cannot be read or has another shape.
+    DataError : the set does not know its files, masks are missing, one cannot be read or has another shape, or the
+        folder holds photographs: the images themselves, for example.
 
     Warns
     -----
@@ -88,7 +54,7 @@ def masks_from_folder(dataset: PersonDataset, folder: str | Path) -> PersonDatas
     if odd:
         raise DataError(
             f"{dataset.name}: {len(odd)} of {len(files)} images have no path that could be looked up in a folder of "
-            f"masks (first: {odd[0]!r}). Attach the masks as arrays: with_masks(dataset, masks, origin)."
+            f"masks (first: {odd[0]!r}). Attach the masks as arrays: people.with_masks(masks, origin)."
         )
     paths = [_find(folder, file) for file in files]
     missing = [file for file, path in zip(files, paths, strict=True) if path is None]
@@ -97,9 +63,34 @@ def masks_from_folder(dataset: PersonDataset, folder: str | Path) -> PersonDatas
             f"{dataset.name}: {len(missing)} of {len(files)} images have no mask below {folder}: {few(missing)}. "
             f"Put one picture there per image, under the image's own path and name, as {', '.join(SUFFIXES)}."
         )
-    sizes = dataset.table[["height", "width"]].to_numpy().tolist()
-    masks = (read_mask(path, tuple(size)) for path, size in zip(paths, sizes, strict=True))
-    return with_masks(dataset, masks, f"read from {folder}")
+    counts = Counter(paths)
+    shared = [readable(path) for path, count in counts.items() if count > 1]
+    if shared:
+        raise DataError(
+            f"{dataset.name}: images that differ in their ending only would share a mask: {few(shared)}. "
+            "Rename one of each, or attach the masks as arrays: people.with_masks(masks, origin)."
+        )
+    photographs: list[PurePosixPath] = []
+
+    def read() -> Iterator[np.ndarray]:
+        for row, (file, path) in enumerate(zip(files, paths, strict=True)):
+            picture, image = open_mask(path), dataset.image(row)
+            if shows(picture, image):
+                raise DataError(
+                    f"{readable(path)} is the image {file} itself: {readable(folder)} holds the pictures, not their "
+                    "masks. Name the folder in which the person is white and everything else black."
+                )
+            if is_photograph(picture):
+                photographs.append(file)
+            yield fitted(is_person(picture), image.shape[:2], path)
+
+    masked = dataset.with_masks(read(), f"read from {folder}")
+    if 2 * len(photographs) > len(files):
+        raise DataError(
+            f"{len(photographs)} of {len(files)} masks in {readable(folder)} are full of greys, as photographs are: "
+            f"{few(photographs)}. A mask is white (or 1) on the person and black (0) everywhere else."
+        )
+    return masked
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
@@ -109,24 +100,53 @@ def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
     ------
     DataError : the file is no picture, is not in 8 bits, or has another shape than the image.
     """
+    return fitted(is_person(open_mask(path)), size, path)
+
+
+def open_mask(path: Path) -> Image.Image:
+    """The picture in a file, upright, in one of :data:`MODES`; raises DataError where it is none."""
     try:
         with Image.open(path) as picture:
-            mode = picture.mode
-            mask = is_person(ImageOps.exif_transpose(picture)) if mode in MODES else None
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise DataError(f"The mask {path} is truncated or damaged: {error}. Make it again.") from error
-    if mask is None:
-        raise DataError(f"The mask {path} has pixels of kind {mode!r}. Save it as grey in 8 bits: 255 on the person.")
+            picture.load()
+            turned, _ = upright(picture)
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
+        raise DataError(
+            f"The mask {readable(path)} is truncated or damaged: {error or type(error).__name__}. Make it again."
+        ) from error
+    if turned.mode not in MODES:
+        raise DataError(
+            f"The mask {readable(path)} has pixels of kind {turned.mode!r}. Save it as grey in 8 bits: 255 on the "
+            "person."
+        )
+    return turned
+
+
+def fitted(mask: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
+    """The mask brought to ``size`` (h, w) by nearest pixel; raises DataError where it has another shape."""
     if mask.shape == size:
         return mask
     shape = mask.shape
     if abs(shape[0] * size[1] / (shape[1] * size[0]) - 1) > ASPECT:
         raise DataError(
-            f"The mask {path} has {shape[0]} x {shape[1]} pixels (h x w), its image {size[0]} x {size[1]}: not the "
-            "same shape. Make the mask from this very image, without cropping or padding."
+            f"The mask {readable(path)} has {shape[0]} x {shape[1]} pixels (h x w), its image {size[0]} x {size[1]}: "
+            "not the same shape. Make the mask from this very image, without cropping or padding."
         )
     y, x = (((np.arange(n) + 0.5) * (own / n)).astype(int) for n, own in zip(size, shape, strict=True))
     return mask[y[:, None], x]
+
+
+def shows(picture: Image.Image, image: np.ndarray) -> bool:
+    """Whether a picture's colours are exactly those of ``image`` (h, w, 3), which is not black and white itself."""
+    if (picture.height, picture.width) != image.shape[:2] or not np.array_equal(picture.convert("RGB"), image):
+        return False
+    return len(np.unique(image)) > 2
+
+
+def is_photograph(picture: Image.Image) -> bool:
+    """Whether most of a picture is neither nearly black nor nearly white, in many greys."""
+    values = np.asarray(picture.convert("L"))
+    middle = (values >= EXTREME) & (values < 256 - EXTREME)
+    return bool(middle.mean() > 0.5) and len(np.unique(values)) > LEVELS
 
 
 def is_person(picture: Image.Image) -> np.ndarray:
@@ -141,32 +161,6 @@ def is_person(picture: Image.Image) -> np.ndarray:
     return values == 1 if values.max() <= 1 else values >= 128
 
 
-def check_mask(dataset: PersonDataset, row: int, mask: np.ndarray) -> None:
-    """Raises DataError where ``mask`` is not (h, w) bool of the image in ``row``."""
-    size = dataset.image(row).shape[:2]
-    if mask.dtype != bool or mask.shape != size:
-        raise DataError(
-            f"{dataset.name}, mask of {_name(dataset, row)}: expected {size} bool, got {mask.shape} {mask.dtype}."
-        )
-
-
-def open_with_masks(directory: Path, packed: np.ndarray, notes: Sequence[str], masks_from: str) -> PersonDataset:
-    """A set from the cache with masks that are not in it, for unpickling; ``packed`` as ``PersonDataset`` takes it."""
-    from lib.data.store import open_store
-
-    return _attached(open_store(directory), packed, notes, masks_from)
-
-
-def _attached(dataset: PersonDataset, packed: np.ndarray, notes: Sequence[str], masks_from: str) -> PersonDataset:
-    return PersonDataset(
-        dataset.name, dataset.table, dataset._pixels, packed, dataset.fingerprint, notes, dataset.directory, masks_from
-    )
-
-
 def _find(folder: Path, file: PurePosixPath) -> Path | None:
     candidates = (folder / file.with_suffix(suffix) for suffix in SUFFIXES)
     return next((path for path in candidates if path.is_file()), None)
-
-
-def _name(dataset: PersonDataset, row: int) -> str:
-    return dataset.table["file"].iloc[row] or f"image {row}"

@@ -20,11 +20,25 @@ preset              low-resolution side (the probes)                    ratios  
 The identity split is drawn by seed and trial and does not depend on the preset, so that presets can be compared on the
 same people. Low-resolution sides and ratios are drawn once, by the seed, as the papers build their set once and then
 split it ten times; where the split is the set's own they are drawn for each trial (option ``redraw``).
+
+Sets that nobody prepared:
+
+- Who is tested was seen from both sides, and so was who validates: a share of those who can be trained on *and* were
+  seen from both sides.
+- People seen from one side only are trained on (option ``seen_once``), or join the test gallery where distractors are
+  asked for and the side is the gallery's: PRID 2011's usual gallery is ``distractors=True``. A warning says so where
+  they are more than the pairs.
+- A CSV may mark ``train`` alone: those people are trained on, and the others are tested.
+- Person -1 is nobody (Market-1501's junk) and is left out. Person 0000 with far more images than anybody, or beside a
+  -1, stands for all distractors: it is never trained on and never asked for, and in the gallery each of its images
+  counts as another person. Both are said.
+- What cannot be measured is refused: one person in the gallery is found by whatever one does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -32,74 +46,27 @@ import numpy as np
 import pandas as pd
 
 from lib.data.dataset import PersonDataset
-from lib.data.errors import DataError
-from lib.data.manifest import draw, fraction, pick, shuffled
-from lib.data.protocol import FORMAT, Protocol, load_protocol
-from lib.data.resolution import KERNELS, ROUNDINGS
-from lib.data.splits import Split, draw_shots, is_official, low_side, split_identities
+from lib.data.errors import DataError, DataWarning
+from lib.data.manifest import draw, pick, shuffled
+from lib.data.options import MARKET_VARIANTS, OPTIONS, PRESETS, resolve
+from lib.data.protocol import FORMAT, Protocol, degraded_or_asking, load_protocol
+from lib.data.splits import (
+    PEOPLE_MUST_BE_SEEN_TWICE,
+    ZERO,
+    Split,
+    crowds,
+    draw_shots,
+    has_own_split,
+    is_junk,
+    is_official,
+    low_side,
+    other_sides,
+    remedies,
+    split_identities,
+)
+from lib.data.values import whole
 
-__all__ = ["MARKET_VARIANTS", "PRESETS", "Protocol", "load_protocol", "make_protocol"]
-
-MLR = {"degrade": "low-side", "ratios": ("1/2", "1/3", "1/4"), "rate": "image"}
-PRESETS: dict[str, dict[str, Any]] = {
-    "mlr": MLR,
-    "mlr-thirds": MLR | {"rate": "shares"},
-    "mlr-half": MLR | {"lr_camera": "half-of-each-person"},
-    "mlr-one-camera": MLR | {"lr_camera": "random", "rate": "camera"},
-    "vr": {"degrade": "widths", "convention": "market1501"},
-    "caviar": {"degrade": "nothing", "lr_camera": "far"},
-    "plain": {"degrade": "nothing"},
-}
-
-OPTIONS: dict[str, Any] = {
-    # A camera, several, a position from 0, or one of "random", "per-identity", "half-of-each-person", "smaller-side",
-    # "one-of-each-pair" (see splits.low_side).
-    "lr_camera": None,
-    "ratios": (),
-    "rate": "image",  # one ratio per "image", "identity" or "camera"; "shares": exactly equally many images each
-    "widths": (12, 32),  # of vr: first and last
-    "kernel": "bicubic",
-    "rounding": "nearest",
-    "antialias": True,
-    "jpeg": None,
-    "gallery": "hr",  # "all": low-resolution images stay in it, probes are one of them per person and camera
-    # Gallery people without a probe; None: kept by market1501, dropped where one image per person is drawn.
-    "distractors": None,
-    "validation": 0.2,
-    "test_identities": None,
-    "images_per_camera": None,
-    "redraw": None,
-    "convention": None,
-    "trials": 10,
-}
-
-MARKET_VARIANTS: dict[str, dict[str, Any]] = {
-    # Options of make_protocol(people, "mlr-one-camera", **options): six ways in which public code builds "MLR-Market".
-    # Cameras by position (0: the first, c1; 2: the third, c3, or the last where there are fewer), so that they apply
-    # to any set.
-    "first camera, bicubic": {"lr_camera": 0, "rate": "camera"},
-    "first camera, bilinear without antialias": {
-        "lr_camera": 0,
-        "rate": "image",
-        "kernel": "bilinear",
-        "antialias": False,
-        "rounding": "floor",
-    },
-    "third camera, bicubic, halves to eighths": {"lr_camera": 2, "rate": "image", "ratios": ("1/2", "1/4", "1/8")},
-    "a camera per person, Lanczos": {
-        "lr_camera": "per-identity",
-        "rate": "image",
-        "kernel": "lanczos",
-        "rounding": "floor",
-    },
-    "a camera per person, stored as JPEG": {
-        "lr_camera": "per-identity",
-        "rate": "image",
-        "kernel": "bilinear",
-        "jpeg": 75,
-    },
-    "third camera, low resolution left in the gallery": {"lr_camera": 2, "rate": "image", "gallery": "all"},
-}
+__all__ = ["MARKET_VARIANTS", "OPTIONS", "PRESETS", "Protocol", "load_protocol", "make_protocol"]
 
 
 def make_protocol(dataset: PersonDataset, preset: str, trial: int = 0, seed: int = 0, **options: Any) -> Protocol:
@@ -114,26 +81,60 @@ def make_protocol(dataset: PersonDataset, preset: str, trial: int = 0, seed: int
 
     Raises
     ------
-    DataError : an unknown preset, option or value, or a data set that the preset does not fit.
+    DataError : an unknown preset, option or value (no text is taken for a number, nor a number for True), an option
+        that has no meaning here, or a data set that the preset does not fit; it says what to write instead.
+
+    Warns
+    -----
+    DataWarning : what was done with people of whom a protocol cannot make pairs (see the module's text).
     """
+    trial, seed = whole(trial, "trial", 0), whole(seed, "seed", 0)
     chosen = resolve(dataset, preset, options)
     once = None if not chosen["redraw"] else trial
     low, side = low_side(dataset, chosen["lr_camera"], seed, once)
-    kept = draw_shots(dataset.table, chosen["images_per_camera"], seed)
-    names = ("validation", "test_identities")
-    split = split_identities(dataset, low, kept, seed=seed, trial=trial, **{name: chosen[name] for name in names})
-    rows = assign_roles(dataset, low, kept, split, chosen, seed)
+    kept = draw_shots(dataset.table, chosen["images_per_camera"], seed) & ~is_junk(dataset)
+    names = ("validation", "test_identities", "seen_once")
+    crowd, suspects = crowds(dataset)
+    asked = options.get("distractors") is not None or dataset.name not in PEOPLE_MUST_BE_SEEN_TWICE
+    try:
+        split = split_identities(
+            dataset,
+            low,
+            kept,
+            seed=seed,
+            trial=trial,
+            distractors=chosen["distractors"] and asked,
+            crowd=crowd,
+            side=side,
+            **{name: chosen[name] for name in names},
+        )
+        rows = assign_roles(dataset, low, kept, split, chosen, seed)
+        check_search(dataset, rows, low, kept, split, chosen)
+    except DataError as error:
+        nobody = [*sorted(set(dataset.table.loc[is_junk(dataset), "pid"])), *sorted(crowd)]
+        if not nobody:
+            raise
+        raise DataError(
+            f"{error} Not counted: {' and '.join(nobody)} (-1 is nobody, 0000 stands for all distractors; people have "
+            "other ids)."
+        ) from None
+    for sentence in remarks(dataset, rows, low, kept, split, chosen, crowd, suspects):
+        warnings.warn(f"{dataset.name}: {sentence}", DataWarning, stacklevel=2)
     ratio = assign_ratios(dataset, rows, low & kept, chosen, (seed, -1 if once is None else trial))
     manifest = {
         "format": FORMAT,
         "set": dataset.name,
         "fingerprint": dataset.fingerprint,
         "preset": preset,
-        "trial": int(trial),
-        "seed": int(seed),
-        "trials": int(chosen["trials"]),
+        "trial": trial,
+        "seed": seed,
+        "trials": chosen["trials"],
         "convention": chosen["convention"],
-        "identities": {"train": split.train, "val": split.val, "test": split.test, "discarded": split.discarded},
+        "identities": {
+            name: getattr(split, name)
+            for name in ("train", "val", "test", "discarded", "strangers")
+            if name != "strangers" or split.strangers
+        },
         "low_resolution": {
             "side": describe_side(dataset, chosen, side),
             "drawn": "for each trial" if chosen["redraw"] else "once",
@@ -154,7 +155,136 @@ def make_protocol(dataset: PersonDataset, preset: str, trial: int = 0, seed: int
             "ratio": [str(value) for value in ratio],
         },
     }
+    apart = standing_for_many(dataset, rows, split, chosen, crowd)
+    if apart:
+        manifest["identities"]["apart"] = apart
+    if chosen["degrade"] == "nothing" and not is_official(dataset):
+        asking = rows.assign(cam=dataset.table["cam"].to_numpy()[rows["image"]], ratio=1.0)
+        if (degraded_or_asking(asking, asking) != low[rows["image"]]).any():  # sides that cameras do not tell
+            manifest["low_resolution"]["images"] = [int(row) for row in rows["image"] if low[row]]
     return Protocol.from_manifest(dataset, manifest)
+
+
+def check_search(
+    dataset: PersonDataset,
+    rows: pd.DataFrame,
+    low: np.ndarray,
+    kept: np.ndarray,
+    split: Split,
+    chosen: Mapping[str, Any],
+) -> None:
+    """DataError where the test would answer by construction: nobody asks, or nobody else is there to be found."""
+    if not split.test:
+        return
+    used = rows.assign(
+        pid=dataset.table["pid"].to_numpy()[rows["image"]], cam=dataset.table["cam"].to_numpy()[rows["image"]]
+    )
+    test = used[used["subset"] == "test"]
+    probes, gallery = test[test["role"] == "probe"], test[test["role"] == "gallery"]
+    people = gallery["pid"].nunique()
+    if not len(probes) or not people:
+        raise DataError(
+            f"{dataset.name}: the test has {len(probes)} probes and {people} people in its gallery: there is "
+            f"nothing to search. {remedies(dataset, kept, set())}"
+        )
+    if people < 2:
+        found = ["more people"]
+        able = set(split.train) | set(split.val)
+        if not has_own_split(dataset) and len(able) > 2:
+            found.append("test_identities=2 (one more of those who are now trained on)")
+        one_side = set(dataset.table.loc[kept & ~low, "pid"]) - set(dataset.table.loc[kept & low, "pid"])
+        if not chosen["distractors"] and one_side - set(split.test) - (able if has_own_split(dataset) else set()):
+            found.append("distractors=True (people seen on the gallery side only join the gallery)")
+        raise DataError(
+            f"{dataset.name}: one person is tested, and nobody else is in the gallery: rank-1 is 100 % whatever a "
+            f"method does. What helps: {'; '.join(found)}."
+        )
+    if chosen["convention"] != "sing":  # these drop gallery images of the probe's own person and camera
+        cameras = gallery.groupby("pid")["cam"].agg(set).to_dict()
+        if not any(cameras.get(pid, set()) - {cam} for pid, cam in zip(probes["pid"], probes["cam"], strict=True)):
+            raise DataError(
+                f"{dataset.name}: the convention {chosen['convention']!r} looks for a person in other cameras than the "
+                'probe\'s, and no test person has any. Use convention="sing", or images from several cameras.'
+            )
+
+
+def remarks(
+    dataset: PersonDataset,
+    rows: pd.DataFrame,
+    low: np.ndarray,
+    kept: np.ndarray,
+    split: Split,
+    chosen: Mapping[str, Any],
+    crowd: set[str],
+    suspects: set[str],
+) -> Iterable[str]:
+    """What to know about people of whom no pairs could be made, and what to write to have it otherwise."""
+    table = dataset.table
+    junk = int(is_junk(dataset).sum())
+    if junk:
+        yield (
+            f"{junk} images of person -1 are left out: in Market-1501 these are boxes that show nobody. If that is a "
+            "person, give it another id."
+        )
+    for pid in sorted(crowd):
+        count = int((table["pid"] == pid).sum())
+        if pid in split.strangers:
+            where = "they are in the test gallery"
+        elif (low | ~kept)[table["pid"] == pid].all():
+            where = (
+                "all of them are on the low-resolution side, which lr_camera=… chooses, so that nobody can search them"
+            )
+        else:
+            where = "distractors=True puts them into the test gallery"
+        yield (
+            f"person {pid} has {count} of {len(table)} images and is taken for everybody who is only a distractor: not "
+            f"trained on, not asked for; {where}. If that is one person, give it another id."
+        )
+    for pid in sorted(suspects & {*split.train, *split.val, *split.test}):
+        count = int((table["pid"] == pid).sum())
+        yield (
+            f"person {pid} has {count} of {len(table)} images and is trained on or tested as one person. If it stands "
+            "for many, give each an id of its own, or call all of them 0000 to have them as distractors only."
+        )
+    if set(table["subset"]) == {"train"}:
+        yield (
+            f"every image is marked train, so that nobody is left to be tested: {len(split.test)} of "
+            f"{table['pid'].nunique()} people are drawn for that. Mark only those who are to be trained on."
+        )
+    if chosen["asked for distractors"] and not stranger(dataset, rows, split).any():
+        yield "distractors=True adds nobody: everybody in the gallery is asked for as well."
+    sides = pd.DataFrame({"pid": table["pid"], "low": low})[kept].groupby("pid")["low"].agg(["nunique", "max"])
+    once = [pid for pid in split.train if sides.at[pid, "nunique"] < 2]
+    pairs = len(split.train) - len(once)
+    if len(once) > pairs and not (is_official(dataset) and chosen["degrade"] != "low-side"):
+        found = ['seen_once="discard" (they are left out)'] if pairs > 1 else []
+        if not is_official(dataset) and not sides.loc[once, "max"].all():
+            found.append("distractors=True (those seen on the gallery side only join the test gallery)")
+        found += other_sides(dataset, kept, set(sides.index[sides["nunique"] > 1]))
+        yield (
+            f"of the {len(split.train)} people trained on, {len(once)} were seen from one side only and {pairs} from "
+            f"both: most of them have no pair to learn from. {'To change that: ' + '; '.join(found) if found else ''}"
+            f"{'.' if found else 'More images of them would help.'}"
+        )
+
+
+def stranger(dataset: PersonDataset, rows: pd.DataFrame, split: Split) -> np.ndarray:
+    """(N,) bool: which rows show people who are in the test and are not asked for."""
+    pid = dataset.table["pid"].to_numpy()[rows["image"]]
+    return (rows["subset"] == "test").to_numpy() & ~np.isin(pid.astype(str), list(split.test))
+
+
+def standing_for_many(
+    dataset: PersonDataset, rows: pd.DataFrame, split: Split, chosen: Mapping[str, Any], crowd: set[str]
+) -> list[str]:
+    """Ids in the test gallery whose every image is somebody else: an evaluation that draws one image per person would
+    draw one of GRID's 775 distractors, instead of all of them."""
+    if not is_official(dataset):
+        return sorted(crowd & set(split.strangers))
+    if chosen["convention"] in ("market1501", "trapezoid"):  # these rank the full list, whoever is in it
+        return []
+    pid = dataset.table["pid"].to_numpy()[rows["image"]]
+    return sorted({one for one in pid[stranger(dataset, rows, split)] if ZERO.fullmatch(one)})
 
 
 def describe_side(dataset: PersonDataset, chosen: Mapping[str, Any], side: str) -> str:
@@ -164,56 +294,6 @@ def describe_side(dataset: PersonDataset, chosen: Mapping[str, Any], side: str) 
         chosen["degrade"]
     ]
     return low if low == probes else f"{low}; probes: {probes}"
-
-
-def resolve(dataset: PersonDataset, preset: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options with their values: given, else the preset's, else what fits the set."""
-    if preset not in PRESETS:
-        raise DataError(f"Unknown preset {preset!r}: use one of {', '.join(PRESETS)}.")
-    unknown = sorted(set(options) - set(OPTIONS))
-    if unknown:
-        raise DataError(f"Unknown option(s) {', '.join(unknown)} of make_protocol: use {', '.join(OPTIONS)}.")
-    chosen = {"degrade": "nothing"} | OPTIONS | PRESETS[preset] | dict(options)
-    if preset == "caviar" and "lr_camera" not in options and not {"near", "far"} <= set(dataset.table["cam"]):
-        raise DataError(
-            f'The preset "caviar" needs cameras "near" and "far"; {dataset.name} has none: '
-            "name its low-resolution camera with lr_camera=…."
-        )
-    if preset in ("plain", "vr") and is_official(dataset) and "lr_camera" in options:
-        raise DataError(
-            f"{preset} on {dataset.name} uses the set's own query and gallery images; lr_camera has no meaning there."
-        )
-    official = is_official(dataset)
-    if dataset.name == "sysu" and "images_per_camera" not in options:
-        chosen["images_per_camera"] = 3  # SING and JBIM draw three images of each person and camera
-    if chosen["convention"] is None:
-        shared = chosen["gallery"] == "all" or (official and preset == "plain")
-        chosen["convention"] = "market1501" if shared else "sing"
-    if chosen["distractors"] is None:
-        chosen["distractors"] = chosen["convention"] == "market1501"
-    if chosen["redraw"] is None:
-        chosen["redraw"] = official
-    try:
-        chosen["ratios"] = tuple(fraction(value) for value in chosen["ratios"])
-    except (TypeError, ValueError) as error:
-        raise DataError(f"ratios must be fractions such as 1/2, not {chosen['ratios']!r}.") from error
-    if not all(0 < value <= 1 for value in chosen["ratios"]) or (
-        chosen["degrade"] == "low-side" and not chosen["ratios"]
-    ):
-        raise DataError(f"ratios must lie in (0, 1], not {[str(value) for value in chosen['ratios']]}.")
-    allowed = {
-        "kernel": KERNELS,
-        "rounding": ROUNDINGS,
-        "gallery": ("hr", "all"),
-        "rate": ("image", "identity", "camera", "shares"),
-    }
-    for name, values in allowed.items():
-        if chosen[name] not in values:
-            raise DataError(f"{name} must be one of {', '.join(values)}, not {chosen[name]!r}.")
-    first, last = chosen["widths"]
-    if not 1 <= first <= last:
-        raise DataError(f"widths must be the first and the last width in pixels, not {chosen['widths']!r}.")
-    return chosen
 
 
 def assign_roles(
@@ -248,8 +328,10 @@ def assign_roles(
         else:
             role[mine & low] = "probe"
             role[mine & ~low] = "gallery"
+    mine = pid.isin(split.strangers).to_numpy() & kept & ~low
+    role[mine], subset[mine] = "gallery", "test"
     if chosen["distractors"] and official:
-        strangers = (own == "gallery").to_numpy() & ~pid.isin(split.test).to_numpy()
+        strangers = (own == "gallery").to_numpy() & ~pid.isin(split.test).to_numpy() & ~is_junk(dataset)
         strangers &= ~low if not queries and chosen["gallery"] == "hr" else True
         role[strangers], subset[strangers] = "gallery", "test"
     if chosen["convention"] == "sing":

@@ -7,6 +7,8 @@ again. Resizing is that of Pillow and torchvision: columns first, then rows, eac
 with weights in whole steps of 2^-22. Here the sums are matrix products in float64, where such numbers add without any
 error: the same pixels come out on the CPU, on the GPU, with one thread or with many, and under autocast. A picture is
 8 bits throughout: float images are read as k / 255 and come back as k / 255, and no gradient flows through any of this.
+Floats that lie outside [0, 1] by more than the half of such a step (a picture in 0..255, a normalised one, NaN) are
+refused; looking costs a wait for the GPU, which :func:`resize`, for callers who know their pictures, does not do.
 
 Shrinking is always antialiased unless somebody else's numbers must be matched: a kernel that is not widened by the
 factor skips pixels, and what comes out is another data set (29.6 dB from the antialiased one).
@@ -27,11 +29,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from lib.data.values import one_of, real, switch, whole
+
 KERNELS = ("bicubic", "bilinear", "area", "nearest", "lanczos")
 ROUNDINGS = ("nearest", "floor", "ceil")
+QUALITIES = (1, 95)  # of a JPEG; above 95 Pillow switches parts of the compression off
 WEIGHT_STEPS = 1 << 22
 BAND = 16  # target pixels whose weights are multiplied at once
 CHUNK = 1 << 23  # pixels enlarged at once: 64 MB in float64
+HALF_STEP = 0.5 / 255  # floats that round to a level of 8 bits
 
 
 def degrade(
@@ -58,77 +64,88 @@ def degrade(
 
     Returns
     -------
-    The type, shape and dtype of ``images``.
+    The type, shape and dtype of ``images``, in memory of its own.
 
     Raises
     ------
-    ValueError : a ratio outside (0, 1], an unknown kernel, or images of another shape or dtype.
+    ValueError : a ratio outside (0, 1] or not a number, another number of ratios than images, an unknown kernel or
+        rounding, an antialias or a quality that is none, or images of another shape, dtype or range.
     """
     check_kernel(kernel)
+    antialias = switch(antialias, "antialias")
+    jpeg = None if jpeg is None else whole(jpeg, "jpeg (JPEG quality)", *QUALITIES)
+    one_of(rounding, "rounding", ROUNDINGS)
     if isinstance(images, np.ndarray):
-        ratio = torch.as_tensor(ratio)
-        result = degrade(torch.from_numpy(images), ratio, kernel, rounding=rounding, antialias=antialias, jpeg=jpeg)
+        result = degrade(from_array(images), ratio, kernel, rounding=rounding, antialias=antialias, jpeg=jpeg)
         return result.numpy()
     check_images(images)
     if images.ndim == 3:
-        ratio = torch.as_tensor(ratio, dtype=torch.float64).reshape(1)
         return degrade(images[None], ratio, kernel, rounding=rounding, antialias=antialias, jpeg=jpeg)[0]
-    ratios = torch.as_tensor(ratio, dtype=torch.float64).cpu()
-    ratios = (ratios.expand(len(images)) if ratios.ndim == 0 else ratios).tolist()
-    if len(ratios) != len(images):
-        raise ValueError(f"{len(ratios)} ratios for {len(images)} images")
-    if not all(0 < r <= 1 for r in ratios):
-        raise ValueError("a ratio must lie in (0, 1]; 1 leaves the image as it is")
+    if images.ndim != 4:
+        raise ValueError(f"expected images (B, 3, H, W) or (3, H, W), got {tuple(images.shape)}")
+    ratios = as_ratios(ratio, len(images))
     height, width = images.shape[-2:]
     groups: dict[tuple[int, int], list[int]] = {}
     for i, r in enumerate(ratios):
         if r < 1:
             groups.setdefault(low_resolution_size(height, width, r, rounding), []).append(i)
-    if not groups:
-        return images
     result = images.clone()
     for size, members in groups.items():
         for some in torch.tensor(members, device=images.device).split(max(1, CHUNK // (images[0].numel()))):
-            low = shrink(images[some], size, kernel, antialias=antialias)
+            low = resize(images[some], size, kernel, antialias)
             if jpeg is not None:
                 low = through_jpeg(low, jpeg)
-            result[some] = enlarge(low, (height, width), kernel)
+            result[some] = resize(low, (height, width), enlarging(kernel), True)
     return result
 
 
 def shrink(images: Tensor, size: tuple[int, int], kernel: str = "bicubic", *, antialias: bool = True) -> Tensor:
-    """(..., C, H, W) -> (..., C, h, w), float or uint8 as it came: the small picture as it would be stored."""
+    """(..., C, H, W) -> (..., C, h, w), float in [0, 1] or uint8 as it came: the small picture as it would be stored.
+
+    ValueError as of :func:`degrade`, and where ``size`` is not two whole numbers from 1.
+    """
     check_kernel(kernel)
-    return resize(images, size, kernel, antialias)
+    check_images(images)
+    return resize(images, as_size(size), kernel, switch(antialias, "antialias"))
 
 
 def enlarge(images: Tensor, size: tuple[int, int], kernel: str = "bicubic") -> Tensor:
     """(..., C, h, w) -> (..., C, H, W): puts an image of any size on the network's canvas, antialiased should that be
     smaller.
 
-    Nearest and area enlarge by bicubic (see :func:`degrade`).
+    Nearest and area enlarge by bicubic (see :func:`degrade`). ValueError as of :func:`shrink`.
     """
     check_kernel(kernel)
-    return resize(images, size, "bicubic" if kernel in ("nearest", "area") else kernel, True)
+    check_images(images)
+    return resize(images, as_size(size), enlarging(kernel), True)
+
+
+def enlarging(kernel: str) -> str:
+    """The kernel that enlarges where this one shrinks."""
+    return "bicubic" if kernel in ("nearest", "area") else kernel
 
 
 def low_resolution_size(height: int, width: int, ratio: float, rounding: str = "nearest") -> tuple[int, int]:
-    """(h, w) of an image of ``height`` x ``width`` pixels at ``ratio``: at least 1 x 1.
+    """(h, w) of an image of ``height`` x ``width`` pixels at ``ratio`` in (0, 1]: at least 1 x 1.
 
     ``rounding`` "nearest" is floor(x + 0.5), so that a half goes up on every machine. The sizes differ in public code,
-    and so do the pixels: 41 to 44 dB between the three at ratio 1/3.
+    and so do the pixels: 41 to 44 dB between the three at ratio 1/3. ValueError for a size below 1, a ratio outside
+    (0, 1], or an unknown rounding.
     """
-    if rounding not in ROUNDINGS:
-        raise ValueError(f"rounding must be one of {', '.join(ROUNDINGS)}, not {rounding!r}")
+    one_of(rounding, "rounding", ROUNDINGS)
+    height, width = as_size((height, width))
+    ratio = real(ratio, "a ratio")
+    if not 0 < ratio <= 1:
+        raise ValueError(f"a ratio must lie in (0, 1], not {ratio}; 1 leaves the image as it is")
     # 1/3 of 48 must be 16 although the float 1/3 is not a third: hence the margin (in pixels; enough for float32).
     margin = {"nearest": 0.5 + 1e-4, "floor": 1e-4, "ceil": 1 - 1e-4}[rounding]
-    return max(1, int(np.floor(height * float(ratio) + margin))), max(1, int(np.floor(width * float(ratio) + margin)))
+    return max(1, int(np.floor(height * ratio + margin))), max(1, int(np.floor(width * ratio + margin)))
 
 
 @torch.no_grad()
 def resize(images: Tensor, size: tuple[int, int], kernel: str, antialias: bool) -> Tensor:
-    """(..., C, H, W) -> (..., C, h, w) of the same dtype, in 8-bit steps."""
-    check_images(images)
+    """(..., C, H, W) -> (..., C, h, w) of the same dtype, in 8-bit steps: :func:`shrink` and :func:`enlarge` without
+    their looks at what they are given."""
     height, width = images.shape[-2:]
     if (height, width) == tuple(size):
         return images
@@ -215,28 +232,78 @@ SHAPES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
 
 
 def through_jpeg(images: Tensor, quality: int) -> Tensor:
-    """(B, 3, h, w) stored as JPEG and read again, as public code does that saves its small images to disk."""
-    if not 1 <= quality <= 95:
-        raise ValueError(f"JPEG quality must lie in 1..95, not {quality}")
-    whole = images if images.dtype == torch.uint8 else round_grey(images.to(torch.float64) * 255)
-    pixels = whole.to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()  # (B, h, w, 3)
+    """(B, C, h, w) stored as JPEG and read again, as public code does that saves its small images to disk; C is 3, or 1
+    for grey."""
+    quality = whole(quality, "JPEG quality", *QUALITIES)
+    if not len(images):
+        return images
+    grey = images.shape[1] == 1
+    pictures = images if images.dtype == torch.uint8 else round_grey(images.to(torch.float64) * 255)
+    pixels = pictures.to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()  # (B, h, w, 3)
     read = []
     for picture in pixels:
         stored = io.BytesIO()
-        Image.fromarray(picture).save(stored, format="JPEG", quality=quality)
+        Image.fromarray(picture[..., 0] if grey else picture).save(stored, format="JPEG", quality=quality)
         with Image.open(stored) as again:
-            read.append(np.array(again))
+            read.append(np.array(again).reshape(picture.shape))
     low = torch.from_numpy(np.stack(read)).permute(0, 3, 1, 2).to(images.device)
     return low if images.dtype == torch.uint8 else low.to(images.dtype) / 255
 
 
 def check_kernel(kernel: str) -> None:
-    if kernel not in KERNELS:
+    if not isinstance(kernel, str) or kernel not in KERNELS:
         raise ValueError(f"unknown kernel {kernel!r}: use one of {', '.join(KERNELS)}")
 
 
 def check_images(images: Tensor) -> None:
+    """ValueError unless these are pictures: channels first, not empty in height or width, uint8 or float in [0, 1]."""
+    if not isinstance(images, Tensor):
+        raise ValueError(f"expected images as a tensor (B, 3, H, W) or (3, H, W), got {type(images).__name__}")
     if images.ndim < 3 or images.shape[-3] not in (1, 3):
         raise ValueError(f"expected images (B, 3, H, W) or (3, H, W), channels first, got {tuple(images.shape)}")
-    if images.dtype != torch.uint8 and not images.dtype.is_floating_point:
+    if 0 in images.shape[-2:]:
+        raise ValueError(f"expected images of at least 1 x 1 pixels, got {tuple(images.shape)}")
+    if images.dtype == torch.uint8:
+        return
+    if not images.dtype.is_floating_point:
         raise ValueError(f"expected float images in [0, 1] or uint8, got {images.dtype}")
+    if images.numel():
+        low, high = (float(x) for x in images.detach().aminmax())
+        if not -HALF_STEP <= low <= high <= 1 + HALF_STEP:  # also False for NaN
+            raise ValueError(
+                f"expected float images in [0, 1], got values from {low:g} to {high:g}: divide 0..255 by 255, undo a "
+                "normalisation, or clamp what a network made"
+            )
+
+
+def from_array(images: np.ndarray) -> Tensor:
+    """A tensor of a NumPy array, whatever its strides; ValueError for arrays of something else than numbers."""
+    try:
+        return torch.from_numpy(np.array(images, order="C", dtype=images.dtype.newbyteorder("=")))
+    except TypeError as error:
+        raise ValueError(f"expected float images in [0, 1] or uint8, got an array of {images.dtype}") from error
+
+
+def as_ratios(ratio: float | Sequence[float] | Tensor, count: int) -> list[float]:
+    """A ratio for each of ``count`` images; ValueError unless they are numbers in (0, 1], one or as many as images."""
+    if isinstance(ratio, Tensor):
+        ratio = ratio.detach().cpu().tolist() if ratio.dtype is not torch.bool else [True]
+    values = np.asarray(ratio, dtype=object)
+    if values.ndim > 1:
+        raise ValueError(f"expected one ratio, or one per image, got ratios of shape {values.shape}")
+    ratios = [real(value, "a ratio") for value in values.reshape(-1)]
+    if values.ndim == 0:
+        ratios = ratios * count
+    elif len(ratios) != count:
+        raise ValueError(f"{len(ratios)} ratios for {count} images")
+    if not all(0 < r <= 1 for r in ratios):
+        wrong = next(r for r in ratios if not 0 < r <= 1)
+        raise ValueError(f"a ratio must lie in (0, 1], not {wrong:g}; 1 leaves the image as it is")
+    return ratios
+
+
+def as_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) in pixels as whole numbers from 1; ValueError for anything else."""
+    if isinstance(size, (str, bytes)) or not isinstance(size, Sequence) or len(size) != 2:
+        raise ValueError(f"expected a size (height, width), got {size!r}")
+    return whole(size[0], "a height in pixels", 1), whole(size[1], "a width in pixels", 1)

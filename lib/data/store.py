@@ -1,7 +1,7 @@
 """The cache: every image is decoded once, and mapped from disk ever after.
 
 A store is a folder with ``pixels.bin`` (all images, flat), ``masks.bin`` (packed bits, where the set has masks),
-``table.csv`` and ``meta.json``. It is written under a temporary name and renamed when complete, so that a folder with
+``table.json`` and ``meta.json``. It is written under a temporary name and renamed when complete, so that a folder with
 the right name is always whole, whenever its writer was killed; a file lock lets the second of two processes wait for
 the first one's work. Images stream through one at a time: decoding MSMT17 needs its pixels on disk but not in memory.
 """
@@ -9,13 +9,14 @@ the first one's work. Images stream through one at a time: decoding MSMT17 needs
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,19 +27,26 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
-from lib.data.dataset import COLUMNS, TEXT, PersonDataset, check_image, hash_image, hash_labels, pack_mask, tidy_table
+from lib.data.dataset import PersonDataset, check_image, hash_image, hash_labels, pack_mask, tidy_table
 from lib.data.errors import DataError, DataWarning, few
+from lib.data.labels import readable
 
-FORMAT = 1
+FORMAT = 2
 PROGRESS_AFTER = 2.0  # seconds; what is quicker needs no bar
-FROM_TEXT = {
-    "bool": lambda text: text == "True",
-    "int64": int,
-    "float64": lambda text: float(text or "nan"),
-    "json": json.loads,
-}
-DTYPES = {"bool": "bool", "int64": "int64", "float64": "float64"}
 PATIENCE = 5.0  # seconds of waiting for another process before saying so
+LONGEST = 80  # bytes of a set's name in its folder's name; file systems allow 255 with everything that is appended
+REASONS = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "your quota on this disk is used up: free some space",
+    errno.EACCES: "it cannot be written",
+    errno.EPERM: "it cannot be written",
+    errno.EROFS: "it cannot be written",
+    errno.ENAMETOOLONG: "its path is too long",
+    errno.EEXIST: "there is a file in its place",
+    errno.ENOTDIR: "there is a file in its place",
+    errno.ENOLCK: "its disk cannot lock files",
+    errno.ENOSYS: "its disk cannot lock files",
+}
 
 
 class Item(NamedTuple):
@@ -48,6 +56,7 @@ class Item(NamedTuple):
     image: np.ndarray  # (h, w, 3) uint8
     mask: np.ndarray | None = None  # (h, w) bool
     digest: bytes | None = None  # of the file's bytes, to find duplicates
+    remarks: Sequence[str] = ()  # what was done to the picture, to be said once for all of them ("have …")
 
 
 def as_read(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -80,57 +89,99 @@ def load(source: Source, cache: Path) -> PersonDataset:
     ------
     DataError : an image cannot be read, the set is empty, or the cache cannot be written.
     """
-    digest = hashlib.sha256(json.dumps([FORMAT, source.name, source.key], sort_keys=True).encode()).hexdigest()[:16]
-    directory = Path(cache) / f"{source.name}-{digest}"
-    if not is_whole(directory):
+    directory = Path(cache).absolute() / folder_name(source)  # a worker process may stand in another folder
+    dataset = opened(directory)
+    if dataset is None:
         try:
-            Path(cache).mkdir(parents=True, exist_ok=True)
+            directory.parent.mkdir(parents=True, exist_ok=True)
             with waiting(FileLock(f"{directory}.lock"), directory):
-                if not is_whole(directory):
+                dataset = opened(directory)
+                if dataset is None:
                     build(source, directory)
+                    dataset = open_store(directory)
         except OSError as error:
-            if error.errno == errno.ENOSPC:
-                reason = "the disk is full: free some space"
-            elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-                reason = "it cannot be written"
-            else:
-                raise
-            message = (
-                f"The cache {cache} of decoded images: {reason}, or name another folder with cache=… or REID_CACHE."
-            )
-            raise DataError(message) from error
-    dataset = open_store(directory)
-    for text in read_meta(directory)["warnings"]:
+            reason = REASONS.get(error.errno or 0) or f"it cannot be used ({error})"
+            raise DataError(
+                f"The cache {readable(directory.parent)} of decoded images: {reason}, or name another folder with "
+                "cache=… or REID_CACHE."
+            ) from error
+    for text in dataset.warnings:
         warnings.warn(f"{source.name}: {text}", DataWarning, stacklevel=3)
     return dataset
 
 
-def open_store(directory: Path) -> PersonDataset:
-    """Map a complete store; nothing but the table is read."""
-    meta = read_meta(directory)
-    kinds = meta["kinds"]
-    # Everything is read as text, and nothing as missing: "NA" may be somebody's identity. Python's float is exact.
-    table = pd.read_csv(directory / "table.csv", dtype=str, keep_default_na=False)
-    for name, kind in kinds.items():
-        if kind != "str":
-            table[name] = pd.Series([FROM_TEXT[kind](text) for text in table[name]], dtype=DTYPES.get(kind, object))
-    pixels = np.memmap(directory / "pixels.bin", dtype=np.uint8, mode="r")
-    masks = np.memmap(directory / "masks.bin", dtype=np.uint8, mode="r") if meta["masks"] else None
-    return PersonDataset(
-        meta["name"], table, pixels, masks, meta["fingerprint"], meta["warnings"] + meta["notes"], directory
-    )
+def folder_name(source: Source) -> str:
+    """The store's folder in the cache: the set's name, as much of it as file systems take, and a hash of its key."""
+    digest = hashlib.sha256(json.dumps([FORMAT, source.name, source.key], sort_keys=True).encode()).hexdigest()[:16]
+    name = "".join(letter if letter.isprintable() and letter not in '<>:"/\\|?*' else "_" for letter in source.name)
+    return f"{name.encode()[:LONGEST].decode(errors='ignore')}-{digest}"
 
 
-def read_meta(directory: Path) -> dict[str, Any]:
-    return json.loads((directory / "meta.json").read_text(encoding="utf-8"))
+class StoredDataset(PersonDataset):
+    """A set that is mapped from the cache. A worker process opens the cache itself instead of receiving gigabytes of
+    pixels through a pipe; what was changed after loading (labels, attached masks) travels with it.
+
+    Parameters
+    ----------
+    directory : the store's folder; keywords are those of :class:`lib.data.dataset.PersonDataset`.
+    warnings : what is said each time the set is loaded.
+    """
+
+    def __init__(self, directory: Path, warnings: Sequence[str], **keywords: Any):
+        super().__init__(**keywords)
+        self.directory = directory
+        self.warnings = tuple(warnings)
+
+    def __reduce__(self):
+        if self.table.equals(self._as_hashed) and not self.masks_from:
+            return open_store, (self.directory,)
+        masks = self._masks if self.masks_from else None  # else they are in the cache
+        return reopen, (self.directory, self.table, masks, self.notes, self.masks_from)
 
 
-def is_whole(directory: Path) -> bool:
-    """Whether a store is there and its files have the sizes that were written."""
+def reopen(
+    directory: Path, table: pd.DataFrame, masks: np.ndarray | None, notes: Sequence[str], masks_from: str
+) -> PersonDataset:
+    """A set from the cache with labels or packed masks that are not in it, for unpickling."""
+    stored = open_store(directory).with_table(table)
+    return stored if masks is None else stored.with_packed_masks(masks, notes, masks_from)
+
+
+def open_store(directory: Path) -> StoredDataset:
+    """Map a complete store; nothing but the table is read.
+
+    Raises
+    ------
+    DataError : the store is not there any more, or its files are not those that were written.
+    """
     try:
-        return all((directory / name).stat().st_size == size for name, size in read_meta(directory)["sizes"].items())
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, KeyError):
-        return False
+        meta = json.loads((directory / "meta.json").read_text(encoding="utf-8"))
+        sizes = {name: (directory / name).stat().st_size for name in meta["sizes"]}
+        if sizes != meta["sizes"]:
+            raise ValueError(f"files of {sizes} bytes where {meta['sizes']} were written")
+        return StoredDataset(
+            directory,
+            meta["warnings"],
+            name=meta["name"],
+            table=read_table(directory / "table.json", meta["table"]),
+            pixels=np.memmap(directory / "pixels.bin", dtype=np.uint8, mode="r"),
+            masks=np.memmap(directory / "masks.bin", dtype=np.uint8, mode="r") if meta["masks"] else None,
+            fingerprint=meta["fingerprint"],
+            notes=[*meta["warnings"], *meta["notes"]],
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"The cache of decoded images {readable(directory)} is gone or damaged ({error}): it was removed or "
+            "changed while it was in use. Call load_dataset again, which makes it anew."
+        ) from error
+
+
+def opened(directory: Path) -> StoredDataset | None:
+    """The store where it is whole, whoever wrote it and whenever its writer was killed, else None."""
+    try:
+        return open_store(directory)
+    except DataError:
+        return None
 
 
 @contextmanager
@@ -138,6 +189,8 @@ def waiting(lock: FileLock, directory: Path) -> Iterator[None]:
     """Hold a lock; say after a while that another process is at work, and wait on."""
     try:
         lock.acquire(timeout=PATIENCE)
+    except NotImplementedError as error:  # how filelock says that a disk knows no locks
+        raise OSError(errno.ENOLCK, str(error)) from error
     except Timeout:
         print(f"waiting for another process that is preparing {directory.name} …", file=sys.stderr)
         lock.acquire()
@@ -149,9 +202,12 @@ def waiting(lock: FileLock, directory: Path) -> Iterator[None]:
 
 def build(source: Source, directory: Path) -> None:
     """Write the store of ``source``; the caller holds the lock of ``directory``."""
-    for leftover in [*directory.parent.glob(f"{directory.name}.part*"), directory]:
-        if leftover.exists():  # of a process that was killed, or damaged: the lock says that nobody writes it now
+    for leftover in [*directory.parent.glob(f"{glob.escape(directory.name)}.part*"), directory]:
+        # Of a process that was killed, or damaged: the lock says that nobody writes it now.
+        if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)
     part = directory.with_name(f"{directory.name}.part{os.getpid()}")
     part.mkdir()
     try:
@@ -172,18 +228,24 @@ def flush(path: Path) -> None:
 def write(source: Source, part: Path) -> dict[str, Any]:
     """Stream all images into ``part`` and return what ``meta.json`` will say."""
     records, sizes, seen, twins = [], [], {}, []
+    remarks: dict[str, list[str]] = {}
     hasher = hashlib.sha256()
     some_masks = None
     bar = tqdm(total=source.total, desc=f"preparing {source.name}", unit="image", delay=PROGRESS_AFTER, leave=False)
     with open(part / "pixels.bin", "wb") as pixels, open(part / "masks.bin", "wb") as masks, bar:
         for item in source.items():
-            check_image(item.image, item.record.get("file") or f"{source.name}, image {len(records)}")
+            where = item.record.get("file") or f"{source.name}, image {len(records)}"
+            check_image(item.image, where)
             pixels.write(np.ascontiguousarray(item.image))
             hash_image(hasher, item.image)
             if some_masks is None:
                 some_masks = item.mask is not None
+            if (item.mask is not None) != some_masks or (some_masks and item.mask.shape != item.image.shape[:2]):
+                raise DataError(f"{where}: either every image has a mask of its own size, or none has one.")
             if some_masks:
                 masks.write(pack_mask(item.mask))
+            for remark in item.remarks:
+                remarks.setdefault(remark, []).append(where)
             if item.digest is not None:
                 first = seen.setdefault(item.digest, item.record["file"])
                 if first != item.record["file"]:
@@ -194,7 +256,8 @@ def write(source: Source, part: Path) -> dict[str, Any]:
     if not records:
         raise DataError(f"{source.name}: no images were found.")
     table = pd.DataFrame(records).assign(height=[size[0] for size in sizes], width=[size[1] for size in sizes])
-    table, more = source.finish(tidy_table(table))
+    table, more = source.finish(tidy_table(table, source.name))
+    more = [*more, *(f"{len(files)} picture(s) {remark}: {few(files)}." for remark, files in remarks.items())]
     if twins:
         more = [*more, f"files with the same bytes: {few(twins)}. Remove one of each if they were copied by mistake."]
     pixels_sha256 = hasher.hexdigest()
@@ -207,35 +270,27 @@ def write(source: Source, part: Path) -> dict[str, Any]:
         "fingerprint": hasher.hexdigest(),
         "pixels_sha256": pixels_sha256,
         "masks": bool(some_masks),
-        "kinds": write_table(table, part / "table.csv"),
+        "table": write_table(table, part / "table.json"),
         "warnings": [*source.warnings, *more],
         "notes": source.notes,
-        "sizes": {name: (part / name).stat().st_size for name in ("pixels.bin", "masks.bin", "table.csv")},
+        "sizes": {name: (part / name).stat().st_size for name in ("pixels.bin", "masks.bin", "table.json")},
     }
 
 
-def write_table(table: pd.DataFrame, path: Path) -> dict[str, str]:
-    """Write the table as CSV; returns each column's kind, because "0002" must not come back as 2."""
-    table, kinds = table.copy(), {}
-    for name in table.columns:
-        values = table[name]
-        if name in TEXT:
-            kinds[name] = "str"
-        elif pd.api.types.is_bool_dtype(values):
-            kinds[name] = "bool"
-        elif pd.api.types.is_integer_dtype(values):
-            kinds[name] = "int64"
-        elif pd.api.types.is_float_dtype(values):
-            kinds[name] = "float64"
-            table[name] = values.astype(np.float64)
-        elif all(isinstance(value, str) for value in values):
-            kinds[name] = "str"
-        else:
-            kinds[name] = "json"
-            table[name] = [json.dumps(plain(value)) for value in values]
-    table.to_csv(path, index=False)
-    assert list(table.columns[: len(COLUMNS)]) == list(COLUMNS)
-    return kinds
+def write_table(table: pd.DataFrame, path: Path) -> str:
+    """Write the table as JSON, column by column, because "0002" must not come back as 2; returns the file's SHA-256."""
+    columns = {name: [plain(value) for value in table[name].tolist()] for name in table.columns}
+    content = json.dumps(columns).encode("ascii")
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_table(path: Path, digest: str) -> pd.DataFrame:
+    """The table as :func:`write_table` was given it; raises ValueError where the file is another one."""
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ValueError(f"{path.name} is not the table that was written")
+    return pd.DataFrame(json.loads(content))
 
 
 def plain(value: Any) -> Any:

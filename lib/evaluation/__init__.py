@@ -3,10 +3,11 @@
 ``psnr`` and ``ssim`` are in ``lib.evaluation.restoration``, apart because torchmetrics takes seconds to import.
 """
 
+from lib.evaluation.comparison import paired_difference, summarise
 from lib.evaluation.complexity import Complexity, complexity
 from lib.evaluation.conventions import CONVENTIONS
 from lib.evaluation.features import View, extract, stream
-from lib.evaluation.intervals import Difference, bootstrap_mean, paired_difference, summarise
+from lib.evaluation.intervals import Difference, bootstrap_mean
 from lib.evaluation.objective import Objective, objective, objective_from_features, objective_surface
 from lib.evaluation.objective_draws import (
     Effect,
@@ -18,7 +19,7 @@ from lib.evaluation.objective_draws import (
     slope_of,
 )
 from lib.evaluation.ranking import Ranking, rank_distances, rank_features
-from lib.evaluation.results import Result, evaluate
+from lib.evaluation.results import Result, TrainedOnTheTested, evaluate
 from lib.evaluation.single_shot import sample_single_shot
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "ObjectiveDraws",
     "Ranking",
     "Result",
+    "TrainedOnTheTested",
     "View",
     "bootstrap_mean",
     "compare",

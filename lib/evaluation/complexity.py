@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from lib.evaluation.arguments import whole_number
+
 
 class Complexity(NamedTuple):
     """``parameters``: weights and biases. ``macs``: multiply-adds of convolutions and matrix products for one image."""
@@ -31,11 +33,10 @@ def complexity(
     ``model(images)`` for what is called in another way. A model built under ``torch.device("meta")`` is counted without
     computing anything. The model is run in eval mode and left as it was. ValueError for another ``input_size``.
     """
-    size = tuple(int(n) for n in input_size)
-    if len(size) == 2:
-        size = (3, *size)
-    if len(size) != 3 or min(size) < 1:
-        raise ValueError(f"input_size is {tuple(input_size)}, expected (H, W) or (C, H, W)")
+    if not isinstance(input_size, Sequence) or isinstance(input_size, str) or len(input_size) not in (2, 3):
+        raise ValueError(f"input_size is {input_size!r}, expected (H, W) or (C, H, W)")
+    size = tuple(whole_number(n, "each number of input_size", 1) for n in input_size)
+    size = (3, *size) if len(size) == 2 else size
     parameter = next(model.parameters(), torch.empty(0))
     images = torch.zeros(1, *size, device=parameter.device, dtype=parameter.dtype)
     modes = {module: module.training for module in model.modules()}

@@ -25,6 +25,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lib.data.protocol import CONVENTIONS as NAMES
+
 
 @dataclass(frozen=True)
 class Convention:
@@ -52,9 +54,12 @@ CONVENTIONS: dict[str, Convention] = {
     )
 }
 
+if tuple(CONVENTIONS) != NAMES:  # protocols know the names only: what they are for comes later than data
+    raise RuntimeError(f"lib/data/protocol.py names the conventions {NAMES}, here are {tuple(CONVENTIONS)}")
+
 
 def get_convention(name: str) -> Convention:
     """Look a convention up by name; an unknown one raises ValueError with the names there are."""
-    if name not in CONVENTIONS:
+    if not isinstance(name, str) or name not in CONVENTIONS:
         raise ValueError(f"unknown convention {name!r}; choose one of {', '.join(CONVENTIONS)}")
     return CONVENTIONS[name]

@@ -36,7 +36,7 @@ class Counts:
 
 
 def count(distances: Distances, people: People, max_rank: int) -> Counts:
-    """Count over all probes, block after block.
+    """Count over all probes, block after block; those whose counts are in doubt again, by finer distances.
 
     A NaN raises ValueError with its probe and gallery index. An infinite distance sorts behind every finite one and
     ties with other infinities: use it for pairs that must never match.
@@ -49,16 +49,20 @@ def count(distances: Distances, people: People, max_rank: int) -> Counts:
     score = _count_drawn if people.rule.one_per_identity else _count_full
     workers = torch.get_num_threads()  # follows OMP_NUM_THREADS, so that parallel notebooks keep to their share
     with ThreadPoolExecutor(workers) as pool:
-        for first, block in distances.blocks:
-            parts = workers if block.size >= PARALLEL_FROM else 1
-            bounds = np.linspace(0, len(block), parts + 1).astype(int)
-            jobs = [
-                pool.submit(score, block[low:high], first + low, distances, people, ends, result)
-                for low, high in pairwise(bounds)
-            ]
-            for job in jobs:
-                job.result()
-    return result
+        while True:
+            doubtful: list[int] = []
+            for probes, block in distances.blocks:
+                parts = workers if block.size >= PARALLEL_FROM else 1
+                bounds = np.linspace(0, len(block), parts + 1).astype(int)
+                jobs = [
+                    pool.submit(score, block[low:high], probes[low:high], distances, people, ends, result)
+                    for low, high in pairwise(bounds)
+                ]
+                for job in jobs:
+                    doubtful += job.result()
+            if not doubtful:
+                return result
+            distances = distances.finer(np.array(doubtful))
 
 
 def _thresholds(row: np.ndarray, probe: int, distances: Distances, people: People) -> np.ndarray:
@@ -99,26 +103,39 @@ class _Counter:
             np.sum(np.bitwise_count(words), axis=1, out=out[first : first + self.group], dtype=np.int64)
 
 
-def _count_full(rows, first: int, distances: Distances, people: People, ends: np.ndarray, result: Counts) -> None:
+def _count_full(
+    rows, probes: np.ndarray, distances: Distances, people: People, ends: np.ndarray, result: Counts
+) -> list[int]:
+    """Fill the probes' part of ``result``; returns the probes that are in doubt and were left out."""
     count_at_most = _Counter(rows.shape[1])
-    for probe, row in enumerate(rows, start=first):
+    doubtful = []
+    for probe, row in zip(probes.tolist(), rows, strict=True):
         thresholds = _thresholds(row, probe, distances, people)
+        if len(thresholds) and distances.doubtful(row, probe, thresholds):
+            doubtful.append(probe)
+            continue
         count_at_most(row, thresholds, out=result.wrong[ends[probe] - len(thresholds) : ends[probe]])
+    return doubtful
 
 
-def _count_drawn(rows, first: int, distances: Distances, people: People, ends: np.ndarray, result: Counts) -> None:
+def _count_drawn(
+    rows, probes: np.ndarray, distances: Distances, people: People, ends: np.ndarray, result: Counts
+) -> list[int]:
     """As above, and per match the share of each identity's images that come before it."""
     shares, owners = np.empty((BATCH, people.identities)), np.empty(BATCH, dtype=np.intp)
     before = np.empty(rows.shape[1], dtype=bool)
-    filled = 0
+    filled, doubtful = 0, []
 
     def flush() -> None:
         hits = rank_probabilities(shares[:filled], result.hits.shape[1])
         # every match of a probe is drawn with the same probability
         np.add.at(result.hits, owners[:filled], hits / people.match_counts[owners[:filled], None])
 
-    for probe, row in enumerate(rows, start=first):
+    for probe, row in zip(probes.tolist(), rows, strict=True):
         thresholds = _thresholds(row, probe, distances, people)
+        if len(thresholds) and distances.doubtful(row, probe, thresholds):
+            doubtful.append(probe)
+            continue
         at = ends[probe] - len(thresholds)
         sizes = np.maximum(people.sizes(probe), 1)  # an identity that is dropped entirely has no image before anything
         for threshold in thresholds:
@@ -133,3 +150,4 @@ def _count_drawn(rows, first: int, distances: Distances, people: People, ends: n
                 flush()
                 filled = 0
     flush()
+    return doubtful

@@ -5,6 +5,7 @@ Letters: N images, B images in a batch, D feature dimensions, R views (an image 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,12 +14,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib.data import batches
+from lib.data.batches import Batch
+from lib.data.canvases import Canvases
 from lib.evaluation.people import as_array
+from lib.methods.method import Method
+from lib.methods.work import work_of
+from lib.threads import few_threads
 
 if TYPE_CHECKING:
     from lib.data import Protocol
-    from lib.methods import Method
 
 BATCH_SIZE = 128
 ROLES = ("probe", "gallery")
@@ -29,9 +33,11 @@ REFERENCES = ("image", "widest")
 class View:
     """One way to look at every image.
 
-    ratio: None for what the protocol says, or a factor in (0, 1] on the *original* image. role: "probe" or "gallery".
-    reference: what the factor is relative to. "image": the image's own size. "widest": the widest image of the set, as
-    RIPR §3 defines resolution: an image that is not that wide stays as it is.
+    ratio: None for what the protocol says, or r in (0, 1]. role: "probe" or "gallery".
+    reference: what r is relative to. "image": the image's own width, or the protocol's widest where that is less (VR
+    shows nobody wider than 32 pixels). "widest": the protocol's widest, as RIPR §3 defines resolution: an image that is
+    not that wide stays as it is. So where all images are as wide as the widest, on VR sets for example, r is the number
+    that ``embed`` is told, that training was told, and that stands on the axis of O.
     """
 
     ratio: float | None = None
@@ -46,14 +52,13 @@ class View:
         if self.reference not in REFERENCES:
             raise ValueError(f"unknown reference {self.reference!r}: 'image' or 'widest'")
 
-    def ratios(self, rows: pd.DataFrame, dataset) -> np.ndarray:
+    def ratios(self, rows: pd.DataFrame, protocol: Protocol) -> np.ndarray:
         """(N,) factor on each original image."""
         if self.ratio is None:
             return rows["ratio"].to_numpy(dtype=float)
         if self.reference == "image":
-            return np.full(len(rows), float(self.ratio))
-        widths = dataset.table["width"].to_numpy()[rows["image"].to_numpy()]
-        return np.minimum(self.ratio * dataset.widths_max / widths, 1.0)
+            return self.ratio * protocol.ratio_at(rows["image"], 1.0)  # 1.0: all that the protocol may show
+        return protocol.ratio_at(rows["image"], self.ratio)
 
 
 def device_of(method: Method) -> torch.device:
@@ -72,38 +77,74 @@ def stream(
     """Yield (which rows, one (B, D) float32 array per view), in the order of ``rows`` (a part of ``protocol.table``).
 
     The method runs in eval mode and is put back afterwards; ``device`` moves it there. ValueError where there are no
-    rows, and where ``embed`` does not return one finite vector per image (naming the image).
+    rows, where the method was not set up, and where ``embed`` does not return one finite vector per image (naming it).
+    TypeError for an ``embed`` of another form than embed(batch, role).
     """
     if len(rows) == 0:
         raise ValueError("there are no images to extract features from")
+    check_ready(method)
     if device is not None:
         method.to(device)
     device = device_of(method) if device is None else torch.device(device)
     images = rows["image"].to_numpy()
-    ratios = [view.ratios(rows, protocol.dataset) for view in views]
+    ratios = [view.ratios(rows, protocol) for view in views]
     modes = {module: module.training for module in method.modules()}
+    work = work_of(method) if device.type == "cpu" else float("inf")
     try:
         for first in range(0, len(rows), batch_size):
             at = slice(first, min(first + batch_size, len(rows)))
             # a fresh store per batch: it keeps what it makes, and a whole test set at many ratios would not fit
-            canvases = batches.Canvases(
+            canvases = Canvases(
                 protocol, size=tuple(method.canvas), device=device, enlargement=getattr(method, "enlargement", None)
             )
             method.eval()  # in the loop: between two batches the caller may do what it likes
             both = zip(views, ratios, strict=True)
-            yield at, [_embed(method, canvases, images[at], ratio[at], view.role) for view, ratio in both]
+            with few_threads(work):
+                described = [_embed(method, canvases, images[at], ratio[at], view.role) for view, ratio in both]
+            yield at, described
     finally:
         for module, training in modes.items():
             module.training = training
 
 
-def _embed(method: Method, canvases, images: np.ndarray, ratios: np.ndarray, role: str) -> np.ndarray:
-    pixels = canvases.images(images, ratios).float() / 255  # (B, 3, H, W)
-    sizes = zip(images, ratios, strict=True)
-    measure = getattr(method, "measure", "width")  # an exercise's method may have no more than a canvas and embed
-    resolution = [canvases.resolution(int(row), float(ratio), measure) for row, ratio in sizes]
+def check_ready(method: Method) -> None:
+    """Raise ValueError for a method without layers yet, TypeError for one that wants other arguments than a batch."""
+    name = getattr(method, "name", type(method).__name__)
+    if getattr(method, "canvas", None) is None:
+        raise ValueError(
+            f"{name} has no canvas (H, W): it was not set up. Take what fit(method, protocol).method gives, or, where "
+            "there is nothing to learn, call method.setup('quick', identities) first"
+        )
+    wanted = list(inspect.signature(method.embed).parameters)
+    if len(wanted) != 2:
+        raise TypeError(
+            f"{name}: embed takes a batch and a role, not {', '.join(wanted)}: write embed(self, batch, role) and use "
+            "batch.images and batch.resolution"
+        )
+
+
+def compared(method: Method, descriptors: np.ndarray) -> np.ndarray:
+    """(B, D) -> (B, F): what the objective O compares of a method's descriptors, ``Method.features``.
+
+    TypeError for a method with a ``distance`` of its own that does not say what its features are.
+    """
+    kind = type(method)
+    if getattr(kind, "features", Method.features) is Method.features:
+        if getattr(kind, "distance", Method.distance) is not Method.distance:
+            raise TypeError(
+                f"{getattr(method, 'name', kind.__name__)} compares descriptors by a distance of its own, so that they "
+                "may hold more than features: say in features(descriptors) what the objective O compares"
+            )
+        return descriptors
     with torch.inference_mode():
-        features = method.embed(pixels, torch.tensor(resolution, dtype=torch.float32, device=pixels.device), role)
+        found = method.features(torch.from_numpy(np.ascontiguousarray(descriptors)).to(device_of(method)))
+    return as_array(found.float(), "features")
+
+
+def _embed(method: Method, canvases: Canvases, images: np.ndarray, ratios: np.ndarray, role: str) -> np.ndarray:
+    batch = Batch.shown(canvases, images, ratios)
+    with torch.inference_mode():
+        features = method.embed(batch, role)
     features = as_array(features.float(), "features")
     if features.ndim != 2 or len(features) != len(images):
         raise ValueError(f"embed returned shape {features.shape} for {len(images)} images, expected ({len(images)}, D)")

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib.evaluation.features import BATCH_SIZE, View, stream
+from lib.evaluation.features import BATCH_SIZE, View, compared, stream
 from lib.evaluation.intervals import identity_weights, percentile_interval
 from lib.evaluation.pair_sums import PairSums, PairTotals
 from lib.evaluation.people import as_array, as_labels
@@ -195,7 +195,7 @@ def sums_of_method(
     distinct = list(dict.fromkeys(views))
     sums = PairSums(len(names), len(distinct), include_same_image)
     for at, features in stream(method, protocol, rows, distinct, device, batch_size):
-        part = np.stack(features, axis=1)  # (B, R, D)
+        part = np.stack([compared(method, some) for some in features], axis=1)  # (B, R, F)
         sums.add(codes[at], _unit(part) if unit_length else part)
     return sums, [distinct.index(view) for view in views], tuple(names)
 

@@ -2,9 +2,13 @@
 
 For vectors a_i and b_j,  sum_ij |a_i - b_j|^2 = n_b sum_i |a_i|^2 + n_a sum_j |b_j|^2 - 2 (sum_i a_i) . (sum_j b_j):
 three sums per identity say all about pairs within it and between it and others. One pass, O(N D), any number of images.
+Distances do not depend on the origin, the rounding of such differences of large sums does: each identity's sums are
+taken around an image of its own, so that people who are far apart do not hide how near the images of one are.
 
 Letters: N images, C identities, D feature dimensions, R views of every image (e.g. its feature at R resolutions),
 B images in a batch, W resamples.
+
+Distances are not divided by anything, so features whose squares a double cannot hold are refused.
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+LARGEST, SMALLEST = 1e130, 1e-130  # their squares, summed over all pairs, are still far from the ends of a double
 
 
 @dataclass(frozen=True)
@@ -54,21 +60,37 @@ class PairSums:
         self.squares = np.zeros((identities, views))  # (C, R): sum of |f|^2
         self.cross = np.zeros((identities, views, views))  # (C, R, R): sum over images of f^r . f^s of the same image
         self.vectors: np.ndarray | None = None  # (C, R, D): sum of f
-        self.origin: np.ndarray | None = None  # (D,)
+        self.origin: np.ndarray | None = None  # (D,): of everything
+        self.own: np.ndarray | None = None  # (C, D): each identity's own, from there; the sums above are around it
 
     def add(self, codes: np.ndarray, features: np.ndarray) -> None:
-        """codes (B,): identities as integers below C. features (B, R, D). ValueError where one is not finite."""
+        """codes (B,): identities as integers below C. features (B, R, D).
+
+        ValueError, with the image's place in the batch, where a feature is not finite, or larger than 1e130 and its
+        square might overflow; and where all differences are below 1e-130, whose squares vanish.
+        """
         features = np.asarray(features, dtype=np.float64)
-        if not np.isfinite(features).all():
-            raise ValueError("a feature is NaN or infinite")
+        size = np.abs(features).max((1, 2), initial=0.0)
+        if not (size <= LARGEST).all():
+            at = int((~(size <= LARGEST)).argmax())
+            if not np.isfinite(size[at]):
+                raise ValueError(f"a feature is NaN or infinite (image {at} of this batch)")
+            raise ValueError(
+                f"a feature of {size[at]:.3g} (image {at} of this batch): its square overflows; divide all"
+            )
         if self.vectors is None:
-            # distances do not depend on the origin, the rounding of these differences of large sums does
             self.origin = features.mean((0, 1))
             self.vectors = np.zeros((*self.squares.shape, features.shape[2]))
+            self.own = np.zeros((len(self.images), features.shape[2]))
         features = features - self.origin
+        if 0 < np.abs(features).max(initial=0.0) < SMALLEST:
+            raise ValueError("all features differ by less than 1e-130, whose square is 0: multiply them by a constant")
         order = np.argsort(codes, kind="stable")
         found, starts = np.unique(codes[order], return_index=True)
         features = features[order]
+        new = self.images[found] == 0
+        self.own[found[new]] = features[starts[new], 0]
+        features -= self.own[codes[order], None]
         cross = np.einsum("brd,bsd->brs", features, features)
         self.images[found] += np.diff(np.append(starts, len(codes)))
         self.vectors[found] += np.add.reduceat(features, starts)
@@ -99,8 +121,12 @@ class PairSums:
         flat = (len(self.images), -1)
         shape = (len(w), views, views)
         n = (w @ self.images)[:, None, None]  # (W, 1, 1)
-        squares = w @ self.squares  # (W, R)
+        # back to the common origin
+        moved = 2 * np.einsum("crd,cd->cr", self.vectors, self.own)
+        moved += (self.images * np.square(self.own).sum(1))[:, None]
+        squares = w @ (self.squares + moved)  # (W, R)
         vectors = (w @ self.vectors.reshape(flat)).reshape(len(w), views, -1)  # (W, R, D)
+        vectors += ((w * self.images) @ self.own)[:, None]
         everyone = n * (squares[:, :, None] + squares[:, None, :]) - 2 * np.einsum("wrd,wsd->wrs", vectors, vectors)
         dif = everyone - (w**2 @ within.reshape(flat)).reshape(shape)
         dif_pairs = n**2 - (w**2 @ self.images**2)[:, None, None] + np.zeros(shape)

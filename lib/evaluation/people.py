@@ -34,7 +34,9 @@ def as_labels(values, length: int, name: str) -> np.ndarray:
     labels = as_array(values, name)
     if labels.ndim != 1 or len(labels) != length:
         raise ValueError(f"{name} has shape {labels.shape}, expected ({length},): one label per image")
-    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all() and np.isfinite(labels).all():
+    if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.floor(labels)).all():
+        if np.abs(labels).max(initial=0) >= 2.0 ** (np.finfo(labels.dtype).nmant + 1):
+            raise ValueError(f"{name} are {labels.dtype} numbers too large to be told apart: pass integers or strings")
         return labels.astype(np.int64)  # np.zeros(n) as cameras
     if labels.dtype.kind not in "iubUS":
         kind = pd.api.types.infer_dtype(labels, skipna=False)
@@ -49,6 +51,9 @@ def encode(probe: np.ndarray, gallery: np.ndarray, name: str) -> tuple[np.ndarra
     if numbers[0] != numbers[1]:
         # 2 and "0002" would silently never match
         raise ValueError(f"{name} of the probes and of the gallery differ in type: one has integers, the other strings")
+    if numbers[0] and np.result_type(probe, gallery).kind not in "iub":
+        # together int64 and uint64 would become doubles, and 2^62 + 1 the same person as 2^62
+        probe, gallery = (np.array([int(x) for x in side], dtype=object) for side in (probe, gallery))
     codes, _ = pd.factorize(np.concatenate([gallery, probe]))
     codes = codes.astype(np.intp, copy=False)
     return codes[len(gallery) :], codes[: len(gallery)], int(codes[: len(gallery)].max()) + 1
@@ -58,7 +63,8 @@ class People:
     """Identities and cameras of Q probes and G gallery images, and which pairs a convention drops.
 
     Raises ValueError on an empty side, on lengths that differ, on mixed label types, and when cameras are given for one
-    side only or are needed but missing. Without cameras the "same id and camera" rule drops nothing.
+    side only or are missing where the convention drops images by camera: left out, a gallery that holds the probes
+    themselves would be found to hold them.
     """
 
     def __init__(self, probes: int, gallery: int, probe_ids, gallery_ids, probe_cams, gallery_cams, rule: Convention):
@@ -72,9 +78,14 @@ class People:
         self.probe, self.gallery, self.identities = encode(self.probe_ids, gallery_ids, "ids")
         if (probe_cams is None) != (gallery_cams is None):
             raise ValueError("cameras are given for one side only: pass both probe_cams and gallery_cams, or neither")
-        self.has_cameras = rule.uses_cameras and probe_cams is not None
-        if probe_cams is None and rule.drop == "same camera":
-            raise ValueError(f"convention {rule.name!r} drops same-camera images: pass probe_cams and gallery_cams")
+        self.has_cameras = rule.uses_cameras
+        if probe_cams is None and rule.uses_cameras:
+            what = "of the probe's camera" if rule.drop == "same camera" else "of the probe's identity and camera"
+            raise ValueError(
+                f"convention {rule.name!r} drops gallery images {what}: pass probe_cams and gallery_cams (say "
+                f"np.zeros({probes}) and np.ones({gallery}) where two cameras face each other), or choose "
+                "convention='sing', which drops nothing"
+            )
         self.probe_cam = self.gallery_cam = None
         if probe_cams is not None:
             probe_cams = as_labels(probe_cams, probes, "probe_cams")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lib.evaluation.conventions import Convention, get_convention
+from lib.evaluation.arguments import whole_number
+from lib.evaluation.conventions import get_convention
 from lib.evaluation.counting import Counts, count
 from lib.evaluation.distances import Metric, feature_distances, matrix_distances, metric_distances
 from lib.evaluation.people import People, as_array
@@ -43,8 +44,8 @@ class Ranking:
     gallery_identities: int
 
     def rank(self, k: int) -> float:
-        """CMC at rank ``k`` (from 1); ValueError beyond ``max_rank``."""
-        if not 1 <= k <= len(self.cmc):
+        """CMC at rank ``k`` (from 1); ValueError beyond ``max_rank``, and for what is no whole number."""
+        if whole_number(k, "a rank", 1) > len(self.cmc):
             raise ValueError(f"rank {k} is not in 1 .. {len(self.cmc)}: rank with a larger max_rank")
         return float(self.cmc[k - 1])
 
@@ -53,7 +54,7 @@ class Ranking:
         if metric in ("mAP", "mINP"):
             return self.ap if metric == "mAP" else self.inp
         kind, _, k = metric.partition("-")
-        if kind != "rank" or not k.isdigit():
+        if kind != "rank" or not (k.isascii() and k.isdigit()):
             raise ValueError(f"unknown metric {metric!r}: 'rank-1', 'rank-5', ..., 'mAP' or 'mINP'")
         self.rank(int(k))
         return self.probe_cmc[:, int(k) - 1]
@@ -84,13 +85,14 @@ def rank_distances(
     ids and cams: one integer or string per probe and per gallery image. Ties count against the match. An infinite
     distance sorts behind every finite one and ties with other infinities.
 
-    Raises ValueError on NaN (naming the first probe and gallery index), an empty gallery, lengths that do not fit,
-    labels of mixed type, cameras that are needed but missing, and when no probe at all has a match.
+    Raises ValueError on NaN (naming the first probe and gallery index), values that are no numbers, an empty gallery,
+    lengths that do not fit, labels of mixed type, cameras that the convention needs and that are missing, a max_rank
+    below 1, and when no probe at all has a match.
     """
     distances = as_array(distances, "distances")
     if distances.ndim != 2:
         raise ValueError(f"distances has shape {distances.shape}, expected (probes, gallery images)")
-    rule = _checked(convention, max_rank)
+    rule, max_rank = get_convention(convention), whole_number(max_rank, "max_rank", 1)
     people = People(*distances.shape, probe_ids, gallery_ids, probe_cams, gallery_cams, rule)
     _refuse_matchless(people)
     return _rank(count(matrix_distances(distances), people, max_rank), people, max_rank)
@@ -112,30 +114,26 @@ def rank_features(
 
     chunk: probes at a time (default: as many as fit in 24 MB, at least 256). metric: "euclidean", "cosine", or a
     function ``(probes (q, D), gallery (G, D)) -> (q, G)`` distances, which gets the features as they were passed in.
-    For the two named metrics, gallery images with equal features are exactly tied. Ties count against the match.
+    For the two named metrics, gallery images with equal features are exactly tied, and so are equal distances between
+    descriptors of whole numbers (``distances.py``). Ties count against the match. The scale of the features does not
+    matter, nor does their distance from the origin.
 
     Raises ValueError as ``rank_distances`` does, and on NaN or infinite features (naming the image).
     """
     if callable(metric):
-        shapes = [tuple(probe_features.shape), tuple(gallery_features.shape)]
+        shapes = [tuple(getattr(x, "shape", ())) for x in (probe_features, gallery_features)]
     else:
         probe_features = as_array(probe_features, "probe_features")
         gallery_features = as_array(gallery_features, "gallery_features")
         shapes = [probe_features.shape, gallery_features.shape]
     if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
         raise ValueError(f"features have shapes {shapes[0]} and {shapes[1]}, expected (Q, D) and (G, D)")
-    rule = _checked(convention, max_rank)
+    rule, max_rank = get_convention(convention), whole_number(max_rank, "max_rank", 1)
     people = People(shapes[0][0], shapes[1][0], probe_ids, gallery_ids, probe_cams, gallery_cams, rule)
     _refuse_matchless(people)
     make = metric_distances if callable(metric) else feature_distances
     distances = make(probe_features, gallery_features, metric, chunk)
     return _rank(count(distances, people, max_rank), people, max_rank)
-
-
-def _checked(convention: str, max_rank: int) -> Convention:
-    if max_rank < 1:
-        raise ValueError(f"max_rank must be at least 1, not {max_rank}")
-    return get_convention(convention)
 
 
 def _refuse_matchless(people: People) -> None:

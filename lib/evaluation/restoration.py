@@ -1,8 +1,9 @@
 """How well a super-resolved image matches the original: PSNR and SSIM, one value per image, through torchmetrics.
 
-Images are (B, 3, H, W), float in [0, 1] or uint8. Float images are clamped to [0, 1] first: what a network overshoots
-cannot be displayed. ``channel="luma"`` compares the Y of Y'CbCr (ITU-R BT.601, full range), as super-resolution papers
-often do; the default compares RGB.
+Images are (B, 3, H, W), float in [0, 1] or uint8. The original is in that range. A restored image may leave it, by as
+much as an untrained network overshoots, and is clamped first: what lies outside cannot be displayed. Pictures in 0..255
+as floats are refused, since clamped they would be white. ``channel="luma"`` compares the Y of Y'CbCr (ITU-R BT.601,
+full range), as super-resolution papers often do; the default compares RGB.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-LUMA = (0.299, 0.587, 0.114)
+from lib.data.colour import LUMA
+
+OVERSHOOT = 4.0  # a restored picture in 0..255 is darker than 1/50 of white where it does not exceed 1 by more
+ROUNDING = 1e-3  # by how much an original may leave [0, 1]
 WINDOW = 11  # SSIM's Gaussian window, sigma 1.5: Wang et al., "Image quality assessment", TIP 2004
 
 
 def masked_psnr(restored: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """PSNR (B,) in dB over the pixels of a mask (B, 1, H, W), bool; NaN where it has none. ValueError as ``psnr``."""
+    """PSNR (B,) in dB over the pixels of a mask (B, 1, H, W), bool; NaN where it has none.
+
+    ValueError as ``psnr``, and for a mask of another shape.
+    """
     restored, target = _prepared(restored, target, "rgb")
     if mask.shape != (len(target), 1, *target.shape[2:]):
         raise ValueError(f"a mask of shape {tuple(mask.shape)} for images of shape {tuple(target.shape)}")
@@ -26,7 +33,11 @@ def masked_psnr(restored: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def psnr(restored: Tensor, target: Tensor, channel: str = "rgb") -> Tensor:
-    """Peak signal-to-noise ratio (B,) in dB, peak 1; infinite for equal images. ValueError where shapes do not fit."""
+    """Peak signal-to-noise ratio (B,) in dB, peak 1; infinite for equal images.
+
+    ValueError where shapes do not fit, and for values that are no pictures: NaN, integers other than uint8, floats in
+    0..255 (naming image and value).
+    """
     restored, target = _prepared(restored, target, channel)
     return peak_signal_noise_ratio(restored, target, data_range=1.0, reduction="none", dim=(1, 2, 3))
 
@@ -34,7 +45,7 @@ def psnr(restored: Tensor, target: Tensor, channel: str = "rgb") -> Tensor:
 def ssim(restored: Tensor, target: Tensor, channel: str = "rgb") -> Tensor:
     """Structural similarity (B,) in [-1, 1], data range 1, Gaussian window of 11 pixels.
 
-    ValueError where shapes do not fit or an image is smaller than the window.
+    ValueError as ``psnr``, and where an image is smaller than the window.
     """
     restored, target = _prepared(restored, target, channel)
     if min(target.shape[-2:]) < WINDOW:
@@ -50,11 +61,23 @@ def _prepared(restored: Tensor, target: Tensor, channel: str) -> tuple[Tensor, T
         raise ValueError(f"images have shape {tuple(target.shape)}, expected (B, 3, H, W)")
     if channel not in ("rgb", "luma"):
         raise ValueError(f"unknown channel {channel!r}: 'rgb' or 'luma'")
-    return _as_float(restored, channel), _as_float(target, channel)
+    return _as_float(restored, channel, "restored", OVERSHOOT), _as_float(target, channel, "original", ROUNDING)
 
 
-def _as_float(images: Tensor, channel: str) -> Tensor:
-    images = images.float() / 255 if images.dtype == torch.uint8 else images.float().clamp(0, 1)
+def _as_float(images: Tensor, channel: str, name: str, beyond: float) -> Tensor:
+    if images.dtype == torch.uint8:
+        images = images.float() / 255
+    elif not images.is_floating_point():
+        raise ValueError(f"{name} images of type {images.dtype}: uint8, or float in [0, 1]")
+    else:
+        outside = ~((images >= -beyond) & (images <= 1 + beyond))  # also NaN
+        if outside.any():
+            at = tuple(outside.nonzero()[0].tolist())
+            raise ValueError(
+                f"{name} image {at[0]} has the value {images[at].item():g}, float images lie in [0, 1]: divide by 255, "
+                "or pass uint8"
+            )
+        images = images.float().clamp(0, 1)
     if channel == "luma":
         images = (images * images.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)  # (B, 1, H, W)
     return images

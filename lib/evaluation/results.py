@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,8 +12,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lib.evaluation.arguments import real_number, whole_number
+from lib.evaluation.conventions import get_convention
 from lib.evaluation.features import BATCH_SIZE, device_of, extract
 from lib.evaluation.intervals import RESAMPLES, bootstrap_mean
+from lib.evaluation.people import as_array
 from lib.evaluation.ranking import Ranking, rank_features
 from lib.methods.method import Method
 
@@ -20,12 +24,19 @@ if TYPE_CHECKING:
     from lib.data import Protocol
 
 
+ROLES = ("probe", "gallery")
+
+
+class TrainedOnTheTested(UserWarning):
+    """A method is tested on people whom it was trained on: the score says nothing about strangers."""
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """A ranking, what it is of, and its 95 % intervals (people drawn again: ``intervals.py``).
 
     ratios: what replaced the protocol's ratios, e.g. {"probe": 0.25}; empty where nothing did. seed_bootstrap and
-    resamples make the intervals reproducible.
+    resamples make the intervals reproducible. seen: how many of the tested people the method was trained on.
     """
 
     ranking: Ranking = field(repr=False)
@@ -40,6 +51,13 @@ class Result:
     resamples: int = RESAMPLES
     seed_bootstrap: int = 0
     level: float = 0.95
+    seen: int = 0
+
+    def __post_init__(self):
+        # provenance ends in JSON, which knows no NumPy numbers
+        for name in ("trial", "seed", "resamples", "seed_bootstrap", "seen"):
+            object.__setattr__(self, name, int(getattr(self, name)))
+        object.__setattr__(self, "ratios", {str(role): float(ratio) for role, ratio in self.ratios.items()})
 
     def rank(self, k: int) -> float:
         """Share of probes whose match is among the first k, in [0, 1]."""
@@ -61,7 +79,8 @@ class Result:
         return {name: (float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
 
     def interval(self, name: str) -> tuple[float, float]:
-        """(low, high) of "rank-K", "mAP" or "mINP"; ValueError for another name. NaN with fewer than two people."""
+        """(low, high) of "rank-K", "mAP" or "mINP"; ValueError for another name. NaN with fewer than two people, or no
+        resamples."""
         if name in self._intervals:
             return self._intervals[name]
         values = self.ranking.probe_values(name)
@@ -86,7 +105,14 @@ class Result:
         ]
         for name in ranking.metrics:
             low, high = self.interval(name)
-            lines.append(f"{name:>8} {100 * self.value(name):6.1f} %   [{100 * low:.1f}, {100 * high:.1f}]")
+            interval = "" if np.isnan(low) else f"   [{100 * low:.1f}, {100 * high:.1f}]"
+            lines.append(f"{name:>8} {100 * self.value(name):6.1f} %{interval}")
+        if people < 2:
+            lines.append("no intervals: they draw people again, and these probes show one person")
+        elif not self.resamples:
+            lines.append("no intervals: 0 resamples were asked for")
+        if self.seen:
+            lines.append(f"trained on {self.seen} of the people tested: no measure of how it does on strangers")
         return "\n".join(lines)
 
     def provenance(self) -> dict:
@@ -104,6 +130,7 @@ class Result:
             "probes": len(self.ranking.ap),
             "unmatched": self.ranking.unmatched,
             "gallery": self.ranking.gallery_size,
+            "people_seen": self.seen,
             "protocol_sha256": self.protocol_sha256,
         }
 
@@ -140,37 +167,49 @@ def evaluate(
     """Rank a protocol's probes against its gallery and say how sure the numbers are.
 
     ratios: replaces the protocol's, e.g. ``{"probe": 0.25, "gallery": 1.0}``; either may be left out. convention: by
-    default the protocol's own. device: by default where the method's weights are. seed: of the bootstrap. The method's
-    own ``distance`` is used where it overrides ``Method.distance``; Euclidean distances have a faster way of their own.
-    features: {"probe": (Q, D), "gallery": (G, D)} where they were extracted before, with the same ratios.
+    default the protocol's own. device: by default where the method's weights are. resamples, seed: of the bootstrap; 0
+    resamples leave the intervals out. The method's own ``distance`` is used where it overrides ``Method.distance``;
+    Euclidean distances have a faster way of their own. features: {"probe": (Q, D), "gallery": (G, D)} where they were
+    extracted before, with the same ratios.
 
-    ValueError where the subset has no probes or no gallery, for an unknown role in ratios, and as ``rank_features``.
+    Raises TypeError for what is no method or no protocol. ValueError where the method was not set up, the subset has no
+    probes or no gallery, for an unknown role in ratios or features, a ratio outside (0, 1], features that are not one
+    finite vector per image, and as ``rank_features`` and ``bootstrap_mean``. Warns with ``TrainedOnTheTested`` where
+    the method was trained on people of the subset (unless that is the subset "train").
     """
-    ratios = {role: float(ratio) for role, ratio in (ratios or {}).items()}
-    if not set(ratios) <= {"probe", "gallery"}:
-        raise ValueError(f"ratios are given for {sorted(ratios)}; the roles are 'probe' and 'gallery'")
-    rows, features = {}, dict(features or {})
-    for role in ("probe", "gallery"):
+    _refuse_others(method, protocol)
+    convention = protocol.convention if convention is None else convention
+    get_convention(convention)  # before minutes of work
+    ratios = _checked_ratios(ratios)
+    max_rank, resamples = whole_number(max_rank, "max_rank", 1), whole_number(resamples, "resamples", 0)
+    seed, batch_size = whole_number(seed, "seed", 0), whole_number(batch_size, "batch_size", 1)
+    features = {} if features is None else dict(features)
+    if not set(features) <= set(ROLES):
+        raise ValueError(f"features are given for {sorted(features)}; the roles are 'probe' and 'gallery'")
+    rows = {}
+    for role in ROLES:
         rows[role] = protocol.rows(subset, role)
         if len(rows[role]) == 0:
             raise ValueError(f"subset {subset!r} of the protocol has no {role} images to evaluate on")
+        if role in features:
+            features[role] = _checked_features(features[role], role, len(rows[role]))
+    seen = _seen(method, protocol, rows) if subset != "train" else 0
+    for role in ROLES:
         if role not in features:
             features[role] = extract(method, protocol, rows[role], ratios.get(role), role, device, batch_size)
-        elif len(features[role]) != len(rows[role]):
-            raise ValueError(f"{len(features[role])} {role} features for {len(rows[role])} {role} images")
     ranking = rank_features(
         features["probe"],
         features["gallery"],
         *(rows[role]["pid"] for role in ("probe", "gallery")),
         *(rows[role]["cam"] for role in ("probe", "gallery")),
-        convention=convention or protocol.convention,
+        convention=convention,
         max_rank=max_rank,
         metric=_metric(method),
     )
     return Result(
         ranking=ranking,
         protocol_sha256=protocol.sha256,
-        method=str(getattr(method, "name", type(method).__name__)),
+        method=_name(method),
         dataset=str(protocol.dataset.name),
         preset=protocol.preset,
         subset=subset,
@@ -179,7 +218,63 @@ def evaluate(
         ratios=ratios,
         resamples=resamples,
         seed_bootstrap=seed,
+        seen=seen,
     )
+
+
+def _name(method: Method) -> str:
+    return str(getattr(method, "name", type(method).__name__))
+
+
+def _refuse_others(method: Method, protocol: Protocol) -> None:
+    """A run instead of its method, and arguments the wrong way round."""
+    if hasattr(method, "method") and not hasattr(method, "embed"):
+        raise TypeError(f"evaluate takes a method, not a {type(method).__name__}: pass its .method")
+    if not hasattr(method, "embed"):
+        raise TypeError(f"evaluate(method, protocol) takes a method first, not a {type(method).__name__}")
+    if not (hasattr(protocol, "rows") and hasattr(protocol, "convention")):
+        raise TypeError(f"evaluate(method, protocol) takes a protocol second, not a {type(protocol).__name__}")
+
+
+def _checked_ratios(ratios: Mapping[str, float] | None) -> dict[str, float]:
+    ratios = {} if ratios is None else ratios
+    if not isinstance(ratios, Mapping):
+        raise ValueError(f'ratios is {ratios!r}; say whose: {{"probe": 0.25, "gallery": 1.0}}')
+    if not set(ratios) <= set(ROLES):
+        raise ValueError(f"ratios are given for {sorted(map(str, ratios))}; the roles are 'probe' and 'gallery'")
+    return {role: real_number(ratio, f"the ratio of the {role}", 0, 1, "(]") for role, ratio in ratios.items()}
+
+
+def _checked_features(features, role: str, images: int) -> np.ndarray:
+    features = as_array(features, f"{role} features")
+    if features.ndim != 2 or len(features) != images:
+        raise ValueError(f"{role} features of shape {features.shape} for {images} {role} images, one vector each")
+    if features.dtype.kind not in "fiub":
+        raise ValueError(f"{role} features have values of type {features.dtype}, expected numbers")
+    bad = ~np.isfinite(features).all(1)
+    if bad.any():
+        raise ValueError(f"the feature of {role} {int(bad.argmax())} is NaN or infinite: has training diverged?")
+    return features
+
+
+def _seen(method: Method, protocol: Protocol, rows: Mapping[str, pd.DataFrame]) -> int:
+    """How many people of ``rows`` the method was trained on, and a warning if there are some.
+
+    ``method.trained_on``: (fingerprint of the data set, its people), as ``fit`` leaves it; None where nothing is known.
+    """
+    fingerprint, trained = getattr(method, "trained_on", None) or (None, frozenset())
+    if fingerprint is None or fingerprint != getattr(protocol.dataset, "fingerprint", None):
+        return 0
+    tested = set().union(*(rows[role]["pid"] for role in ROLES))
+    seen = len(tested & set(trained))
+    if seen:
+        warnings.warn(
+            f"{_name(method)} was trained on {seen} of the {len(tested)} people it is tested on: evaluate a run on the "
+            "protocol that it was trained with (the same preset, trial and seed), or train it on this one",
+            TrainedOnTheTested,
+            stacklevel=3,
+        )
+    return seen
 
 
 def _metric(method: Method):

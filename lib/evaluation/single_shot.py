@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lib.evaluation.arguments import whole_number
 from lib.evaluation.conventions import get_convention
 from lib.evaluation.people import People, as_array
 
@@ -72,14 +73,20 @@ def sample_single_shot(
     """CMC of each of ``draws`` random galleries, (draws, max_rank): only to compare with code that draws.
 
     ``sing`` shares a draw among all probes, the other single-shot conventions draw anew for every probe. Their mean
-    over draws tends to ``rank_distances(...).cmc``. Errors as in ``rank_distances``.
+    over draws tends to ``rank_distances(...).cmc``. ValueError as in ``rank_distances``, for a convention that draws
+    nothing, and for draws below 1 or a seed that is no whole number.
     """
+    draws, max_rank = whole_number(draws, "draws", 1), whole_number(max_rank, "max_rank", 1)
+    seed = whole_number(seed, "seed", 0)
     rule = get_convention(convention)
     if not rule.one_per_identity:
         raise ValueError(f"convention {convention!r} draws no gallery: it ranks the full list")
     distances = as_array(distances, "distances")
-    if distances.ndim != 2 or np.isnan(distances).any():
-        raise ValueError("distances must be a (Q, G) matrix without NaN")
+    if distances.ndim != 2 or distances.dtype.kind not in "fiub":
+        raise ValueError(f"distances has shape {distances.shape} of {distances.dtype}, expected numbers (Q, G)")
+    if np.isnan(distances).any():
+        probe, image = np.argwhere(np.isnan(distances))[0]
+        raise ValueError(f"the distance between probe {probe} and gallery image {image} is NaN")
     people = People(*distances.shape, probe_ids, gallery_ids, probe_cams, gallery_cams, rule)
     rng = np.random.default_rng(seed)
     hits = np.zeros((draws, max_rank))

@@ -86,7 +86,12 @@ class Anchors:
         return max(sigmas, key=lambda sigma: np.mean([r.rank(1) for r in self.results(sigma=sigma, subset="val")]))
 
     def _described(self, trial: int, subset: str, at: Mapping[str, float] | None, scale) -> dict[str, np.ndarray]:
-        key = trial, subset, tuple(sorted((at or {}).items())), None if scale is None else id(scale)
+        key = (
+            trial,
+            subset,
+            tuple(sorted((at or {}).items())),
+            scale,
+        )  # itself: an address is given to the next one, too
         if key not in self._features:
             fused, protocol = self.ensemble(trial), self.protocols[trial]
             fused.scale = scale

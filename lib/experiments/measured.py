@@ -3,8 +3,10 @@
 What was measured once on VIPeR can so be shown beside the embedded people on a machine that has no VIPeR. Numbers of
 the profile ``quick`` are no evidence and are refused.
 
-The JSON holds the inputs (profile, data set, seed, runs, protocols) and the circumstances (hardware, versions, commit,
-date), and the hash of the CSV it belongs to. Measuring the same again writes nothing: a new date alone is no change.
+The JSON holds the inputs (profile, data set, seed, runs, protocols, the number of trainings and of splits behind a row)
+and the circumstances (hardware, versions, commit, date), the hash of the CSV it belongs to, and the code that the
+numbers depend on, definition by definition: what was measured with other code than today's says so (``origin``).
+Measuring the same again writes nothing: a new date alone is no change.
 """
 
 from __future__ import annotations
@@ -17,20 +19,31 @@ import re
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import torch
 
-from lib.training.checkpoint import write_atomically
-from lib.training.runs import machine
+from lib import evaluation
+from lib.data.readers import READERS
+from lib.definitions import UnknownDefinition, differences, few, name_of, total
+from lib.paths import ROOT as REPOSITORY
+from lib.paths import write_atomically
+from lib.training.runs import Run, machine
+from lib.training.sources import code_again
 
-if TYPE_CHECKING:
-    from lib.training import Run
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 EVIDENCE = ("course", "paper")
 DIGITS = 6  # significant ones in the CSV
+HASH = 8  # digits of a definition's hash in the JSON
+# what ranks and compares: all that ``lib.evaluation`` offers, of its classes every public member
+OFFERED = [some for some in map(vars(evaluation).get, evaluation.__all__) if name_of(some)]
+EVALUATION = [name_of(some) for some in OFFERED] + [
+    f"{name_of(some)}.{member}"
+    for some in OFFERED
+    if isinstance(some, type)
+    for member in vars(some)
+    if not member.startswith("_")
+]
 
 
 class MeasuredError(LookupError):
@@ -38,15 +51,26 @@ class MeasuredError(LookupError):
 
 
 def folder() -> Path:
-    """Where the tables lie: $COURSE_MEASURED, else data/measured of the repository."""
-    return Path(os.environ.get("COURSE_MEASURED") or REPOSITORY / "data" / "measured")
+    """Where the tables lie: $COURSE_MEASURED (in the repository, if relative), else data/measured of the repository."""
+    return REPOSITORY / Path(os.environ.get("COURSE_MEASURED") or Path("data", "measured")).expanduser()
+
+
+def data_name(dataset: str) -> str:
+    """The data set in a table's name: a known set's own, ``own-<name>-<6 digits of its path's hash>`` for a folder or a
+    CSV file, so that somebody's own folder called viper is not taken for VIPeR."""
+    path = Path(dataset).expanduser()
+    if dataset.lower() in READERS:
+        return dataset.lower()
+    if path.name == dataset and path.suffix.lower() != ".csv" and not path.exists():
+        return dataset
+    return f"own-{path.stem}-{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:6]}"
 
 
 def table_name(what: str, dataset: str, profile: str) -> str:
-    """``objective-viper``, or ``objective-viper-paper``; of a folder or file its last part is the data set's name."""
+    """``objective-viper``, or ``objective-viper-paper``; see ``data_name`` for a folder or a file."""
     if profile not in EVIDENCE:
         raise ValueError(f"numbers of the profile {profile!r} are no evidence; use {' or '.join(EVIDENCE)}")
-    parts = [what, Path(dataset).stem] + (["paper"] if profile == "paper" else [])
+    parts = [what, data_name(dataset)] + (["paper"] if profile == "paper" else [])
     return "-".join(re.sub(r"[^A-Za-z0-9_]+", "_", part) for part in parts)
 
 
@@ -57,6 +81,8 @@ def record(
 
     what : short name of the table, e.g. "objective". runs : the trained runs that the numbers are of. inputs : what
     else decided them, JSON-able (trials, grid). ValueError for the profile "quick", an empty frame, nameless columns.
+    How many trainings (seeds) and splits (trials) stand behind a row is counted from the runs where ``inputs`` does
+    not say it; a column ``trainings`` or ``trials`` says it row by row.
     """
     name = table_name(what, dataset, profile)
     if frame.empty or not all(isinstance(column, str) and column for column in frame.columns):
@@ -67,8 +93,10 @@ def record(
         "inputs": {
             "what": what,
             "profile": profile,
-            "dataset": Path(dataset).stem,
+            "dataset": data_name(dataset),
             "seed": seed,
+            "trainings": len({run.seed for run in runs}),
+            "trials": max(1, len({run.protocol.trial for run in runs})),
             "runs": {run.directory.name: run.key for run in runs},
             "protocols": sorted({run.protocol.sha256 for run in runs}),
             **inputs,
@@ -76,6 +104,7 @@ def record(
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "rows": len(frame),
         "columns": list(frame.columns),
+        "code": code_behind(runs),
     }
     found = json.loads(json.dumps(found, allow_nan=False))  # as it will be read again: tuples are lists
     target = folder() / f"{name}.csv"
@@ -96,6 +125,66 @@ def record(
     return target
 
 
+def code_behind(runs: Iterable[Run]) -> dict:
+    """The code that the runs' numbers depend on, and that which ranks and compares, as JSON-able data.
+
+    runs : {directory: its code's hash}. starts, entries : where to begin to find the same again. definitions :
+    {module: "name:hash name:hash …"}. Code that is not of this package is in the runs' hashes only.
+    """
+    runs = list(runs)
+    starts = sorted({start for run in runs for start in run.code.starts}.union(EVALUATION))
+    entries = sorted({entry for run in runs for entry in run.code.entries})
+    found = code_again(starts, entries)
+    return {
+        "runs": {run.directory.name: run.code.sha256 for run in runs},
+        "starts": starts,
+        "entries": entries,
+        "sha256": total(found),
+        "definitions": _packed(found),
+    }
+
+
+def code_note(provenance: dict) -> str:
+    """ "" where a table was measured with today's code; else that it was not, with both hashes and what changed."""
+    code = provenance.get("code")
+    if not code:
+        return "measured before the code was recorded"
+    try:
+        now = code_again(code["starts"], code["entries"])
+    except UnknownDefinition as error:
+        return f"measured with other code ({code['sha256'][:HASH]}): {error}"
+    changed = differences(_unpacked(code["definitions"]), {name: digest[:HASH] for name, digest in now.items()})
+    if not changed:
+        return ""
+    return f"measured with other code ({code['sha256'][:HASH]}, here {total(now)[:HASH]}): {few(changed)} changed"
+
+
+def outdated() -> dict[str, str]:
+    """{table: ``code_note``} of all tables that were not measured with today's code."""
+    notes = {}
+    for path in sorted(folder().glob("*.json")):
+        if note := code_note(json.loads(path.read_text(encoding="utf-8"))):
+            notes[path.stem] = note
+    return notes
+
+
+def _packed(found: dict[str, str]) -> dict[str, str]:
+    """By module, in one line each: {"lib.losses": "cross_entropy:1a2b3c4d gathered:5e6f7a8b"}."""
+    modules: dict[str, list[str]] = {}
+    for name, digest in sorted(found.items()):
+        module = ".".join(name.split("[")[0].split(".")[:3])
+        modules.setdefault(module, []).append(f"{name[len(module) :].lstrip('.')}:{digest[:HASH]}")
+    return {module: " ".join(some) for module, some in modules.items()}
+
+
+def _unpacked(modules: dict[str, str]) -> dict[str, str]:
+    return {
+        module + (f".{name}" if name else ""): digest
+        for module, line in modules.items()
+        for name, _, digest in (item.rpartition(":") for item in line.split(" "))
+    }
+
+
 def keep(lesson: Any, what: str, frame: pd.DataFrame, runs: Sequence[Run] = (), **inputs: Any) -> str:
     """``record`` for a lesson (an object with name, profile, dataset, seed, canonical); returns a sentence that says
     what happened. Nothing is kept in ``quick`` or with changed parameters: reading along changes no committed number.
@@ -110,7 +199,8 @@ def keep(lesson: Any, what: str, frame: pd.DataFrame, runs: Sequence[Run] = (), 
 
 
 def measured(what: str, dataset: str, profile: str = "course") -> pd.DataFrame:
-    """A measured table; its provenance is in ``frame.attrs["provenance"]``.
+    """A measured table; its provenance is in ``frame.attrs["provenance"]``, and in ``frame.attrs["note"]`` what has to
+    be said about its code (``code_note``).
 
     Raises MeasuredError where it was not measured yet or was changed by hand, and says how it is made.
     """
@@ -122,11 +212,12 @@ def measured(what: str, dataset: str, profile: str = "course") -> pd.DataFrame:
         digest = provenance["sha256"]
     except FileNotFoundError as error:
         known = sorted(p.stem for p in path.parent.glob("*.csv")) if path.parent.is_dir() else []
-        close = difflib.get_close_matches(name, known, n=1)
+        own = data_name(dataset).startswith("own-")  # nobody means another set's table
+        close = [] if own else difflib.get_close_matches(name, known, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise MeasuredError(
             f"there is no measured table {name}{hint}; run the lesson that makes it with "
-            f"`-p profile {profile} -p dataset {Path(dataset).stem}`. Measured so far: {', '.join(known) or 'nothing'}"
+            f"`-p profile {profile} -p dataset {dataset}`. Measured so far: {', '.join(known) or 'nothing'}"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise MeasuredError(f"{path.with_suffix('.json').name} is damaged ({error!r}): run its lesson again") from error
@@ -134,16 +225,25 @@ def measured(what: str, dataset: str, profile: str = "course") -> pd.DataFrame:
         raise MeasuredError(f"{path.name} is not the table that its JSON describes: run its lesson again")
     frame = pd.read_csv(path, keep_default_na=True)
     frame.attrs["provenance"] = provenance
+    frame.attrs["note"] = code_note(provenance)
     return frame
 
 
 def origin(frame: pd.DataFrame) -> str:
-    """Where a table read by ``measured`` is from, in one line."""
+    """Where a table read by ``measured`` is from, in one line, and whether today's code measured it."""
     p = frame.attrs["provenance"]
     inputs, how = p["inputs"], p["circumstances"]
     what = f"{inputs['what']} on {inputs['dataset']}: profile {inputs['profile']}, seed {inputs['seed']}"
     when = f"{how['date'][:10]} on {how['device']} with torch {how['torch']}, commit {how['commit'][:12]}"
-    return f"{what}, {p['rows']} rows; measured {when}"
+    behind = [
+        _count(inputs[key], one) for key, one in (("trainings", "training"), ("trials", "split")) if key in inputs
+    ]
+    note = code_note(p)
+    return ", ".join([what, f"{p['rows']} rows", *behind]) + f"; measured {when}" + (f"; {note}" if note else "")
+
+
+def _count(number: object, one: str) -> str:
+    return f"{number} {one}" + ("" if number == 1 else "s")
 
 
 def commit() -> str:
@@ -170,7 +270,7 @@ def _same(target: Path, found: dict) -> bool:
     except (OSError, ValueError):
         return False
     intact = hashlib.sha256(text.encode()).hexdigest() == before.get("sha256")
-    return intact and all(before.get(key) == found[key] for key in ("inputs", "sha256"))
+    return intact and all(before.get(key) == found[key] for key in ("inputs", "sha256", "code"))
 
 
 def _version(package: str) -> str:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "published"
+from lib.paths import DATA
+
+FOLDER = DATA / "published"
 COLUMNS = ("paper", "table", "method", "variant", "dataset", "metric", "value", "note")
 PAPERS = ("sing", "ripr", "jbim", "pshrnet", "ftwa")
 PERCENT = ("rank-1", "rank-5", "rank-10", "rank-20", "mAP")

@@ -17,16 +17,18 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lib.data.batches import Canvases
+from lib.data.canvases import Canvases
 from lib.evaluation import Result, evaluate
-from lib.evaluation.features import device_of
+from lib.evaluation.features import View, device_of
 from lib.evaluation.restoration import masked_psnr, psnr
+from lib.experiments.sing import first_sr
 from lib.methods import create_method
 from lib.methods.method import Method
-from lib.methods.ripr import SIZES, STEPS, Ripr, gaussian_mask
+from lib.methods.ripr import STEPS, Ripr, gaussian_mask
+from lib.methods.sing import Sing
 from lib.methods.superres import RESTORE_LR
 from lib.training import fit
-from lib.training.pretrain import pretraining_set
+from lib.training.pretrain import pretrain, pretraining_set
 
 if TYPE_CHECKING:
     from lib.data import Protocol
@@ -59,10 +61,6 @@ class Row:
     def seconds(self) -> float:
         return sum(run.seconds for run in self.runs) / len(self.runs)
 
-    @property
-    def directories(self) -> list[str]:
-        return [str(run.directory) for run in self.runs]
-
     def results(
         self, at: Mapping[str, float] | None = None, test: Callable[[Method], Method] | None = None
     ) -> list[Result]:
@@ -84,7 +82,7 @@ class Recipe:
 
     def epochs(self, step: str) -> int:
         if self.profile == "paper":
-            return SIZES["paper"].epochs[STEPS.index(step)]
+            return Ripr.defaults("paper").epochs[STEPS.index(step)]
         return max(1, round(IMAGES[self.profile][step] / len(self.protocols[0].rows("train"))))
 
     @property
@@ -99,18 +97,22 @@ class Recipe:
 
     def recognise(self, name: str, **changes: Any) -> Row:
         """Step 2 alone, on bilinear pictures: the ResNet-50 row, with streams="rife" the RIFE row ..."""
-        settings = {"network": "bilinear", "streams": "one", "backbone": self.backbone, "pretrained": "pedestrians"}
-        settings |= {"epochs": (0, self.epochs("features"), 0)} | changes
+        settings = {"network": "bilinear", "streams": "one", "backbone": self.backbone}
+        settings |= {"epochs": (0, self.epochs("features"), 0), "weights": {"backbone": "pedestrians"}} | changes
+        usual = Ripr.defaults(self.profile)
+        pretrain(
+            self.profile, settings["backbone"] or usual.backbone, settings.get("canvas") or usual.canvas,
+            progress=self.progress,
+        )  # fmt: skip
         return self.train(name, lambda trial: create_method("ripr", **settings))
 
     def restore(self, name: str, before: Row, **changes: Any) -> Row:
         """Step 1 alone: a super-resolution network, gone on with from the corpus, before the fixed network of a row."""
         settings = self._like(before) | {"epochs": (self.epochs("restore"), 0, 0), "pairs": self.pairs} | changes
         settings.setdefault("lr", restoring_rates(settings.get("network"), self.profile))
-        first = str(corpus(settings.get("network"), self).directory)
+        first = corpus(settings.get("network"), self)
         return self.train(
-            name,
-            lambda t: create_method("ripr", pretrained_sr=first, pretrained_reid=before.directories[t], **settings),
+            name, lambda t: create_method("ripr", weights={"sr": first, **reid_of(before.runs[t])}, **settings)
         )
 
     def join(self, name: str, sr: Row, reid: Row, kind: str = "ripr", **changes: Any) -> Row:
@@ -118,40 +120,40 @@ class Recipe:
         alone).
         """
         kept = ("network", "mask", "mask_width", "reduction", "ratios")
-        settings = self._like(reid) | {key: sr.method.settings[key] for key in kept}
+        settings = self._like(reid) | {key: getattr(sr.method.settings, key) for key in kept}
         settings |= {"epochs": (0, 0, self.epochs("joint")), "pairs": self.pairs} | changes
         return self.train(
-            name,
-            lambda t: create_method(
-                kind, pretrained_sr=sr.directories[t], pretrained_reid=reid.directories[t], **settings
-            ),
+            name, lambda t: create_method(kind, weights={"sr": sr.runs[t], **reid_of(reid.runs[t])}, **settings)
         )
 
     def longer(self, name: str, reid: Row) -> Row:
         """The control of ``join``: the same network trained on for as many images at the same rate, without FFSR."""
-        rate, epochs = SIZES[self.profile].lr[2], self.epochs("joint")
+        rate, epochs = Ripr.defaults(self.profile).lr[2], self.epochs("joint")
         settings = self._like(reid) | {"network": "bilinear", "epochs": (0, epochs, 0), "lr": (rate, rate, rate)}
-        return self.train(name, lambda t: create_method("ripr", pretrained_reid=reid.directories[t], **settings))
+        return self.train(name, lambda t: create_method("ripr", weights=reid_of(reid.runs[t]), **settings))
 
     def sing(self, name: str = "SING", ratio: float = 1 / 3) -> Row:
         """One SING model (lesson 10) with as many training images; on VR sets as ``sing-everywhere``."""
-        from lib.experiments.sing import first_sr
-        from lib.methods.sing import SIZES as OF_SING
-
-        size = OF_SING[self.profile]
-        canvas = SIZES[self.profile].canvas
-        sr = str(first_sr(size.network, canvas, self).directory)
+        usual = Ripr.defaults(self.profile)
+        backbone = self.backbone or usual.backbone
+        sr = first_sr(Sing.defaults(self.profile).network, usual.canvas, self)
+        pretrain(self.profile, backbone, usual.canvas, progress=self.progress)
         everywhere = bool((self.protocols[0].table["ratio"] < 1).all())
         settings = {
-            "ratio": ratio, "backbone": self.backbone or SIZES[self.profile].backbone, "canvas": canvas,
-            "epochs": self.epochs("features"), "pretrained": "pedestrians", "pretrained_sr": sr,
+            "ratio": ratio, "backbone": backbone, "canvas": usual.canvas, "epochs": self.epochs("features"),
+            "weights": {"backbone": "pedestrians", "sr": sr},
         }  # fmt: skip
         return self.train(name, lambda t: create_method("sing-everywhere" if everywhere else "sing", **settings))
 
     def _like(self, row: Row) -> dict:
         """The settings that make the re-id part of a row again."""
-        settings = row.method.settings
-        return {key: settings[key] for key in ("streams", "backbone", "descriptor", "canvas", "batch", "alpha", "beta")}
+        kept = ("streams", "backbone", "descriptor", "canvas", "batch", "alpha", "beta")
+        return {key: getattr(row.method.settings, key) for key in kept}
+
+
+def reid_of(run: Run) -> dict[str, Run]:
+    """The first weights of a re-identification that goes on with a run's."""
+    return {"backbone": run, "head": run}
 
 
 def recipe(lesson: Any, protocols: Sequence[Protocol], backbone: str | None = None) -> Recipe:
@@ -166,7 +168,7 @@ def restoring_rates(network: str | None, profile: str) -> tuple[float, float, fl
     if profile == "paper":
         return None
     rate = RESTORE_LR if (network or "").startswith("srcnn") else 10 * RESTORE_LR
-    return rate, *SIZES[profile].lr[1:]
+    return rate, *Ripr.defaults(profile).lr[1:]
 
 
 def corpus(network: str | None, lesson: Any) -> Run:
@@ -196,7 +198,7 @@ def restoration(
     inside = middle(canvas).expand(len(images), 1, *canvas) if inside is None else inside.bool()
     found = []
     for ratio in ratios:
-        given = canvases.images(images, [ratio] * len(images)).float() / 255
+        given = canvases.pictures(images, View(ratio).ratios(rows, protocol))
         for name, network in {"bilinear": nn.Identity(), **networks}.items():
             device = next((p.device for p in network.parameters()), torch.device("cpu"))
             with torch.inference_mode():
@@ -222,23 +224,22 @@ def weights_by_resolution(
 ) -> pd.DataFrame:
     """RIFE's predicted weights: one row per image and block: ratio, resolution (r), block (from 1), low, high.
 
-    ratios : factors on the original images; None: each image as the protocol has it. ValueError for a method without
-    learned weights.
+    ratios : r, as a ``View`` has it; None: each image as the protocol has it. ValueError for a method without learned
+    weights.
     """
-    if not getattr(method.features, "blocks", 0):
-        raise ValueError(f"streams={method.settings['streams']!r} has no learned weights")
+    if not getattr(method.backbone, "blocks", 0):
+        raise ValueError(f"streams={method.settings.streams!r} has no learned weights")
     rows, device = protocol.rows(subset).drop_duplicates("image"), device_of(method)
-    images, own = rows["image"].to_numpy(), rows["ratio"].to_numpy(dtype=float)
-    found = []
+    images, found = rows["image"].to_numpy(), []
     for ratio in [None] if ratios is None else ratios:
-        at = own if ratio is None else np.full(len(rows), float(ratio))
+        at = View(ratio).ratios(rows, protocol)  # of the original images
+        asked = at if ratio is None else np.full(len(rows), float(ratio))
         for part in np.array_split(np.arange(len(rows)), max(1, len(rows) // 128)):
             canvases = Canvases(protocol, method.canvas, device, method.enlargement)
             with torch.inference_mode():
-                pictures = canvases.images(images[part], at[part]).float() / 255
-                weights = method.describe(pictures)[1].cpu().numpy()  # (b, T, 2)
-            r = [canvases.resolution(int(image), float(x)) for image, x in zip(images[part], at[part], strict=True)]
+                weights = method.describe(canvases.pictures(images[part], at[part]))[1].cpu().numpy()  # (b, T, 2)
+            r = canvases.resolution(images[part], at[part])
             for block in range(weights.shape[1]):
-                columns = {"ratio": at[part], "resolution": r, "block": block + 1}
+                columns = {"ratio": asked[part], "resolution": r, "block": block + 1}
                 found.append(pd.DataFrame(columns | {"low": weights[:, block, 0], "high": weights[:, block, 1]}))
     return pd.concat(found, ignore_index=True)

@@ -10,7 +10,6 @@ import torch
 from tqdm.auto import tqdm
 
 from lib.data.dataset import PersonDataset
-from lib.data.masks import with_masks
 from lib.models.segmentation import Segmenter, person_masks
 
 
@@ -34,4 +33,4 @@ def segmented(dataset: PersonDataset, network: Segmenter, batch: int = 8, progre
                 for row, mask in zip(chunk, person_masks(images, network).cpu().numpy(), strict=True):
                     masks[row] = mask
                 bar.update(len(chunk))
-    return with_masks(dataset, masks, f"predicted by {network.name}")
+    return dataset.with_masks(masks, f"predicted by {network.name}")

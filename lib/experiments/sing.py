@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from lib.data.batches import Canvases, TrainingBatches
+from lib.data.batches import TrainingBatches
+from lib.data.canvases import Canvases
 from lib.evaluation.restoration import psnr
 from lib.experiments.anchors import RATIOS, Anchors
 from lib.losses import pixel_mse
 from lib.methods import create_method
 from lib.methods.method import Method
-from lib.methods.sing import SIZES
-from lib.models.backbones import DGD_WIDTHS
+from lib.methods.sing import Sing
 from lib.training import fit
-from lib.training.pretrain import pretraining_set
+from lib.training.pretrain import pretrain, pretraining_set
 from lib.training.randomness import seeded
 from lib.training.weights import load_first_weights
 
@@ -40,7 +40,7 @@ SR_IMAGES = {"quick": 160, "course": 14_400, "paper": 400_000}
 class Recipe:
     """How this profile trains on this set; ``sing`` and ``apart`` make methods that differ in what they are told only.
 
-    settings : arguments of every method, such as backbone and canvas. sr : directory of the first super-resolution.
+    settings : arguments of every method, such as backbone and canvas. sr : the run of the first super-resolution.
     """
 
     profile: str
@@ -48,7 +48,7 @@ class Recipe:
     progress: bool
     epochs: int
     settings: Mapping[str, Any] = field(default_factory=dict)
-    sr: str | None = None
+    sr: Run | None = None
 
     def sing(self, ratio: float, **changes) -> Method:
         return create_method("sing", **self._settings(ratio) | changes)
@@ -57,7 +57,7 @@ class Recipe:
         """The same parts learned one after the other; "bilinear" and "bicubic" have no first weights."""
         settings = self._settings(ratio) | {"restore_epochs": max(1, self.epochs // 3)} | changes
         if network in ("bilinear", "bicubic"):
-            settings |= {"network": network, "pretrained_sr": None}
+            settings |= {"network": network, "weights": {"backbone": "pedestrians"}}
         return create_method("sr-then-reid", **settings)
 
     def train(
@@ -71,20 +71,22 @@ class Recipe:
         return Anchors.train(name, make, protocols, ratios, **how)
 
     def _settings(self, ratio: float) -> dict:
-        first = {"pretrained": "pedestrians", "pretrained_sr": self.sr}
-        return {"ratio": ratio, "epochs": self.epochs, **first, **self.settings}
+        first = {"backbone": "pedestrians"} | ({"sr": self.sr} if self.sr else {})
+        return {"ratio": ratio, "epochs": self.epochs, "weights": first, **self.settings}
 
 
 def recipe(lesson: Any, protocol: Protocol, backbone: str | None = None) -> Recipe:
-    """The recipe of a lesson (profile, seed, progress) for a protocol's set; trains the first super-resolution."""
+    """The recipe of a lesson (profile, seed, progress) for a protocol's set; trains what all rows start from."""
     epochs = max(1, round(IMAGES[lesson.profile] / len(protocol.rows("train"))))
     settings: dict[str, Any] = {}
     if backbone is not None:
-        large = (160, 72) if backbone in DGD_WIDTHS else (256, 128)
+        large = (160, 72) if backbone.startswith("dgd") else (256, 128)
         settings = {"backbone": backbone, "canvas": large if lesson.profile == "paper" else None}
-    size = SIZES[lesson.profile]
-    sr = first_sr(size.network, settings.get("canvas") or size.canvas, lesson)
-    return Recipe(lesson.profile, lesson.seed, lesson.progress, epochs, settings, str(sr.directory))
+    usual = Sing.defaults(lesson.profile)
+    canvas = settings.get("canvas") or usual.canvas
+    pretrain(lesson.profile, backbone or usual.backbone, canvas, progress=lesson.progress)
+    sr = first_sr(usual.network, canvas, lesson)
+    return Recipe(lesson.profile, lesson.seed, lesson.progress, epochs, settings, sr)
 
 
 def first_sr(network: str, canvas: tuple[int, int], lesson: Any) -> Run:
@@ -124,10 +126,11 @@ def classical(
     settings : further arguments of ``Classical``, such as a smaller canvas.
     """
     first = None if network in ("bilinear", "bicubic") else recipe.sr
-    name = network if first is None else SIZES[recipe.profile].network
+    name = network if first is None else Sing.defaults(recipe.profile).network
+    weights = {"sr": first} if first else {}
 
     def make(ratio: float) -> Method:
-        return create_method("classical", metric=metric, network=name, ratio=ratio, pretrained_sr=first, **settings)
+        return create_method("classical", metric=metric, network=name, ratio=ratio, weights=weights, **settings)
 
     return recipe.train(f"{network} then {metric}", make, protocols, (ratio,))
 
@@ -139,15 +142,15 @@ def gradient_sizes(method: Method, protocol: Protocol, profile: str, seed: int =
     rows = protocol.rows("train")
     with seeded(seed):
         method.setup(profile, rows["pid"].nunique())
-        for part, source in method.pretrained_parts().items():
+        for part, source in method.first_weights().items():
             load_first_weights(method, part, source, progress=False)
         canvases = Canvases(protocol, method.canvas, enlargement=method.enlargement)
         rows = rows.assign(low=protocol.is_low(rows))
-        batch = next(iter(TrainingBatches(canvases, rows, method.augmentation, method.synthetic_ratios, seed=seed)))[0]
+        (batch,) = next(TrainingBatches(canvases, rows, method.augmentation, seed=seed).epoch(0))
     method.train()
-    wanted = batch.hr[batch.high]
-    restored = method.sr(batch.lr[batch.high]).detach().requires_grad_(True)
-    terms = method.identity_terms({"hr": wanted, "synthetic": restored}, batch)
+    wanted, labels = batch.images[batch.high], batch.labels[batch.high]
+    restored = method.sr(batch.at(method.settings.ratio, batch.high)).detach().requires_grad_(True)
+    terms = method.identity_terms({"hr": wanted, "synthetic": restored}, {"hr": labels, "synthetic": labels})
     losses = {
         "pixel, sum": pixel_mse(restored, wanted, "sum"),
         "pixel, mean": pixel_mse(restored, wanted, "mean"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 
 from lib.methods.baseline import Baseline
 from lib.methods.classical import Classical
@@ -31,14 +30,4 @@ def create_method(name: str, **settings) -> Method:
         close = difflib.get_close_matches(name, METHODS, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"unknown method {name!r}; known: {', '.join(sorted(METHODS))}{hint}")
-    known = _settings(METHODS[name])
-    if unknown := sorted(set(settings) - known):
-        raise TypeError(f"method {name!r} has no setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
     return METHODS[name](**settings)
-
-
-def _settings(kind: type[Method]) -> set[str]:
-    """The constructor's arguments; where it passes ``**options`` on, also those of the class it passes them to."""
-    parameters = inspect.signature(kind).parameters.values()
-    known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
-    return known | _settings(kind.__base__) if any(p.kind is p.VAR_KEYWORD for p in parameters) else known

@@ -8,14 +8,16 @@ own, like that of ``SrThenReid``. Letters: B images, D dimensions of LOMO, d of 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from lib.data.batches import Augmentation, Batch
-from lib.methods.method import Method, check_profile
+from lib.data.augmentation import Augmentation
+from lib.data.batches import Batch
+from lib.methods.method import Method
 from lib.methods.stages import Solve, Stage
-from lib.methods.superres import RESTORE_LR, create_network, restoration_terms
+from lib.methods.superres import RESTORE_LR, create_network, restoration_terms, restore_stage
 from lib.models.lomo import lomo
 from lib.models.metric_learning import nfst, xqda
 
@@ -41,50 +43,48 @@ class Projection(nn.Module):
 
 
 class Classical(Method):
-    """See the module's docstring.
-
-    Parameters
-    ----------
-    metric : "xqda", "nfst", or "euclidean" (LOMO alone).
-    network : the super-resolution before it: "bilinear", "bicubic" or a name of ``create_superres``.
-    ratio : what the network is trained for, as SING's m. pretrained_sr, restore_epochs : its first weights, and the
-        epochs of training it on the protocol's own high-resolution images.
-    canvas : (H, W) pixels, in all profiles; 128 x 48 gives LOMO's 26,960 dimensions.
-    """
+    """See the module's docstring."""
 
     name = "classical"
 
-    def __init__(
-        self,
-        metric: str = "xqda",
-        network: str = "bicubic",
-        ratio: float = 1 / 2,
-        pretrained_sr: str | None = None,
-        restore_epochs: int = 0,
-        canvas: tuple[int, int] = (128, 48),
-        retinex: bool = True,
-    ):
-        super().__init__()
-        if metric not in METRICS:
-            raise ValueError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(Method.Settings):
+        """metric : "xqda", "nfst", or "euclidean" (LOMO alone).
 
-    def setup(self, profile: str, num_identities: int) -> None:
+        network : the super-resolution before it: "bilinear", "bicubic" or a name of ``create_superres``.
+        ratio : what the network is trained for, as SING's m. restore_epochs : of training it on the protocol's own
+            high-resolution images.
+        canvas : (H, W) pixels, in all profiles; 128 x 48 gives LOMO's 26,960 dimensions.
+        """
+
+        metric: str = "xqda"
+        network: str = "bicubic"
+        ratio: float = 1 / 2
+        restore_epochs: int = 0
+        canvas: tuple[int, int] = (128, 48)
+        batch: tuple[int, int] = (16, 4)
+        retinex: bool = True
+
+        def __post_init__(self):
+            if self.metric not in METRICS:
+                raise ValueError(f"unknown metric {self.metric!r}; known: {', '.join(METRICS)}")
+
+    settings: Settings
+
+    def build(self, num_identities: int) -> None:
         s = self.settings
-        self.profile, self.num_identities = check_profile(profile), num_identities
-        self.canvas, self.synthetic_ratios = tuple(s["canvas"]), (s["ratio"],)
+        self.canvas = s.canvas
         self.augmentation = Augmentation(flip=0.5)
-        self.enlargement = "bilinear" if s["network"] == "bilinear" else None
-        self.sr = create_network(s["network"], s["ratio"])
+        self.enlargement = "bilinear" if s.network == "bilinear" else None
+        self.two_sides = s.metric == "xqda"
+        self.sr = create_network(s.network, s.ratio)
         self.projection = Projection()
-        self.stages = [] if s["metric"] == "euclidean" else [Solve("metric")]
-        if s["restore_epochs"] and any(p.requires_grad for p in self.sr.parameters()):
-            restore = Stage(
-                "restore", epochs=s["restore_epochs"], trains=("sr",), lr=RESTORE_LR, weight_decay=0.0, clip=1.0
-            )
-            self.stages.insert(0, restore)
+        self.stages = [] if s.metric == "euclidean" else [Solve("metric")]
+        if s.restore_epochs and any(p.requires_grad for p in self.sr.parameters()):
+            self.stages.insert(0, restore_stage(s.restore_epochs, RESTORE_LR, s.batch))
 
     def losses(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        return restoration_terms(self.sr, batch.lr[batch.high], batch.hr[batch.high])[0]
+        return restoration_terms(self.sr, batch.at(self.settings.ratio, batch.high), batch.images[batch.high])[0]
 
     def solve(self, batches: Iterable[Batch], stage: Solve) -> None:
         parts = {"low": [], "high": []}
@@ -93,11 +93,9 @@ class Classical(Method):
                 if len(at):
                     parts[side].append((self.describe(batch.images[at], side == "low"), batch.labels[at]))
         sides = {side: [torch.cat(x) for x in zip(*some, strict=True)] for side, some in parts.items() if some}
-        if self.settings["metric"] == "nfst":
+        if self.settings.metric == "nfst":
             features, labels = (torch.cat(x) for x in zip(*sides.values(), strict=True))
             matrix = nfst(features, labels)
-        elif len(sides) < 2:
-            raise ValueError("XQDA needs training images on both sides; this protocol has no low-resolution side")
         else:
             (probes, probe_labels), (gallery, gallery_labels) = sides["low"], sides["high"]
             matrix = xqda(probes, gallery, probe_labels, gallery_labels)
@@ -106,11 +104,8 @@ class Classical(Method):
     def describe(self, images: Tensor, low: bool) -> Tensor:
         """(B, 3, H, W) -> (B, D) LOMO, in float32; through the super-resolution where ``low``."""
         with torch.autocast(images.device.type, enabled=False):
-            return lomo(self.sr(images.float()) if low else images.float(), retinex=self.settings["retinex"])
+            return lomo(self.sr(images.float()) if low else images.float(), retinex=self.settings.retinex)
 
-    def embed(self, images: Tensor, resolution: Tensor, role: str) -> Tensor:
-        features = self.describe(images, role == "probe")
-        return features if self.settings["metric"] == "euclidean" else self.projection(features)
-
-    def pretrained_parts(self) -> dict[str, str]:
-        return {"sr": self.settings["pretrained_sr"]} if self.settings["pretrained_sr"] else {}
+    def embed(self, batch: Batch, role: str) -> Tensor:
+        features = self.describe(batch.images, role == "probe")
+        return features if self.settings.metric == "euclidean" else self.projection(features)

@@ -16,11 +16,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from lib.data.batches import Batch
 from lib.methods.method import Method
+from lib.methods.wrapped import Wrapped
 
 
-class AdaptiveEnsemble(Method):
-    """Trained models as one method; its descriptor is theirs side by side and, last, the image's size.
+class AdaptiveEnsemble(Wrapped):
+    """Trained models as one method; its descriptor is theirs side by side and, last, the image's extent.
 
     Parameters
     ----------
@@ -31,7 +33,6 @@ class AdaptiveEnsemble(Method):
     """
 
     name = "ensemble"
-    measure = "area"
 
     def __init__(
         self,
@@ -40,20 +41,14 @@ class AdaptiveEnsemble(Method):
         sigma: float | None = 0.5,
         scale: Callable[[Tensor], Tensor] | None = None,
     ):
-        super().__init__()
         if len(anchors) != len(ratios) or not len(anchors):
             raise ValueError(
                 f"{len(anchors)} models for {len(ratios)} ratios: each model has the ratio it was made for"
             )
-        if len({anchor.canvas for anchor in anchors}) > 1:
-            raise ValueError(f"the models have different canvases: {[anchor.canvas for anchor in anchors]}")
-        if len({anchor.enlargement for anchor in anchors}) > 1:
-            raise ValueError("the models enlarge their images by different kernels")
+        super().__init__(*anchors)
         if sigma is not None and not sigma > 0:
             raise ValueError(f"sigma is positive, or None for equal weights, not {sigma}")
-        self.anchors = torch.nn.ModuleList(anchors)
         self.ratios, self.sigma, self.scale = tuple(float(m) for m in ratios), sigma, scale
-        self.canvas, self.enlargement, self.stages = anchors[0].canvas, anchors[0].enlargement, []
         self.name = f"{anchors[0].name} x {len(anchors)}"
         self.only = tuple(range(len(anchors)))
 
@@ -69,14 +64,19 @@ class AdaptiveEnsemble(Method):
             other.sigma = sigma
         return other
 
-    def embed(self, images: Tensor, resolution: Tensor, role: str) -> Tensor:
-        parts = [anchor.embed(images, resolution, role).float() for anchor in self.anchors]
+    def embed(self, batch: Batch, role: str) -> Tensor:
+        parts = [anchor.embed(batch, role).float() for anchor in self.parts]
         if len({part.shape[1] for part in parts}) > 1:
             raise ValueError(f"the models' descriptors differ in length: {[part.shape[1] for part in parts]}")
-        size = resolution
+        size = batch.extent
         if self.scale is not None:
-            size = self.scale(images) if role == "probe" else torch.ones_like(resolution)
+            size = self.scale(batch.images) if role == "probe" else torch.ones_like(size)
         return torch.cat([*parts, size[:, None].float()], dim=1)
+
+    def features(self, descriptors: Tensor) -> Tensor:
+        """The chosen models' features side by side; the size is none of them."""
+        parts = self._split(descriptors)
+        return torch.cat([self.parts[i].features(parts[i]) for i in self.only], 1)
 
     def weights(self, r: Tensor) -> Tensor:
         """(Q,) r -> (Q, A): Eq. 8, divided by each probe's largest weight. That changes no ranking, and a small sigma
@@ -92,6 +92,9 @@ class AdaptiveEnsemble(Method):
     def distance(self, probes: Tensor, gallery: Tensor) -> Tensor:
         """Eq. 6. ``gallery`` is the whole gallery: Eq. 7 takes the mean of its sizes."""
         r = probes[:, -1] / gallery[:, -1].square().mean().sqrt()
-        weights = self.weights(r)
-        parts = [side[:, :-1].chunk(len(self.anchors), 1) for side in (probes, gallery)]
-        return sum(weights[:, i, None] * self.anchors[i].distance(parts[0][i], parts[1][i]) for i in self.only)
+        weights, sides = self.weights(r), [self._split(side) for side in (probes, gallery)]
+        return sum(weights[:, i, None] * self.parts[i].distance(sides[0][i], sides[1][i]) for i in self.only)
+
+    def _split(self, descriptors: Tensor) -> tuple[Tensor, ...]:
+        """(B, D) -> each model's part of it."""
+        return descriptors[:, :-1].chunk(len(self.parts), 1)

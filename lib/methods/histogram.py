@@ -9,11 +9,14 @@ Letters: B images, H x W the canvas in pixels, S stripes, K colour bins (hue x s
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from lib.data.batches import Batch
-from lib.methods.method import Method, check_profile
+from lib.data.colour import rgb_to_hsv
+from lib.methods.method import Method
 from lib.methods.stages import Stage
 
 CHUNK = 64  # images at a time: 64 x 64 x 32 pixels with 16 weights each are 8 MB
@@ -23,13 +26,6 @@ class Histogram(Method):
     """See the module's docstring. Nothing is learned: there are no stages, ``setup`` is all it needs, and it may be
     evaluated without ``fit``.
 
-    Parameters
-    ----------
-    stripes : horizontal stripes of equal height (1 forgets where a colour is).
-    bins : of hue, saturation and value.
-    soft : share a pixel between neighbouring stripes and bins; False counts it in the one it falls into.
-    canvas : (H, W) pixels, the same in all profiles. A larger one gives the same rank-1 on VIPeR and takes longer.
-
     The descriptor of an image is (sqrt(n_sk / (S n_s)))_sk with n_sk the pixels of stripe s in bin k and n_s those of
     the stripe. Its length is 1, and the Euclidean distance between two is sqrt(2) times the Hellinger distance
     sqrt(1 - sum_sk sqrt(p_sk q_sk)) between the histograms p and q.
@@ -37,31 +33,40 @@ class Histogram(Method):
 
     name = "histogram"
 
-    def __init__(
-        self,
-        stripes: int = 6,
-        bins: tuple[int, int, int] = (8, 4, 4),
-        soft: bool = True,
-        canvas: tuple[int, int] = (64, 32),
-    ):
-        super().__init__()
-        if stripes < 1 or len(bins) != 3 or min(bins) < 1:
-            raise ValueError(f"at least one stripe and three positive numbers of bins, not {stripes} and {tuple(bins)}")
-        if canvas[0] < stripes:
-            raise ValueError(f"{stripes} stripes do not fit into a canvas of {canvas[0]} rows")
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(Method.Settings):
+        """stripes : horizontal stripes of equal height (1 forgets where a colour is).
 
-    def setup(self, profile: str, num_identities: int) -> None:
-        self.profile, self.num_identities = check_profile(profile), num_identities
-        self.canvas = tuple(self.settings["canvas"])
-        self.stages = []
+        bins : of hue, saturation and value. soft : share a pixel between neighbouring stripes and bins; False counts it
+            in the one it falls into.
+        canvas : (H, W) pixels, the same in all profiles. A larger one gives the same rank-1 on VIPeR and takes longer.
+        """
+
+        stripes: int = 6
+        bins: tuple[int, int, int] = (8, 4, 4)
+        soft: bool = True
+        canvas: tuple[int, int] = (64, 32)
+
+        def __post_init__(self):
+            if self.stripes < 1 or len(self.bins) != 3 or min(self.bins) < 1:
+                raise ValueError(
+                    f"at least one stripe and three positive numbers of bins, not {self.stripes} and {self.bins}"
+                )
+            if self.canvas[0] < self.stripes:
+                raise ValueError(f"{self.stripes} stripes do not fit into a canvas of {self.canvas[0]} rows")
+
+    settings: Settings
+
+    def build(self, num_identities: int) -> None:
+        self.canvas, self.stages = self.settings.canvas, []
 
     def losses(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         raise NotImplementedError("a histogram learns nothing, so it has no loss")
 
-    def embed(self, images: Tensor, resolution: Tensor, role: str) -> Tensor:
+    def embed(self, batch: Batch, role: str) -> Tensor:
         s = self.settings
         return torch.cat(
-            [stripe_histograms(part, s["stripes"], s["bins"], s["soft"]).sqrt() for part in images.split(CHUNK)]
+            [stripe_histograms(part, s.stripes, s.bins, s.soft).sqrt() for part in batch.images.split(CHUNK)]
         ).flatten(1)
 
 
@@ -98,22 +103,3 @@ def shares(positions: Tensor, bins: int, circular: bool = False, soft: bool = Tr
     if circular:
         apart = torch.minimum(apart, bins - apart)
     return (1 - apart).clamp_(min=0)
-
-
-def rgb_to_hsv(images: Tensor) -> Tensor:
-    """(B, 3, H, W) RGB in [0, 1] -> hue in [0, 1), saturation and value in [0, 1] (Smith, SIGGRAPH 1978).
-
-    Grey has no hue: it gets 0, and with it the bin of red at the lowest saturation.
-    """
-    red, green, blue = images.unbind(1)
-    value, least = images.amax(1), images.amin(1)
-    spread = value - least
-    safe = torch.where(spread > 0, spread, torch.ones_like(spread))
-    sector = torch.where(
-        value == red,
-        (green - blue) / safe % 6,
-        torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
-    )
-    hue = torch.where(spread > 0, sector / 6, torch.zeros_like(sector)) % 1.0
-    saturation = torch.where(value > 0, spread / value.clamp(min=1e-8), torch.zeros_like(value))
-    return torch.stack([hue, saturation, value], dim=1)

@@ -2,22 +2,27 @@
 
 Letters: B images in a batch, H x W the canvas, D dimensions of the descriptor, Q probes, G gallery images.
 
-To add a method: subclass ``Method``, build the layers in ``setup`` (it also sets ``canvas`` and ``stages``), return
-named loss terms from ``losses`` and descriptors from ``embed``, and enter the class in ``METHODS`` (``__init__.py``).
+To add a method: subclass ``Method``; say in a frozen dataclass ``Settings`` what it can be told, with the paper's
+values as defaults, and in ``PROFILES`` what the smaller profiles do otherwise; build the layers in ``build``, which
+also sets ``canvas`` and ``stages``; return named loss terms from ``losses`` and descriptors from ``embed``; enter the
+class in ``METHODS`` (``__init__.py``). What only has to be *tested* needs a ``canvas`` and ``embed(batch, role)``.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from lib.data.batches import Augmentation, Batch
+from lib.data.augmentation import Augmentation
+from lib.data.batches import Batch
 from lib.losses import pairwise_distances
+from lib.methods.settings import plain, tidy
 from lib.methods.stages import Solve, Stage, describe
-
-PROFILES = ("quick", "course", "paper")
+from lib.names import PROFILES
 
 
 class Method(nn.Module):
@@ -26,64 +31,121 @@ class Method(nn.Module):
     Attributes
     ----------
     name : short name, part of a run's directory.
-    settings : the constructor's arguments, JSON-able: part of the run's identity. Recorded by itself.
-    canvas : (H, W) pixels that images are enlarged to; set by ``setup``.
-    stages : the training steps in order; set by ``setup``.
+    settings : what the constructor was told, and the defaults; after ``setup`` with the profile's values: what the
+        constructor was told wins over the profile, and the profile over the defaults.
+    canvas : (H, W) pixels that images are enlarged to.
+    stages : the training steps in order.
     augmentation : what happens to training images.
-    synthetic_ratios : when not empty, ``batch.lr`` holds each image at a ratio drawn from these.
     enlargement : the kernel that puts images on the canvas, where it is not the protocol's own.
-    measure : what ``embed`` is told of an image's size, "width" (RIPR's r) or "area" (SING's Eq. 7).
+    two_sides : whether it learns from images on both sides of the protocol (``Batch.low``, ``Batch.high``).
+    trained_on : (fingerprint of the data set, identities) that ``fit`` trained it on; None before.
     """
 
+    @dataclass(frozen=True, kw_only=True)
+    class Settings:
+        """What every method can be told.
+
+        weights : first weights, {part: source}. A part is a sub-module's name ("backbone", "sr", "head"); a source is a
+            ``Run``, a run's directory, a file, "imagenet", or "pedestrians" (the pre-training on rendered people;
+            "pedestrians-long" for the longer one), see ``lib.training.weights``.
+        """
+
+        weights: Mapping[str, Any] = field(default_factory=dict)
+
+    PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # {profile: {setting: value}}
+
     name: str = "method"
-    synthetic_ratios: tuple[float, ...] = ()
     augmentation: Augmentation = Augmentation()
     enlargement: str | None = None
-    measure: str = "width"
+    two_sides: bool = False
+    settings: Settings
     canvas: tuple[int, int]
     stages: list[Stage | Solve]
     profile: str | None = None
     num_identities: int | None = None
+    trained_on: tuple[str, frozenset[str]] | None = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
             cls.__init__ = _recording(cls.__init__)
+        else:
+            cls.__signature__ = inspect.signature(cls.Settings)  # what an editor and help() show
 
-    def __init__(self):
+    def __init__(self, **told: Any):
+        """``told``: fields of ``Settings``; None means "not told" where the field does not take it.
+
+        TypeError for a name that is no setting or a value of the wrong type; ValueError for one that makes no sense.
+        """
         super().__init__()
-        if not hasattr(self, "settings"):
-            self.settings = {}
+        if not hasattr(self, "arguments"):
+            self.arguments: dict[str, Any] = {}  # of a subclass' own constructor
+        self.told = tidy(type(self).Settings, told, self.name)
+        self.settings = type(self).Settings(**self.told)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, nn.Module) and callable(getattr(type(self), name, None)):
+            raise AttributeError(f"{name!r} is a method of the contract: give this layer another name")
+        super().__setattr__(name, value)
 
     def setup(self, profile: str, num_identities: int) -> None:
-        """Build the layers for a profile; ``fit`` calls it under the seed. May be called again: it starts afresh."""
-        raise NotImplementedError
+        """Settle the settings for a profile and build the layers; ``fit`` calls it under the seed. May be called again:
+        it starts afresh. ValueError for an unknown profile.
+        """
+        self.profile, self.num_identities = check_profile(profile), num_identities
+        self.settings = self.settings_for(profile)
+        self.build(num_identities)
+
+    @classmethod
+    def defaults(cls, profile: str) -> Settings:
+        """The settings of a profile: the dataclass' defaults, and what ``PROFILES`` of this class says otherwise."""
+        return replace(cls.Settings(), **cls.PROFILES.get(check_profile(profile), {}))
+
+    def settings_for(self, profile: str) -> Settings:
+        """This method's settings in a profile."""
+        return replace(self.defaults(profile), **self.told)
+
+    def build(self, num_identities: int) -> None:
+        """Make the layers for ``self.settings``, and set ``canvas``, ``stages`` and what else is not the default."""
+        raise NotImplementedError(f"{type(self).__name__} defines no build()")
 
     def losses(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         """Named scalar terms; their sum, weighted by ``stage.weights``, is minimised and each is logged."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no losses()")
 
     def solve(self, batches: Iterable[Batch], stage: Solve) -> None:
         """A ``Solve`` step: every training image once, without augmentation, in batches; the method is in evaluation
         mode and no gradient is kept.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no solve()")
 
-    def embed(self, images: Tensor, resolution: Tensor, role: str) -> Tensor:
-        """Descriptors (B, D) of canvases (B, 3, H, W) in [0, 1].
+    def embed(self, batch: Batch, role: str) -> Tensor:
+        """Descriptors (B, D) of a batch's pictures.
 
-        resolution : (B,) of each image relative to the set's largest, in (0, 1], as ``measure`` says.
         role : "probe" or "gallery": several papers treat the two differently.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no embed()")
 
     def distance(self, probes: Tensor, gallery: Tensor) -> Tensor:
         """(Q, D), (G, D) -> (Q, G), smaller is more alike; Euclidean unless the paper says otherwise."""
-        return pairwise_distances(probes, gallery)
+        return pairwise_distances(probes.double(), gallery.double()).float()  # float32 would cancel: lib.evaluation
 
-    def pretrained_parts(self) -> dict[str, str]:
-        """Where sub-modules get their first weights: {name: "imagenet" | "pedestrians" | path of a weights file}."""
-        return {}
+    def features(self, descriptors: Tensor) -> Tensor:
+        """(B, D) -> (B, F): what the objective O compares by squared Euclidean distances (RIPR Eq. 2).
+
+        The descriptors themselves, unless they carry more than features (sizes, weights): a method with a ``distance``
+        of its own has to say.
+        """
+        return descriptors
+
+    def first_weights(self) -> dict[str, str]:
+        """Where sub-modules get their first weights: {part: source}, see ``Settings``."""
+        return dict(self.settings.weights)
+
+    @property
+    def told_all(self) -> dict[str, Any]:
+        """Settings that are not the defaults, and arguments, as JSON-able data: part of a run's identity."""
+        return {"settings": describe(self.settings), "arguments": self.arguments}
 
     def recipe(self) -> dict:
         """All that ``setup`` decided, as data: part of the run's identity."""
@@ -91,24 +153,22 @@ class Method(nn.Module):
             "canvas": list(self.canvas),
             "stages": describe(self.stages),
             "augmentation": describe(self.augmentation),
-            "synthetic_ratios": list(self.synthetic_ratios),
             "enlargement": self.enlargement,
         }
 
 
 def _recording(init):
-    """Wrap a constructor so that ``self.settings`` holds all its arguments, defaults included."""
+    """Wrap the constructor of somebody's own subclass: ``self.arguments`` holds its arguments, defaults included, so
+    that a run's key knows them although they are in no ``Settings``.
+    """
     signature = inspect.signature(init)
 
     def wrapper(self, *args, **kwargs):
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
-        settings = {}
-        for name, parameter in list(signature.parameters.items())[1:]:
-            value = bound.arguments[name]
-            settings |= value if parameter.kind is parameter.VAR_KEYWORD else {name: describe(value)}
-        # the outermost constructor knows what the caller said; the inner ones add their defaults
-        object.__setattr__(self, "settings", settings | getattr(self, "settings", {}))
+        said = dict(list(bound.arguments.items())[1:])
+        # the outermost constructor knows what the caller said; the inner ones add their own
+        object.__setattr__(self, "arguments", plain(said) | getattr(self, "arguments", {}))
         init(self, *args, **kwargs)
 
     wrapper.__signature__ = signature

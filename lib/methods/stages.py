@@ -100,12 +100,23 @@ class Solve:
 
 
 def describe(value: object) -> object:
-    """Stages, schedules, augmentations … as JSON-able data; a dataclass carries its class name."""
+    """Stages, schedules, augmentations … as JSON-able data; a dataclass carries its class name.
+
+    What has its default is left out: a new field that nobody sets makes no other run, and what a default is belongs to
+    the code, which a run knows as well.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"kind": type(value).__name__, **fields}
+        told = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if not _has_default(value, f)}
+        return {"kind": type(value).__name__, **{name: describe(item) for name, item in told.items()}}
     if isinstance(value, dict):
         return {str(k): describe(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [describe(v) for v in value]
     return value
+
+
+def _has_default(value: object, field: dataclasses.Field) -> bool:
+    default = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+    return default is not dataclasses.MISSING and getattr(value, field.name) == default

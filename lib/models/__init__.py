@@ -1,5 +1,5 @@
 """Networks and nothing else: no data set, no loss, no training loop.
 
-Import from the module that holds the network (``from lib.models.backbones import create_backbone``): a run is
-identified by the source files that it uses, so a file that imports every network would tie every run to all of them.
+Each network stands in a file of its own, beside its entries of a registry (``lib.models.registry``);
+``lib.models.backbones`` and ``lib.models.superres`` make them by name.
 """

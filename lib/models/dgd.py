@@ -14,7 +14,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lib.models.backbones import Normalise
+from lib.models.registry import BACKBONES
+from lib.models.resnet import Normalise
+
+DGD_WIDTHS = {"dgd": 1.0, "dgd-half": 0.5, "dgd-quarter": 0.25}  # the network, and narrow relatives
 
 # branch widths of (1 x 1, 3 x 3 reduced, 3 x 3, double 3 x 3 reduced, double 3 x 3, projection after pooling);
 # 0: the branch is not there, and the pooled input goes through as it is
@@ -83,3 +86,8 @@ class DGD(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.modules_4_to_6(self.stem(images))
+
+
+BACKBONES.add("dgd", DGD, DGD_WIDTHS["dgd"])
+BACKBONES.add("dgd-half", DGD, DGD_WIDTHS["dgd-half"])
+BACKBONES.add("dgd-quarter", DGD, DGD_WIDTHS["dgd-quarter"])

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from lib.models.backbones import ResNet, create_backbone
+from lib.models.backbones import create_backbone
+from lib.models.registry import Registry
+from lib.models.resnet import ResNet
 
 APART = 0.1  # noise between two networks that begin alike, in standard deviations of each layer's weights
 
@@ -223,12 +225,11 @@ def swapped(weights: Tensor) -> Tensor:
     return weights.flip(-1)
 
 
-STREAMS: dict[str, Callable[[str], nn.Module]] = {
-    "one": create_backbone,
-    "equal": EqualNetworks,
-    "weighted": WeightedNetworks,
-    "rife": DualStream,
-}
+STREAMS = Registry("STREAMS", "streams")
+STREAMS.add("one", create_backbone)
+STREAMS.add("equal", EqualNetworks)
+STREAMS.add("weighted", WeightedNetworks)
+STREAMS.add("rife", DualStream)
 
 
 def create_features(backbone: str, streams: str) -> nn.Module:
@@ -236,9 +237,7 @@ def create_features(backbone: str, streams: str) -> nn.Module:
 
     ValueError for an unknown name, and for two streams of a backbone without four stages.
     """
-    if streams not in STREAMS:
-        raise ValueError(f"unknown streams {streams!r}; known: {', '.join(STREAMS)}")
-    return STREAMS[streams](backbone)
+    return STREAMS.create(streams, backbone)
 
 
 def _network(backbone: str) -> ResNet:

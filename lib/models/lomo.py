@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lib.data.colour import LUMA, rgb_to_hsv
+
 WINDOW, STRIDE = 10, 5  # pixels; a window is then 2 x 2 cells, and each pixel is counted once instead of four times
 COLOURS = 8  # bins of hue, of saturation and of value
 TEXTURES = 3**4  # each of 4 neighbours is as bright as the centre, brighter or darker
@@ -63,7 +65,7 @@ def describe(images: Tensor, retinex: bool, scales: int) -> Tensor:
     """``lomo`` of one chunk: (B, 3, H, W) -> (B, D), scale by scale, first the colours and then the textures."""
     colours, textures = [], []
     shown = multiscale_retinex(images) if retinex else images
-    grey = (images * images.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)  # (B, 1, H, W)
+    grey = (images * images.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)  # (B, 1, H, W)
     for scale in range(scales):
         if scale:
             shown, grey = F.avg_pool2d(shown, 2), F.avg_pool2d(grey, 2)
@@ -92,22 +94,8 @@ def row_maxima(codes: Tensor, bins: int) -> Tensor:
 
 def colour_codes(images: Tensor) -> Tensor:
     """(B, 3, H, W) RGB in [0, 1] -> (B, H, W): the number of the HSV bin that each pixel falls into, hue first."""
-    hue, saturation, value = ((x * COLOURS).long().clamp_(0, COLOURS - 1) for x in hsv(images))
+    hue, saturation, value = ((x * COLOURS).long().clamp_(0, COLOURS - 1) for x in rgb_to_hsv(images).unbind(1))
     return (hue * COLOURS + saturation) * COLOURS + value
-
-
-def hsv(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, 3, H, W) RGB in [0, 1] -> hue in [0, 1), saturation and value in [0, 1], (B, H, W) each; grey has hue 0."""
-    red, green, blue = images.unbind(1)
-    value = images.amax(1)
-    spread = value - images.amin(1)
-    safe = spread.clamp(min=1e-12)  # where it is 0 the numerators are 0, too
-    sixth = torch.where(
-        value == red,
-        (green - blue) / safe % 6,
-        torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
-    )
-    return sixth / 6 % 1.0, spread / value.clamp(min=1e-12), value
 
 
 def siltp(grey: Tensor, radius: int, tolerance: float = TOLERANCE) -> Tensor:

@@ -6,7 +6,7 @@ Letters: B images, C channels, H x W the canvas, h x w the feature map.
 - SE-ResNet-50 (Hu et al., CVPR 2018, Table 1): timm's ``seresnet50``.
 
 Both without a classifier, and with the strides of their papers: the last map is 1/32 of the canvas, where the networks
-of ``lib.models.backbones`` stop at 1/16. The names in the state dict are torchvision's and timm's own, so that
+of ``lib.models.resnet`` stop at 1/16. The names in the state dict are torchvision's and timm's own, so that
 published weights load by name (``lib.training.weights``). torchvision serves those of DenseNet-121; timm's come from a
 hub that a machine may not reach: download the file elsewhere and give its path as ``pretrained=``.
 """
@@ -14,14 +14,14 @@ hub that a machine may not reach: download the file elsewhere and give its path 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import torch.nn.functional as F
 from timm.models import resnet as timm_resnet
 from torch import Tensor, nn
 from torchvision.models import densenet as torchvision_densenet
 
-from lib.models.backbones import Normalise
+from lib.models.registry import BACKBONES
+from lib.models.resnet import Normalise
 
 
 class DenseNet(torchvision_densenet.DenseNet):
@@ -113,16 +113,7 @@ class SEResNet(timm_resnet.ResNet):
 # On one CPU core (batch 64, 96 x 48, bf16) a training step takes 0.95 and 0.9 x that of ``resnet18-half``;
 # densenet-narrow with a growth of 20 takes 1.4 x. Their multiply-adds at that canvas, 29 M and 48 M, relate as those of
 # the published two (0.6 and 0.7).
-OTHERS: dict[str, Callable[..., nn.Module]] = {
-    "densenet121": lambda **k: DenseNet(**k),
-    "densenet-narrow": lambda **k: DenseNet(16, (3, 6, 12, 8), 32, **k),
-    "seresnet50": lambda **k: SEResNet(**k),
-    "seresnet18-half": lambda **k: SEResNet(timm_resnet.BasicBlock, (2, 2, 2, 2), width=32, **k),
-}
-
-
-def create_other(name: str) -> nn.Module:
-    """One of ``OTHERS`` by name, with random weights; ValueError for another name."""
-    if name not in OTHERS:
-        raise ValueError(f"unknown network {name!r}; known: {', '.join(OTHERS)}")
-    return OTHERS[name](name=name)
+BACKBONES.add("densenet121", DenseNet)
+BACKBONES.add("densenet-narrow", DenseNet, 16, (3, 6, 12, 8), 32)
+BACKBONES.add("seresnet50", SEResNet)
+BACKBONES.add("seresnet18-half", SEResNet, timm_resnet.BasicBlock, (2, 2, 2, 2), width=32)

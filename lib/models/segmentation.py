@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import get_model, get_model_weights, list_models
 
-from lib.models.backbones import Normalise
+from lib.models.resnet import Normalise
 
 SHORTEST = 256  # pixels; the networks were trained on 520: a person of 48 would be two cells of their maps wide
 

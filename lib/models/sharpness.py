@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+from lib.data.colour import LUMA
 
 
 def band_energies(images: Tensor, bands: int = 12) -> Tensor:

@@ -1,4 +1,4 @@
-"""The deeper super-resolution networks: FSRCNN, VDSR, DRCN, RCAN, SRGAN. Letters and interface as in ``superres``.
+"""The deeper super-resolution networks: FSRCNN, VDSR, DRCN, RCAN, SRGAN. Letters and interface as in ``superres_base``.
 
 Defaults are the papers' configurations. All start as interpolation: VDSR and DRCN add something small to the enlarged
 picture; the others, which see the small image, enlarge it bilinearly through channels that carry it. Zeros are padded
@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.models.superres import NOISE, SuperResolver, carry, convolution, start
+from lib.models.registry import SUPERRES
+from lib.models.superres_base import NOISE, SuperResolver, carry, convolution, start
 
 
 class FSRCNN(SuperResolver):
@@ -304,3 +305,15 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         maps = self.features(images)  # (B, 8 width, H/16, W/16)
         return self.classifier(self.pool(maps)).squeeze(1)
+
+
+SUPERRES.add("fsrcnn", FSRCNN)
+SUPERRES.add("vdsr", VDSR)
+SUPERRES.add("vdsr-luma", VDSR, colours="luma")
+SUPERRES.add("vdsr-narrow", VDSR, layers=8, width=16)
+SUPERRES.add("drcn", DRCN)
+SUPERRES.add("drcn-narrow", DRCN, recursions=6, width=16)
+SUPERRES.add("rcan", RCAN)
+SUPERRES.add("rcan-light", RCAN, groups=2, blocks=4, width=32, reduction=8)
+SUPERRES.add("srgan", SRGAN)
+SUPERRES.add("srgan-narrow", SRGAN, blocks=4, width=24)

@@ -6,7 +6,6 @@ are limits of an interval and may be NaN. ``title`` is the finding, in words, gi
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -19,36 +18,14 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from lib.plots import style
+from lib.plots.tables import require
 
 O_LABELS = {
     "normalised": "O, ratio of mean distances",
     "value": "O, ratio of sums (Eq. 2)",
 }
+PATHS = {"O(r, r)": "O(r, r): both at resolution r", "O(r, 1)": "O(r, 1): one at r, the other at full"}
 CURVE_STYLES = {"O(r, r)": (style.BLUE, "o", "-"), "O(r, 1)": (style.VERMILION, "s", "--")}
-CHARACTERS = 11.5  # of a title, per inch of width
-
-
-class Chart(Figure):
-    """Lines and text on white: in a notebook it shows itself in 256 colours, a third of the bytes of a full PNG."""
-
-    def palette_png(self, dpi: float = 80) -> bytes:
-        from PIL import Image
-
-        stored, packed = io.BytesIO(), io.BytesIO()
-        self.savefig(stored, format="png", dpi=dpi, bbox_inches="tight")
-        with Image.open(stored) as picture:
-            picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
-        return packed.getvalue()
-
-    def _ipython_display_(self) -> None:
-        from IPython.display import Image, display
-
-        display(Image(data=self.palette_png(), format="png", alt=self.get_suptitle() or None))
-
-
-def chart(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8.0, 4.0), **options):
-    """``style.figure`` that makes a Chart."""
-    return style.figure(rows, columns, size, FigureClass=Chart, **options)
 
 
 def objective_curves(
@@ -60,7 +37,9 @@ def objective_curves(
     "value": low, high). level : a value to mark, e.g. 1, the ratio of means of a descriptor that knows nothing.
     """
     networks = list(dict.fromkeys(table["network"]))
-    fig, axes = chart(1, len(networks), size=(min(3.2 * len(networks) + 0.6, 9.2), 3.9), sharey=True, squeeze=False)
+    fig, axes = style.chart(
+        1, len(networks), size=(min(3.2 * len(networks) + 0.6, 9.2), 3.9), sharey=True, squeeze=False
+    )
     for ax, network in zip(axes[0], networks, strict=True):
         for curve, (colour, marker, dash) in CURVE_STYLES.items():
             part = table[(table["network"] == network) & (table["curve"] == curve)].sort_values("r")
@@ -75,7 +54,7 @@ def objective_curves(
         ax.set_xticks([0.125, 0.25, 0.5, 0.75, 1], ["1/8", "1/4", "1/2", "3/4", "1"])
         style.plain(ax)
     axes[0][0].legend(fontsize=style.SMALL, frameon=False)
-    _title(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -90,7 +69,7 @@ def objective_surface(table: pd.DataFrame, column: str = "normalised", title: st
         raise ValueError("the table lacks cells of the grid, or O is not defined there")
     count = len(wide)
     side = float(np.clip(0.5 * count + 1.4, 3.6, 5.6))
-    fig, ax = chart(size=(side + 1.3, side))
+    fig, ax = style.chart(size=(side + 1.3, side))
     picture = ax.imshow(wide.to_numpy(), origin="lower", cmap="cividis", aspect="equal")
     middle = (wide.to_numpy().min() + wide.to_numpy().max()) / 2
     # as many digits as tell the extremes apart
@@ -109,7 +88,7 @@ def objective_surface(table: pd.DataFrame, column: str = "normalised", title: st
     ax.add_patch(last)
     style.axes_labels(ax, "resolution r2  (dashed frame: O(r, 1))", "resolution r1  (blue squares: O(r, r))")
     fig.colorbar(picture, ax=ax, shrink=0.8).set_label(O_LABELS[column], fontsize=style.SMALL)
-    _title(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -128,7 +107,7 @@ def resolution_curves(
     """
     panels = list(dict.fromkeys(table["panel"])) if "panel" in table else [None]
     names = list(dict.fromkeys(table["name"]))
-    fig, axes = chart(1, len(panels), size=(9.0 if len(panels) > 1 else 7.2, 4.3), sharey=True, squeeze=False)
+    fig, axes = style.chart(1, len(panels), size=(9.0 if len(panels) > 1 else 7.2, 4.3), sharey=True, squeeze=False)
     for ax, panel in zip(axes[0], panels, strict=True):
         part = table if panel is None else table[table["panel"] == panel]
         for name in dict.fromkeys(part["name"]):
@@ -148,7 +127,7 @@ def resolution_curves(
     # the legend has its own room above the lines
     most = max(len(ax.get_legend().get_texts()) for ax in axes[0])
     axes[0][0].set_ylim(100 * floor, top + (top - 100 * floor) * 0.09 * most)
-    _title(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -159,7 +138,7 @@ def objective_against_rank(table: pd.DataFrame, title: str = "") -> Figure:
     r; the one at the lowest r is larger and open.
     """
     networks = list(dict.fromkeys(table["network"]))
-    fig, ax = chart(size=(7.2, 4.6))
+    fig, ax = style.chart(size=(7.2, 4.6))
     handles = []
     for number, network in enumerate(networks):
         for curve, (_, _, dash) in CURVE_STYLES.items():
@@ -179,7 +158,33 @@ def objective_against_rank(table: pd.DataFrame, title: str = "") -> Figure:
     style.axes_labels(ax, O_LABELS["normalised"], "rank-1 in %")
     style.plain(ax, "both")
     fig.legend(handles, names, loc="outside lower center", ncols=3, fontsize=style.SMALL, frameon=False)
-    _title(fig, title)
+    style.headline(fig, title)
+    return fig
+
+
+def objective_comparison(table: pd.DataFrame, title: str = "") -> Figure:
+    """O(r, r) and O(r, 1) over r, a panel each, a line per network with its interval (RIPR Fig. 4).
+
+    table : network, curve ("O(r, r)" or "O(r, 1)"), r, normalised, normalised_low, normalised_high.
+    """
+    require(table, "network", "curve", "r", "normalised", "normalised_low", "normalised_high")
+    networks, ratios = list(dict.fromkeys(table["network"])), sorted(set(table["r"]))
+    halves = [r for r in ratios if abs(np.log2(r) - round(np.log2(r))) < 1e-6]
+    fig, axes = style.chart(1, 2, size=(9.2, 4.4), sharey=True)
+    for ax, curve in zip(axes, CURVE_STYLES, strict=True):
+        for number, network in enumerate(networks):
+            part = table[(table["network"] == network) & (table["curve"] == curve)].sort_values("r")
+            if part.empty:
+                raise ValueError(f"{network!r} has no {curve}")
+            low, high = part["normalised_low"], part["normalised_high"]
+            style.line(ax, part["r"], part["normalised"], number, network, low, high)
+        ratio_axis(ax, halves if len(halves) > 2 else ratios)
+        ax.set_title(PATHS[curve], fontsize=style.TEXT, loc="left")
+        style.axes_labels(ax, "resolution r", O_LABELS["normalised"] if ax is axes[0] else "")
+        style.plain(ax)
+    handles, names = axes[0].get_legend_handles_labels()
+    fig.legend(handles, names, loc="outside lower center", ncols=4, fontsize=style.SMALL, frameon=False)
+    style.headline(fig, title)
     return fig
 
 
@@ -190,7 +195,7 @@ def training_curves(
 
     histories : ``run.history`` by name; epochs of several stages are counted on.
     """
-    fig, axes = chart(1, len(terms) + 1, size=(9.2, 3.4))
+    fig, axes = style.chart(1, len(terms) + 1, size=(9.2, 3.4))
     for number, (name, history) in enumerate(histories.items()):
         epochs = np.arange(1, len(history) + 1)
         every = max(1, len(epochs) // 8)
@@ -204,7 +209,7 @@ def training_curves(
     fig.legend(
         *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=style.SMALL, frameon=False
     )
-    _title(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -217,7 +222,7 @@ def effects(
     """
     groups = list(dict.fromkeys(table["group"]))
     size = (9.2 if len(groups) > 1 else 6.4, 1.3 + 0.42 * table["name"].nunique())
-    fig, axes = chart(1, len(groups), size=size, sharex=True, sharey=True, squeeze=False)
+    fig, axes = style.chart(1, len(groups), size=size, sharex=True, sharey=True, squeeze=False)
     names = list(dict.fromkeys(table["name"]))
     for ax, group in zip(axes[0], groups, strict=True):
         part = table[table["group"] == group]
@@ -236,7 +241,11 @@ def effects(
         ax.set_title("\n".join(textwrap.wrap(str(group), 34)), fontsize=style.TEXT, loc="left")
         style.axes_labels(ax, f"{label}, {unit}", "")
         style.plain(ax, "x")
-    _title(fig, title)
+    style.headline(fig, title)
+    fig.draw_without_rendering()  # settles the layout: a long label goes on in a second line, not into its neighbour
+    wide = int(13 * axes[0][0].get_window_extent().width / fig.dpi)  # characters that fit under a panel
+    for ax in axes[0]:
+        ax.set_xlabel(textwrap.fill(ax.get_xlabel(), max(wide, 12)))
     return fig
 
 
@@ -251,7 +260,7 @@ def attribute_lift(
     ratios = sorted(set(table["ratio"]), reverse=True)
     first = table[table["ratio"] == ratios[0]].sort_values("lift")
     names = list(first["attribute"])
-    fig, ax = chart(size=(7.6, 1.2 + 0.33 * len(names)))
+    fig, ax = style.chart(size=(7.6, 1.2 + 0.33 * len(names)))
     ax.axvline(1, color=style.BLACK, linewidth=1)
     for number, ratio in enumerate(ratios):
         part = table[table["ratio"] == ratio].set_index("attribute").loc[names]
@@ -270,7 +279,7 @@ def attribute_lift(
     style.axes_labels(ax, x, "")
     style.plain(ax, "x")
     ax.legend(fontsize=style.SMALL, frameon=False, loc="lower right")
-    _title(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -285,9 +294,3 @@ def ratio_axis(ax: Axes, ratios: Sequence[float]) -> None:
 def _limits(part: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
     names = ("low", "high") if column == "value" else (f"{column}_low", f"{column}_high")
     return part[names[0]], part[names[1]]
-
-
-def _title(fig: Figure, text: str) -> None:
-    """The finding over the figure, in lines that fit its width."""
-    if text:
-        style.finding(fig, "\n".join(textwrap.wrap(text, int(CHARACTERS * fig.get_figwidth()))))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.patches import Patch, Rectangle
 
+from lib.data.values import natural
 from lib.plots import style
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def roles(protocols: Mapping[str, Protocol], people: Mapping[str, Sequence[str]]
     person and camera.
     """
     first = next(iter(protocols.values()))
-    cams = sorted(first.dataset.table["cam"].unique())[:6]
+    cams = natural(first.dataset.table["cam"].unique())[:6]
     order = [(subset, pid) for subset, pids in people.items() for pid in pids]
     columns = [(cam, shot) for cam in cams for shot in range(shots)]
     fig, axes = style.figure(

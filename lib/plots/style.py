@@ -7,7 +7,9 @@ nothing is said by colour alone (lines have markers, marks have shapes, ends of 
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
+from fractions import Fraction
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -32,6 +34,7 @@ ROLES = {"train": GREY, "val": PURPLE, "probe": VERMILION, "gallery": BLUE}
 RATIO_COLOURS = ("#08306B", "#2171B5", "#4BA3C7", "#E69F00", "#D55E00", "#7F2704")
 TEXT, SMALL = 12, 10  # points
 TITLE = 13
+CHARACTERS = 11.5  # of a title, per inch of width
 INTERVAL_ALPHA = 0.18
 
 
@@ -49,9 +52,32 @@ class Photographs(Figure):
         display(Image(data=self.jpeg(), format="jpeg", alt=self.get_label() or None))
 
 
+class Chart(Figure):
+    """Lines and text on white: in a notebook it shows itself in 256 colours, a third of the bytes of a full PNG."""
+
+    def palette_png(self, dpi: float = 80) -> bytes:
+        from PIL import Image
+
+        stored, packed = io.BytesIO(), io.BytesIO()
+        self.savefig(stored, format="png", dpi=dpi, bbox_inches="tight")
+        with Image.open(stored) as picture:
+            picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+        return packed.getvalue()
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import Image, display
+
+        display(Image(data=self.palette_png(), format="png", alt=self.get_suptitle() or None))
+
+
 def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8.0, 4.0), **options) -> tuple[Figure, object]:
     """``plt.subplots`` with room for titles: (figure, axes); ``size`` is in inches, ``options`` go to subplots."""
     return plt.subplots(rows, columns, figsize=size, layout="constrained", **options)
+
+
+def chart(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8.0, 4.0), **options):
+    """``figure`` that makes a Chart."""
+    return figure(rows, columns, size, FigureClass=Chart, **options)
 
 
 def finding(target: Axes | Figure, text: str) -> None:
@@ -60,6 +86,12 @@ def finding(target: Axes | Figure, text: str) -> None:
         target.suptitle(text, x=0.01, ha="left", fontsize=TITLE, fontweight="bold")
     else:
         target.set_title(text, loc="left", fontsize=TITLE, fontweight="bold")
+
+
+def headline(fig: Figure, text: str) -> None:
+    """The finding over the figure, in lines that fit its width."""
+    if text:
+        finding(fig, "\n".join(textwrap.wrap(text, int(CHARACTERS * fig.get_figwidth()))))
 
 
 def axes_labels(ax: Axes, x: str, y: str) -> None:
@@ -116,8 +148,11 @@ def end_labels(ax: Axes, labels: Sequence[str], gap: float = 0.06) -> None:
 
 
 def ratio_name(ratio: float) -> str:
-    """0.25 -> "1/4", 1 -> "full", 0.3 -> "0.30"."""
+    """0.25 -> "1/4", 3/8 -> "3/8", 1 -> "full", 0.3 -> "0.30": a fraction down to eighths, else two digits."""
     if ratio >= 1:
         return "full"
     inverse = 1 / ratio
-    return f"1/{round(inverse)}" if abs(inverse - round(inverse)) < 0.02 else f"{ratio:.2f}"
+    if abs(inverse - round(inverse)) < 0.02:
+        return f"1/{round(inverse)}"
+    near = Fraction(ratio).limit_denominator(8)
+    return str(near) if abs(near - ratio) < 1e-3 else f"{ratio:.2f}"

@@ -1,18 +1,27 @@
-"""Files that survive being killed: written under another name, flushed to disk, renamed; the previous one stays."""
+"""Files that survive being killed: written under another name, flushed to disk, renamed; the previous one stays.
+
+What is read again is what was written: a hash of all values goes with them, since a disk or a cable may flip a bit of a
+number without any error.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from zipfile import BadZipFile
 
 import torch
 
-FORMAT = "person re-identification checkpoint 1"
+from lib.paths import DiskFull, write_atomically
+
+__all__ = ["CheckpointError", "Checkpoints", "DiskFull", "checksum", "load", "save", "write_atomically"]
+
+FORMAT = "person re-identification checkpoint 2"
 KEEP = 2  # the newest and the one before
 BROKEN = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError, OSError, BadZipFile)
 
@@ -21,33 +30,45 @@ class CheckpointError(RuntimeError):
     """A file that is not a checkpoint, or not one of this run."""
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary neighbour of ``path``, flush it to disk and rename it: all of it or nothing."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # the renaming itself is an entry of the directory
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+def checksum(value: object) -> str:
+    """SHA-256 hex of nested tensors and plain values: their kinds, shapes, formats and bytes."""
+    hasher = hashlib.sha256()
+    _hash(hasher, value)
+    return hasher.hexdigest()
 
 
-def save(path: Path, content: dict, key: str) -> None:
-    """Tensors and plain types to ``path``, atomically, marked with our format and the run's key."""
-    write_atomically(path, lambda file: torch.save({"format": FORMAT, "key": key, **content}, file))
+def _hash(hasher, value: object) -> None:
+    if isinstance(value, torch.Tensor):
+        plain = value.detach().cpu().contiguous()
+        hasher.update(f"tensor {tuple(plain.shape)} {plain.dtype};".encode())
+        hasher.update(plain.reshape(-1).view(torch.uint8).numpy())
+    elif isinstance(value, Mapping):
+        hasher.update(f"dict {len(value)};".encode())
+        for key, item in value.items():
+            hasher.update(f"{key!r}:".encode())
+            _hash(hasher, item)
+    elif isinstance(value, list | tuple):
+        hasher.update(f"list {len(value)};".encode())
+        for item in value:
+            _hash(hasher, item)
+    else:
+        hasher.update(f"{value!r};".encode())
+
+
+def save(path: Path, content: dict, key: str) -> str:
+    """Tensors and plain types to ``path``, atomically, marked with our format, the run's key and the returned
+    ``checksum`` of the content."""
+    digest = checksum(content)
+    marks = {"format": FORMAT, "key": key, "sha256": digest}
+    write_atomically(path, lambda file: torch.save({**marks, **content}, file))
+    return digest
 
 
 def load(path: Path, key: str | None = None) -> dict:
     """Read what ``save`` wrote, on the CPU, without unpickling code.
 
-    Raises CheckpointError, naming the file, where it is truncated, of another kind, or of another run than ``key``.
+    Raises CheckpointError, naming the file, where it is truncated, of another kind, of another run than ``key``, or
+    where a value is not the one that was written.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -60,6 +81,9 @@ def load(path: Path, key: str | None = None) -> dict:
         raise CheckpointError(f"{path} is not a checkpoint of this project (no format mark)")
     if key is not None and content.get("key") != key:
         raise CheckpointError(f"{path} belongs to another run ({str(content.get('key'))[:12]} instead of {key[:12]})")
+    values = {name: value for name, value in content.items() if name not in ("format", "key", "sha256")}
+    if checksum(values) != content.get("sha256"):
+        raise CheckpointError(f"{path} is damaged: its values are not those that were written (their SHA-256 differs)")
     return content
 
 

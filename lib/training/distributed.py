@@ -41,10 +41,11 @@ class World:
 
     def mean(self, tensor: Tensor) -> Tensor:
         """The mean over the processes of a tensor."""
-        if self.size > 1:
-            dist.all_reduce(tensor)
-            tensor = tensor / self.size
-        return tensor
+        if self.size == 1:
+            return tensor
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total / self.size
 
 
 ALONE = World()
@@ -87,26 +88,43 @@ class SumOverProcesses(torch.autograd.Function):
 
 
 def _whole_batch_norm(module: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
-    """Batch normalisation with the mean and variance of all processes' images; torch's own exists on GPUs only."""
+    """Batch normalisation with the mean and variance of all processes' images; torch's own exists on GPUs only.
+
+    Shares may have different numbers of images, or none. ValueError, as torch, for one value per channel in all.
+    """
     if not module.training:
         return type(module).forward(module, x)
-    x32 = x.float()
+    x32 = x if x.dtype == torch.float64 else x.float()
     axes = [0, *range(2, x.ndim)]
-    count = dist.get_world_size() * x.numel() // x.shape[1]  # processes have shares of equal size
-    sums = SumOverProcesses.apply(torch.stack([x32.sum(axes), x32.square().sum(axes)]))
-    mean = sums[0] / count
-    variance = (sums[1] / count - mean.square()).clamp(min=0)
+    shape = [1, -1, *[1] * (x.ndim - 2)]
+    values = x.new_tensor([x.numel() // x.shape[1]], dtype=torch.float64)
+    dist.all_reduce(values)
+    count = int(values)
+    if count == 1:
+        raise ValueError(f"batch statistics need more than one value per channel, here of shape {tuple(x.shape)}")
+    nobody, count = count == 0, max(1, count)
+    mean = SumOverProcesses.apply(x32.sum(axes)) / count
+    centred = x32 - mean.view(shape)  # of the squares themselves, a large mean would leave little but rounding
+    variance = SumOverProcesses.apply(centred.square().sum(axes)) / count
     if module.track_running_stats:
         with torch.no_grad():
             module.num_batches_tracked += 1
             rate = module.momentum if module.momentum is not None else 1 / float(module.num_batches_tracked)
+            rate = 0.0 if nobody else rate
             module.running_mean.lerp_(mean, rate)
             module.running_var.lerp_(variance * count / max(1, count - 1), rate)
-    shape = [1, -1, *[1] * (x.ndim - 2)]
-    normal = (x32 - mean.view(shape)) * (variance.view(shape) + module.eps).rsqrt()
+    normal = centred * (variance.view(shape) + module.eps).rsqrt()
     if module.affine:
         normal = normal * module.weight.view(shape) + module.bias.view(shape)
     return normal.to(x.dtype)
+
+
+def _synchronised(module: nn.SyncBatchNorm, x: Tensor) -> Tensor:
+    """torch's layer weighs shares by their sizes, but sends the zeros of an empty one in the precision of ``x``, where
+    the others send float32: in bf16 the processes would wait for bytes that never come."""
+    if len(x):
+        return nn.SyncBatchNorm.forward(module, x)
+    return nn.SyncBatchNorm.forward(module, x.float()).to(x.dtype)
 
 
 @contextlib.contextmanager
@@ -115,16 +133,18 @@ def shared_batch_statistics(method: nn.Module, size: int, device: torch.device) 
 
     Names and weights stay, so that checkpoints are the same for any number of processes.
     """
-    if size > 1 and device.type == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(method)
-    elif size > 1:
-        layers = [m for m in method.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        for layer in layers:
-            layer.forward = functools.partial(_whole_batch_norm, layer)
-        try:
-            yield
-        finally:
-            for layer in layers:
-                del layer.forward
+    if size == 1:
+        yield
         return
-    yield
+    normalise = _whole_batch_norm
+    if device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(method)
+        normalise = _synchronised
+    layers = [m for m in method.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for layer in layers:
+        layer.forward = functools.partial(normalise, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import copy
+import operator
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 
+from lib.data.protocol import WIDE, Protocol, check_manifest
 from lib.methods.method import Method, check_profile
 from lib.training import runs as records
 from lib.training.checkpoint import CheckpointError, Checkpoints, write_atomically
 from lib.training.distributed import World, world
 from lib.training.loop import Trainer
 from lib.training.precision import resolve_device, resolve_precision
+from lib.training.processes import in_processes
 from lib.training.randomness import seeded
 from lib.training.runs import Run
-from lib.training.weights import fingerprint, load_first_weights
-
-if TYPE_CHECKING:
-    from lib.data.protocol import Protocol
+from lib.training.sources import Code, code_of
+from lib.training.weights import check, fingerprint, load_first_weights
 
 NO_EPOCHS = ["stage", "epoch", "steps", "lr", "total", "images_per_second", "seconds"]
 
@@ -49,10 +50,12 @@ def fit(
 
     Parameters
     ----------
-    method : from ``create_method``; it is set up, trained in place, and returned in the run.
+    method : from ``create_method``. A copy of it is set up, trained, and owned by the run; the object itself stays as
+        it is and may be fitted again, with another seed or on another protocol.
+    seed : a whole number, 0 or larger.
     profile : "quick", "course" or "paper".
     device : default: the GPU where there is one.
-    runs : directory of runs; default $REID_RUNS, else data/runs of the repository.
+    runs : directory of runs; default $REID_RUNS (relative to the repository), else data/runs of the repository.
     precision : "auto", "fp32", "bf16" or "fp16".
     processes : start so many processes on this machine, one per GPU (or on the CPU, for tests).
     accumulate : give each batch in so many pieces; less memory, batch statistics and triplets within a piece.
@@ -62,21 +65,54 @@ def fit(
     Raises
     ------
     NonFiniteLoss : a loss term became infinite or NaN.
-    WeightsUnavailable : ``pretrained`` weights are not there.
+    WeightsUnavailable : first weights are not there, or do not fit.
+    CodeChanged : a file of this package, or of the method's own, was changed after it was imported.
+    DiskFull : there is no room for a checkpoint or the weights.
+    TypeError, ValueError : an argument is not what it should be.
     """
+    _check_arguments(method, protocol)
     check_profile(profile)
+    seed, processes = whole("seed", seed, 0), whole("processes", processes, 1)
+    accumulate = whole("accumulate", accumulate, 1)
+    checkpoint_steps = None if checkpoint_steps is None else whole("checkpoint_steps", checkpoint_steps, 1)
+    method = copy.deepcopy(method)
     options = {
         "device": device, "runs": runs, "progress": progress, "precision": precision, "accumulate": accumulate,
         "compile": compile, "checkpoint_seconds": checkpoint_seconds, "checkpoint_steps": checkpoint_steps,
     }  # fmt: skip
     if processes > 1 and "WORLD_SIZE" not in os.environ:
-        from lib.training.launch import launch
-
-        launch(processes, method, protocol, profile=profile, seed=seed, **options)
+        in_processes(processes, fit, method, protocol, profile=profile, seed=seed, **options)
         options["checkpoint_seconds"] = float("inf")  # what follows only finds the run that was just made
     with world(resolve_device(device)) as (our_world, own_device):
         options |= {"device": own_device, "precision": resolve_precision(precision, own_device)}
-        return _fit(method, protocol, profile, seed, our_world, **options)
+        return _fit(method, protocol, profile, seed, our_world, max(processes, our_world.size), **options)
+
+
+def _check_arguments(method: object, protocol: object) -> None:
+    if isinstance(method, Protocol) and isinstance(protocol, Method):
+        raise TypeError("fit(method, protocol): the two are the wrong way round")
+    if not isinstance(method, Method):
+        known = "create_method('baseline'), for example" if isinstance(method, str) else "a Method"
+        raise TypeError(f"fit(method, protocol): the method is {method!r}; give {known}")
+    if not isinstance(protocol, Protocol):
+        raise TypeError(
+            f"fit(method, protocol): the protocol is a {type(protocol).__name__}; make one with make_protocol(dataset, "
+            "'mlr')"
+        )
+    check_manifest(protocol.manifest, protocol.dataset)  # labels may have been corrected since it was made
+
+
+def whole(what: str, value: object, least: int) -> int:
+    """A whole number from ``least`` to 2^63 - 1, whatever counts as one (``np.int64(2)``); True, 1.5 and "1" do not."""
+    try:
+        number = operator.index(value) if type(value).__name__ not in ("bool", "bool_") else None
+    except TypeError:
+        number = None
+    if number is None:
+        raise TypeError(f"{what} is a whole number, such as {least}, not {value!r}")
+    if not least <= number < 2**63:
+        raise ValueError(f"{what} is at least {least} and below 2^63, not {number}")
+    return number
 
 
 def run_key(
@@ -87,10 +123,12 @@ def run_key(
     precision: str,
     accumulate: int = 1,
     device: torch.device | None = None,
+    processes: int = 1,
 ) -> tuple[str, dict]:
     """(key, what it is made of) of a run whose method has been set up."""
-    first = {part: fingerprint(method, part, source, device) for part, source in method.pretrained_parts().items()}
-    what = records.identity(method, protocol, profile, seed, precision, accumulate, first)
+    check(method)
+    first = {part: fingerprint(method, part, source, device) for part, source in method.first_weights().items()}
+    what = records.identity(method, protocol, profile, seed, precision, accumulate, first, processes)
     return records.key_of(what), what
 
 
@@ -100,6 +138,7 @@ def _fit(
     profile: str,
     seed: int,
     our_world: World,
+    processes: int,
     *,
     device: torch.device,
     runs: str | os.PathLike | None,
@@ -112,13 +151,16 @@ def _fit(
     identities = protocol.rows("train")["pid"].nunique()
     with seeded(seed):
         method.setup(profile, identities)
-        key, what = run_key(method, protocol, profile, seed, precision, accumulate, device)
+        # quick's canvas is as wide as a third of the embedded probes, by choice: its numbers are no evidence
+        protocol.check_canvas(method.canvas[1], least=0.5 if profile == "quick" else WIDE, stacklevel=4)
+        key, what = run_key(method, protocol, profile, seed, precision, accumulate, device, processes)
+        code = code_of(method, protocol)
         directory = records.directory_of(records.runs_directory(runs), method, protocol, key)
-        if found := _find(method, protocol, key, directory, our_world, device):
+        if found := _find(method, protocol, key, directory, our_world, device, code, seed):
             return found
         lock = records.lock(directory, progress) if our_world.first else None
         try:
-            if found := _find(method, protocol, key, directory, our_world, device):  # made while we waited
+            if found := _find(method, protocol, key, directory, our_world, device, code, seed):  # made while we waited
                 return found
             checkpoints = Checkpoints(directory / "checkpoints", key)
             trainer = Trainer(
@@ -129,7 +171,7 @@ def _fit(
             if content is not None:
                 trainer.resume(content)
             else:
-                for part, source in method.pretrained_parts().items():
+                for part, source in method.first_weights().items():
                     load_first_weights(method, part, source, progress=progress, device=device, runs=runs)
             place = trainer.run()
             if our_world.first:
@@ -137,18 +179,26 @@ def _fit(
                 provenance |= {"seconds": place.seconds, "processes": our_world.size, "steps": place.total_steps}
                 weights = {name: tensor.cpu() for name, tensor in method.state_dict().items()}
                 _write_metrics(directory, place.history)
-                records.finish(directory, key, what, weights, provenance)
+                records.finish(directory, key, what, weights, provenance, code)
                 checkpoints.clear()
             our_world.agree(None)  # the others read what process 0 has written
         finally:
             if lock is not None:
                 lock.release()
     _, provenance, history = records.read(directory, key)
-    return Run(method.eval(), protocol, key, directory, history, provenance["seconds"], False, provenance)
+    method.trained_on = people_of(protocol)
+    return Run(method.eval(), protocol, key, directory, history, provenance["seconds"], False, provenance, code, seed)
 
 
 def _find(
-    method: Method, protocol: Protocol, key: str, directory: Path, our_world: World, device: torch.device
+    method: Method,
+    protocol: Protocol,
+    key: str,
+    directory: Path,
+    our_world: World,
+    device: torch.device,
+    code: Code,
+    seed: int,
 ) -> Run | None:
     """The finished run, its weights loaded into the method; None, with a warning, where its files are damaged.
 
@@ -162,7 +212,15 @@ def _find(
         warnings.warn(f"{error}; the run is computed again", RuntimeWarning, stacklevel=4)
         return None
     method.load_state_dict(weights)
-    return Run(method.to(device).eval(), protocol, key, directory, history, provenance["seconds"], True, provenance)
+    method.trained_on = people_of(protocol)
+    return Run(
+        method.to(device).eval(), protocol, key, directory, history, provenance["seconds"], True, provenance, code, seed
+    )
+
+
+def people_of(protocol: Protocol) -> tuple[str, frozenset[str]]:
+    """The data set's fingerprint and the people that a protocol trains on: ``Method.trained_on``."""
+    return protocol.dataset.fingerprint, frozenset(protocol.rows("train")["pid"])
 
 
 def _write_metrics(directory: Path, rows: list[dict]) -> None:

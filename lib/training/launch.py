@@ -1,4 +1,4 @@
-"""Several GPUs with one argument: ``fit(..., processes=4)`` in a notebook, or from the shell
+"""A training from the shell, on one GPU or several:
 
     python -m lib.training.launch --processes 4 --method baseline --dataset market1501 --preset plain --profile paper
 
@@ -11,77 +11,16 @@ from __future__ import annotations
 
 import argparse
 import ast
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-import torch
-
-from lib.methods.method import Method
-
-if TYPE_CHECKING:
-    from lib.data.protocol import Protocol
-
-
-def launch(processes: int, method: Method, protocol: Protocol, **options) -> None:
-    """Run ``fit(method, protocol, **options)`` in so many processes of this machine and wait for them.
-
-    Raises ValueError for more processes than GPUs; RuntimeError, with the first error, where a process fails.
-    """
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    if type(method).__module__ == "__main__":
-        raise ValueError(
-            f"{type(method).__name__} is defined in the notebook: put it into a file, which other processes can import"
-        )
-    if (
-        torch.cuda.is_available()
-        and str(options.get("device") or "cuda").startswith("cuda")
-        and processes > torch.cuda.device_count()
-    ):
-        raise ValueError(f"{processes} processes asked for, this machine has {torch.cuda.device_count()} GPU(s)")
-    config = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
-        start_method="spawn", max_restarts=0, monitor_interval=0.2,
-    )  # fmt: skip
-    with _threads_for(processes):
-        try:
-            elastic_launch(config, _work)(method, protocol, options)
-        except ChildFailedError as error:
-            rank, failure = error.get_first_failure()
-            message = failure.message if isinstance(failure.message, str) else failure.message.get("message", "")
-            raise RuntimeError(f"process {rank} of {processes} failed: {message}") from error
-
-
-def _work(method: Method, protocol: Protocol, options: dict) -> None:
-    """One of the processes; its result is the run on disk."""
-    from lib.training.fit import fit
-
-    fit(method, protocol, **options)
-
-
-@contextlib.contextmanager
-def _threads_for(processes: int) -> Iterator[None]:
-    """Each process gets its share of the threads: two that both use all cores slow each other down thirtyfold."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(max(1, torch.get_num_threads() // processes))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+from lib import data
+from lib.methods import create_method
+from lib.training.fit import fit
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The shell's way in."""
-    from lib.data import load_dataset, make_protocol
-    from lib.methods import create_method
-    from lib.training.fit import fit
-
     parser = argparse.ArgumentParser(
         prog="python -m lib.training.launch", description="train a method, on one or several GPUs"
     )
@@ -101,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device")
     parser.add_argument("--runs")
     a = parser.parse_args(arguments)
-    protocol = make_protocol(load_dataset(a.dataset), a.preset, trial=a.trial)
+    protocol = data.make_protocol(data.load_dataset(a.dataset), a.preset, trial=a.trial)
     run = fit(
         create_method(a.method, **dict(map(_setting, a.set))), protocol, a.profile, a.seed, a.device, a.runs,
         precision=a.precision, processes=a.processes, accumulate=a.accumulate, compile=a.compile,

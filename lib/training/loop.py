@@ -16,9 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lib.data.batches import Augmentation, Batch, Canvases, TrainingBatches, contiguous
+from lib.data.augmentation import NOTHING
+from lib.data.batches import Batch, TrainingBatches
+from lib.data.canvases import Canvases
 from lib.methods.method import Method
 from lib.methods.stages import Solve, Stage
+from lib.methods.work import work_of
+from lib.threads import few_threads
 from lib.training.distributed import ALONE, World, shared_batch_statistics
 from lib.training.optim import create_optimizer, select_trainable, set_rate
 from lib.training.precision import autocast
@@ -28,6 +32,7 @@ from lib.training.randomness import random_states, set_random_states
 if TYPE_CHECKING:
     from lib.data.protocol import Protocol
 
+INSTEAD = "use a method that needs one side only, such as 'sing-everywhere' or 'baseline'."
 SOLVE_BATCH = 128  # images that a closed-form step is given at a time
 CHECK_EVERY = {"cpu": 1, "cuda": 50}  # steps between looks at the loss terms: free on the CPU, a wait on the GPU
 
@@ -88,6 +93,8 @@ class Trainer:
     ):
         rows = protocol.rows("train")
         self.method, self.rows, self.seed = method, rows.assign(low=protocol.is_low(rows)), seed
+        if method.two_sides:
+            protocol.check_sides(method.name, "Name the low-resolution camera with lr_camera=…, or " + INSTEAD)
         self.device, self.precision, self.world = device, precision, world
         self.accumulate, self.compile, self.progress = accumulate, compile, progress
         self.save, self.log = save, log
@@ -107,9 +114,10 @@ class Trainer:
     def run(self) -> Place:
         """Train the rest of all stages; the method is left in evaluation mode."""
         stages = self.method.stages
-        bar = Progress(self.progress and self.world.first, stages, contiguous(self.rows["pid"])[0], self.place)
+        bar = Progress(self.progress and self.world.first, *self._images(stages))
         fastest = torch.backends.cudnn.flags(enabled=True, benchmark=True)  # shapes stay the same: try and keep
-        with bar, fastest, shared_batch_statistics(self.method, self.world.size, self.device):
+        threads = few_threads(work_of(self.method)) if self.device.type == "cpu" else contextlib.nullcontext()
+        with bar, threads, fastest, shared_batch_statistics(self.method, self.world.size, self.device):
             for index in range(self.place.stage, len(stages)):
                 if isinstance(stages[index], Solve):
                     self._solve(stages[index])
@@ -121,31 +129,42 @@ class Trainer:
             parameter.requires_grad_(name not in self.never)
         return self.place
 
+    def _images(self, stages: list[Stage | Solve]) -> tuple[int, int]:
+        """Images of all stages together, and how many of them were given before this place."""
+        counts = []  # of each stage, and of one epoch of it
+        for stage in stages:
+            batches = None if isinstance(stage, Solve) else self._batches(stage, 0)
+            epoch = 0 if batches is None else len(batches) * batches.batch_size
+            counts.append((stage.epochs * epoch, epoch))
+        at, total = self.place.stage, sum(whole for whole, _ in counts)
+        before = sum(whole for whole, _ in counts[:at])
+        return total, before + (self.place.epoch * counts[at][1] if at < len(counts) else 0)
+
+    def _batches(self, stage: Stage, index: int) -> TrainingBatches:
+        return TrainingBatches(
+            self.canvases,
+            self.rows,
+            self.method.augmentation,
+            stage.identities,
+            stage.images,
+            seed=self.seed * 1000 + index,
+            share=(self.world.rank, self.world.size),
+            pieces=self.accumulate,
+        )
+
     def _solve(self, stage: Solve) -> None:
         """Every process solves the same: the images are few and the result must not depend on their number."""
-        still = Augmentation(flip=0.0)
-        batches = TrainingBatches(self.canvases, self.rows, still, self.method.synthetic_ratios, seed=self.seed)
-        positions = torch.arange(len(self.rows)).split(SOLVE_BATCH)
+        batches = TrainingBatches(self.canvases, self.rows, NOTHING, seed=self.seed)
         start = time.perf_counter()
         with torch.no_grad():
-            self.method.eval().solve((batches.make(p, torch.zeros(len(p), 14)) for p in positions), stage)
+            self.method.eval().solve(batches.still(SOLVE_BATCH), stage)
         self.place.seconds += time.perf_counter() - start
         self.place.total_steps += 1
 
     def _stage(self, index: int, bar: Progress) -> None:
         stage, place = self.method.stages[index], self.place
         select_trainable(self.method, stage, self.never)
-        self.batches = TrainingBatches(
-            self.canvases,
-            self.rows,
-            self.method.augmentation,
-            self.method.synthetic_ratios,
-            stage.identities,
-            stage.images,
-            seed=self.seed * 1000 + 2 * index,
-            share=(self.world.rank, self.world.size),
-            pieces=self.accumulate,
-        )
+        self.batches = self._batches(stage, index)
         self.optimizer = create_optimizer(self.method, stage)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.sums = self.names = None
@@ -156,7 +175,7 @@ class Trainer:
         clock = Clock(place)
         for epoch in range(place.epoch, stage.epochs):
             place.epoch = epoch
-            for pieces in self.batches:
+            for pieces in self.batches.epoch(epoch, place.step):
                 set_rate(self.optimizer, stage, epoch + place.step / len(self.batches))
                 self._step(forward, pieces, stage)
                 place.step += 1
@@ -255,7 +274,6 @@ class Trainer:
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "batches": self.batches.state_dict(),
             "random": random_states(),
             "names": self.names,
             "sums": self.sums,
@@ -264,7 +282,6 @@ class Trainer:
     def _restore(self, content: dict) -> None:
         self.optimizer.load_state_dict(content["optimizer"])
         self.scaler.load_state_dict(content["scaler"])
-        self.batches.load_state_dict(content["batches"])
         if content["names"] is not None:
             self.names, self.sums = content["names"], content["sums"].to(self.device)
             self.first_bad = torch.zeros(len(self.names), device=self.device)

@@ -11,13 +11,27 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_device(device: str | torch.device | None = None) -> torch.device:
-    """The device asked for, else the GPU where there is one."""
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """The device asked for, else the GPU where there is one. ValueError for a name that torch does not know, and for a
+    GPU that this machine does not have."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        if isinstance(device, bool) or not isinstance(device, str | int | torch.device):
+            raise TypeError
+        found = torch.device(device if not isinstance(device, int) else f"cuda:{device}")
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"unknown device {device!r}: None, 'cpu', 'cuda' or 'cuda:1', for example") from error
+    here = torch.cuda.device_count()
+    if found.type == "cuda" and (found.index or 0) >= here:
+        raise ValueError(f"device {device!r} asked for, and torch sees {here} GPU(s) here; use device='cpu' or None")
+    return found
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
     """``"auto"`` is bf16 where the hardware multiplies it (GPUs since Ampere, CPUs with AVX512-BF16), else fp16 on a
-    GPU and fp32 on a CPU. Weights, batch statistics, losses and descriptors stay in float32 in any case."""
+    GPU and fp32 on a CPU. Weights, batch statistics, losses and descriptors stay in float32 in any case.
+
+    ValueError for an unknown name, and for fp16 on a CPU."""
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
     if precision == "fp16" and device.type != "cuda":

@@ -1,20 +1,26 @@
-"""First weights of a part of a method: ImageNet, rendered pedestrians, or a file."""
+"""First weights of a part of a method: another run's, a file's, ImageNet's, or those of the rendered pedestrians.
+
+A part is a sub-module's name; the parts are called the same in all methods ("sr", "backbone", "head"), so that a run of
+one can start another. Nothing here trains or renders: what is not there yet is an error that says who makes it.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from lib.methods.method import Method
+from lib.models.state import WeightsUnavailable, read_state
+from lib.training.pedestrians import SOURCES as PEDESTRIANS
+from lib.training.pedestrians import plan_of, recorded, recorded_run
+from lib.training.precision import resolve_device, resolve_precision
 
-SOURCES = ("imagenet", "pedestrians", "pedestrians-long")
-
-
-class WeightsUnavailable(RuntimeError):
-    """The first weights that were asked for are not there; the message says what to do."""
+__all__ = ["WeightsUnavailable", "check", "fill", "fingerprint", "imagenet_weights", "load_first_weights"]
 
 
 def imagenet_weights(name: str):
@@ -26,45 +32,55 @@ def imagenet_weights(name: str):
 
     if name not in list_models():
         raise WeightsUnavailable(
-            f"there are no ImageNet weights for {name!r}, a network of this course; use pretrained='pedestrians', or "
-            "backbone='resnet18', 'resnet34', 'resnet50' or 'resnet101'"
+            f"there are no ImageNet weights for {name!r}, a network of this course; use weights={{'backbone': "
+            "'pedestrians'}, or backbone='resnet18', 'resnet34', 'resnet50' or 'resnet101'"
         )
     return get_model_weights(name).IMAGENET1K_V1
+
+
+def check(method: Method) -> None:
+    """Raise WeightsUnavailable for a part that the method, which has been set up, does not have."""
+    for part in method.first_weights():
+        _module(method, part)
 
 
 def fingerprint(method: Method, part: str, source: str, device: torch.device | None = None) -> str:
     """What identifies the first weights, without making or fetching them; ``device`` as for ``fit``."""
     if source == "imagenet":
         return f"torchvision {imagenet_weights(_network_name(method, part))}"
-    if source in ("pedestrians", "pedestrians-long"):
-        from lib.training.pretrain import pretraining_key
+    if source in PEDESTRIANS:
+        return f"pedestrians {_pedestrians(method, part, source, device)}"
+    path = _weights_file(source)
+    if (key := _run_key(path)) is not None:
+        return f"run {key}"
+    return f"file {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
-        key = pretraining_key(_network_name(method, part), method.canvas, _plan(method, source), device)
-        return f"pedestrians {key}"
-    return f"file {hashlib.sha256(_weights_file(source).read_bytes()).hexdigest()}"
 
+def load_first_weights(
+    method: Method,
+    part: str,
+    source: str,
+    progress: bool = True,
+    device: torch.device | None = None,
+    runs: str | os.PathLike | None = None,
+) -> None:
+    """Fill the sub-module ``part`` from ``source``; ``device`` and ``runs`` as for ``fit``.
 
-def load_first_weights(method: Method, part: str, source: str, progress: bool = True, **options) -> None:
-    """Fill the sub-module ``part`` from ``source``. ``options`` (device, runs, precision) go to the pre-training run.
-
-    Raises WeightsUnavailable where the weights cannot be had or do not fit.
+    Raises WeightsUnavailable where the weights are not there, or do not fit.
     """
-    module = method.get_submodule(part)
+    module = _module(method, part)
     if source == "imagenet":
         state = _fetch_imagenet(_network_name(method, part), progress)
-    elif source in ("pedestrians", "pedestrians-long"):
-        from lib.training.pretrain import pretrained_backbone
-
-        run = pretrained_backbone(
-            _network_name(method, part), method.canvas, _plan(method, source), progress=progress, **options
-        )
-        state = run.method.backbone.state_dict()
+    elif source in PEDESTRIANS:
+        network, plan = _network_name(method, part), plan_of(source, method.profile)
+        digest = _pedestrians(method, part, source, device)
+        state = read_state(_weights_file(str(recorded_run(network, method.canvas, plan, digest, runs))), "backbone")
     else:
-        state = read_weights(_weights_file(source), part)
+        state = read_state(_weights_file(source), part)
     # weights under other names: one network's for a part with two streams, old files of a DenseNet
     if hasattr(module, "doubled") and missing_weights(module, state):
         state = module.doubled(state)
-    fill(module, state, f"pretrained={source!r}")
+    fill(module, state, f"weights={{{part!r}: {source!r}}}")
 
 
 def fill(module: nn.Module, state: dict, origin: str) -> None:
@@ -85,43 +101,51 @@ def missing_weights(module: nn.Module, state: dict) -> list[str]:
     return [name for name in module.state_dict() if name not in state and not name.endswith("num_batches_tracked")]
 
 
-def read_weights(path: Path, part: str) -> dict[str, torch.Tensor]:
-    """A state dict from a file: plain, one of our ``weights.pt``, or in "state_dict" or "model" as others do."""
+def _pedestrians(method: Method, part: str, source: str, device: torch.device | None) -> str:
+    precision = resolve_precision("auto", resolve_device(device))
+    return recorded(_network_name(method, part), method.canvas, plan_of(source, method.profile), precision)
+
+
+def _module(method: nn.Module, part: str) -> nn.Module:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds, all meaning the same
-        raise WeightsUnavailable(f"{path} cannot be read as weights ({str(error).splitlines()[0]})") from error
-    for wrapper in ("weights", "state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not any(isinstance(v, torch.Tensor) for v in content.values()):
-        raise WeightsUnavailable(f"{path} holds no weights by name")
-    state = {name.removeprefix("module."): value for name, value in content.items()}
-    inside = {name.removeprefix(f"{part}."): value for name, value in state.items() if name.startswith(f"{part}.")}
-    return inside or state
+        if part:
+            return method.get_submodule(part)
+    except AttributeError:
+        part = str(part)
+    known = ", ".join(name for name, _ in method.named_children())
+    raise WeightsUnavailable(f"{_name(method)} has no part {part!r} for first weights; its parts are {known}")
 
 
-def _plan(method: Method, source: str) -> str:
-    """Which pre-training: the profile's own, or the longer one."""
-    return "long" if source == "pedestrians-long" else method.profile
+def _name(method: nn.Module) -> str:
+    return getattr(method, "name", type(method).__name__)
 
 
 def _network_name(method: Method, part: str) -> str:
-    name = getattr(method.get_submodule(part), "name", None)
+    name = getattr(_module(method, part), "name", None)
     if name is None:
         raise WeightsUnavailable(
-            f"{part!r} of {method.name} is not a backbone with a name; give a file with its weights"
+            f"{part!r} of {_name(method)} is not a backbone with a name; give a file with its weights"
         )
     return name
+
+
+def _run_key(path: Path) -> str | None:
+    """The key of the run that a weights file belongs to, or None for anybody else's file."""
+    record = path.with_name("run.json")
+    if path.name != "weights.pt" or not record.is_file():
+        return None
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["key"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsUnavailable(f"{record} is damaged ({error!r}): train that run again") from error
 
 
 def _weights_file(source: str) -> Path:
     path = Path(source).expanduser()
     path = path / "weights.pt" if path.is_dir() else path
     if not path.is_file():
-        raise WeightsUnavailable(
-            f"pretrained={source!r} is neither {' nor '.join(map(repr, SOURCES))} nor an existing file or run directory"
-        )
+        known = ", ".join(map(repr, ("imagenet", *PEDESTRIANS)))
+        raise WeightsUnavailable(f"weights from {source!r}: neither {known} nor an existing file or run directory")
     return path
 
 
@@ -133,6 +157,6 @@ def _fetch_imagenet(name: str, progress: bool) -> dict[str, torch.Tensor]:
         file = weights.url.rsplit("/", 1)[-1]
         raise WeightsUnavailable(
             f"the ImageNet weights of {name} are not on this machine and could not be downloaded ({error}). Put the "
-            f"file {file} into the folder 'hub/checkpoints' of $TORCH_HOME, or pass its path as pretrained='…/{file}', "
-            "or use pretrained='pedestrians'"
+            f"file {file} into the folder 'hub/checkpoints' of $TORCH_HOME, or pass its path as "
+            f"weights={{'backbone': '…/{file}'}}, or use 'pedestrians'"
         ) from error

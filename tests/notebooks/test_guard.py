@@ -1,6 +1,8 @@
 """The strict run: each known way in which papermill lets a mistake pass, with a notebook that makes it."""
 
+import errno
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 from lib.course import guard, paths
 from lib.course.guard import RunError
 from lib.course.notebook import NotebookError
+from lib.course.parameters import ParameterError
 
 
 @pytest.fixture
@@ -122,6 +125,20 @@ def test_a_failing_cell(wrong, tmp_path):
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.failed.ipynb", "out.failed.txt", "out.ipynb"]
 
 
+def test_a_failed_notebook_shows_nothing_of_an_earlier_run(wrong, tmp_path):
+    notebook = nbformat.read(wrong / "failing_cell.ipynb", 4)
+    notebook.cells.append(nbformat.v4.new_code_cell("1", execution_count=9))
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [nbformat.v4.new_output("stream", text="of an earlier run")]
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    with pytest.raises(RunError, match="IndexError"):
+        guard.run(tmp_path / "in.ipynb", tmp_path / "out.ipynb", quiet=True)
+    text = (tmp_path / "out.failed.ipynb").read_text()
+    assert "IndexError" in text and "of an earlier run" not in text
+    assert nbformat.read(tmp_path / "out.failed.ipynb", 4).cells[-1].execution_count is None
+
+
 def test_a_killed_kernel(wrong, tmp_path):
     start = time.monotonic()
     with pytest.raises(RunError, match="cell 4: the kernel died"):
@@ -131,16 +148,53 @@ def test_a_killed_kernel(wrong, tmp_path):
     assert (tmp_path / "out.failed.ipynb").exists()
 
 
-def test_a_cell_that_did_not_run_is_noticed(wrong):
-    """The last line of defence: papermill's file may say completed."""
-    notebook = nbformat.read(wrong / "types.ipynb", 4)
-    with pytest.raises(RunError, match="code cell 1 was not executed in its turn"):
-        guard._all_ran(notebook, injected=False)
-    for number, cell in enumerate([cell for cell in notebook.cells if cell.cell_type == "code"], 1):
-        cell.execution_count = number
-    guard._all_ran(notebook, injected=False)
-    with pytest.raises(RunError, match="did not reach"):
-        guard._all_ran(notebook, injected=True)
+@pytest.mark.parametrize("tag", ["raises-exception", "skip-execution"])
+def test_no_tag_lets_a_cell_fail_or_be_skipped(wrong, tmp_path, tag):
+    """The tools' own way of leaving a cell out: an executed notebook would look complete."""
+    notebook = nbformat.read(wrong / "failing_cell.ipynb", 4)
+    for cell in notebook.cells[3:]:
+        cell.metadata["tags"] = [tag]
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    with pytest.raises(RunError, match="cell 4 .*IndexError"):
+        guard.run(tmp_path / "in.ipynb", tmp_path / "out.ipynb", quiet=True)
+
+
+def test_odd_values_and_folders_arrive_as_they_are(wrong, tmp_path):
+    """Quotes, dollars, backslashes, braces and two blanks, in a parameter and in the paths."""
+    odd = 'O\'Brien "x"  $HOME {a} {{b}} \\n %s'
+    folder = tmp_path / "O'Brien  {x} $HOME"
+    folder.mkdir()
+    source = shutil.copy(wrong / "types.ipynb", folder / "in {it}.ipynb")
+    executed = guard.run(source, folder / "out {it}.ipynb", {"label": odd}, quiet=True)
+    assert executed.cells[-1].outputs[0].text.rstrip("\n").endswith(odd)
+    assert sorted(path.name for path in folder.iterdir()) == ["in {it}.ipynb", "out {it}.ipynb", "out {it}.json"]
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_a_full_disk_is_named_and_loses_nothing(wrong, tmp_path, blocks, monkeypatch):
+    """The disk fills before the start, or while the lesson runs: the last good one stays, with its record."""
+    out = tmp_path / "out.ipynb"
+    guard.run(wrong / "types.ipynb", out, quiet=True)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("out*")}
+    written, calls = nbformat.write, []
+
+    def full(notebook, path, *rest):
+        calls.append(path)
+        if len(calls) > blocks:
+            with open(path, "w") as file:
+                file.write("half of")
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return written(notebook, path, *rest)
+
+    monkeypatch.setattr(guard.nbformat, "write", full)
+    with pytest.raises(RunError, match=r"No space left on device.*make room and start again; out.ipynb is as it was"):
+        guard.run(wrong / "types.ipynb", out, quiet=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*out*")} == before
+
+
+def test_a_kernel_needs_a_thread(wrong, tmp_path):
+    with pytest.raises(ParameterError, match="threads = 0"):
+        guard.run(wrong / "types.ipynb", tmp_path / "out.ipynb", threads=0)
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])

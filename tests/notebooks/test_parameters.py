@@ -1,10 +1,15 @@
 """Strict parameters: every value that papermill or YAML is known to misread is an error that says what to write."""
 
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
+import nbformat
 import pytest
 
 from lib.course import begin, parameters, paths
+from lib.course import notebook as notebooks
 from lib.course.parameters import ParameterError
 
 
@@ -110,6 +115,12 @@ def test_profile_comes_from_the_environment(monkeypatch):
         ({"profile": "fast"}, "choose one of quick, course, paper"),
         ({"dataset": "vipr"}, "is not a known data set \\(did you mean 'viper'"),
         ({"dataset": "no/such/folder"}, "is no folder and no .csv file"),
+        ({"dataset": ""}, "dataset = '' names nothing"),
+        ({"dataset": " \t"}, "names nothing"),
+        ({"dataset": None}, "dataset = None is None, but dataset must be str"),
+        ({"dataset": str(paths.ROOT)}, "where the course itself lies"),
+        ({"dataset": str(paths.ROOT / "..")}, "where the course itself lies"),
+        ({"dataset": "/"}, "where the course itself lies"),
         ({"seed": "1"}, "seed = '1' is a string"),
         ({"seed": -1}, "between 0"),
         ({"sed": 1}, "unknown parameter 'sed' \\(did you mean 'seed'"),
@@ -159,6 +170,98 @@ def test_folders_and_csv_files_are_data_sets(tmp_path):
     assert parameters.resolve_dataset(str(tmp_path / "people.csv")).endswith("people.csv")
     with pytest.raises(ParameterError, match="is no folder and no .csv file"):
         parameters.resolve_dataset(str(tmp_path / "people.txt"))
+
+
+def test_the_folder_one_stands_in_is_taken_when_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parameters.resolve_dataset(".") == str(tmp_path.resolve())
+    for nothing in ("", " ", None, 0):
+        with pytest.raises(ParameterError, match="names nothing"):
+            parameters.resolve_dataset(nothing)
+    monkeypatch.chdir(paths.NOTEBOOKS)
+    for around in (".", "..", "../.."):
+        with pytest.raises(ParameterError, match="where the course itself lies"):
+            parameters.resolve_dataset(around)
+
+
+def test_a_folder_called_like_a_data_set_is_another(tmp_path):
+    """Its figures must not replace the committed ones of VIPeR, nor those of another folder of the same name."""
+    folders = [tmp_path / "a" / "viper", tmp_path / "b" / "viper", tmp_path / "x" / "O'Brien  {$}.csv"]
+    names = [parameters.dataset_name(str(folder)) for folder in folders]
+    assert len({"viper", *names}) == 4
+    assert parameters.dataset_name("viper") == "viper"
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+-[0-9a-f]{6}", name) for name in names)
+    assert parameters.dataset_name(str(tmp_path / "a" / ".." / "a" / "viper")) == names[0]
+
+
+# ---------------------------------------------------------------- what is canonical
+
+
+def git(*arguments, cwd):
+    subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@y", *arguments], cwd=cwd, check=True)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with one committed lesson; returns its file."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    path = folder / "03_x.ipynb"
+    write_lesson(path)
+    git("init", "-q", cwd=folder)
+    git("add", ".", cwd=folder)
+    git("commit", "-qm", "x", cwd=folder)
+    monkeypatch.setattr(paths, "NOTEBOOKS", folder)
+    return path
+
+
+def write_lesson(path, source='profile = None\ndataset = "pedestrians"\nseed = 0\nrate = 0.5'):
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+
+
+def lesson(name="03_x", rate=0.5, **changes):
+    return begin(namespace(profile="course", rate=rate, **changes), name, minutes={}, rate=float)
+
+
+def test_a_value_typed_into_the_cell_is_not_canonical(repository, capsys):
+    """Whether a tool passed it or a person typed it; profile and data set have folders of their own."""
+    assert lesson().canonical
+    assert lesson(dataset="viper").canonical
+    assert "not as committed" not in capsys.readouterr().out
+    assert not lesson(seed=77).canonical
+    assert "not as committed: seed is 77; the figures go to build/figures" in capsys.readouterr().out
+    assert not lesson(rate=0).canonical
+    assert lesson(seed=0, In=["", "# Parameters\nseed = 0\n"]).canonical  # what it is anyway, said again
+
+
+def test_what_was_typed_stays_typed_when_the_notebook_is_saved(repository):
+    """Jupyter saves by itself: the file then agrees with the run, git does not."""
+    write_lesson(repository, 'profile = None\ndataset = "pedestrians"\nseed = 77\nrate = 0.5\nnew = 3')
+    assert not lesson(seed=77, In=[""]).canonical
+    given = namespace(seed=0, rate=0.5, new=3, profile="course")
+    assert begin(given, "03_x", minutes={}, rate=float, new=int).canonical  # a parameter that is new: the file's
+    given = namespace(seed=0, rate=0.5, new=4, profile="course")
+    assert not begin(given, "03_x", minutes={}, rate=float, new=int).canonical
+
+
+def test_without_git_the_file_is_what_was_committed(repository, monkeypatch):
+    shutil.rmtree(repository.parent / ".git")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(repository.parent.parent))
+    assert lesson().canonical
+    assert not lesson(seed=77).canonical
+    repository.write_text("{}")
+    assert lesson(seed=77).canonical  # nothing to compare with, and nothing was passed
+
+
+def test_every_committed_lesson_is_canonical_as_it_stands():
+    from lib.course import lesson as lessons
+
+    for name, path in notebooks.lesson_files().items():
+        values = notebooks.defaults(notebooks.read(path))
+        own = {key: value for key, value in values.items() if key not in ("profile", "dataset")}
+        assert lessons.changed_parameters(name, own) == [], name
+        assert lessons.changed_parameters(name, own | {"seed": 77}) == ["seed"], name
 
 
 @pytest.mark.parametrize("source", ["x = int(3)", "import os", "x, y = 1, 2", "print(1)", "x += 1", "x = ("])
@@ -214,3 +317,18 @@ def test_shown_paths_name_no_folder_of_the_machine(tmp_path):
     assert paths.relative(paths.ROOT / "figures" / "a.png") == "figures/a.png"
     assert paths.relative(tmp_path / "secret" / "people.csv") == "people.csv"
     assert paths.relative("viper") == "viper"
+
+
+@pytest.mark.parametrize(
+    ("value", "folder"),
+    [
+        ("", paths.ROOT / "build"),
+        ("rel/x", paths.ROOT / "rel" / "x"),
+        ("/abs", Path("/abs")),
+        ("~/y", Path.home() / "y"),
+    ],
+)
+def test_folders_of_the_environment_are_the_same_from_everywhere(value, folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COURSE_X", value)
+    assert paths.chosen("COURSE_X", "build") == folder

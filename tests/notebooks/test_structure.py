@@ -125,6 +125,8 @@ ERROR = nbformat.v4.new_output("error", ename="E", evalue="", traceback=["x"])
         (plain(source="%matplotlib inline"), "is not plain Python"),
         (plain(source="from numpy import *"), "imports *"),
         (plain(source="x = 1\n" * 41), "has 41 lines"),
+        (plain(source="from a import b\nfor b in (1, 2):\n    pass"), "gives the name b to something else"),
+        (plain(source="import a.b as c, d.e\n\n\ndef d(c):\n    return c"), "gives the name d to something else"),
         (plain(source="open('/home/me/people.csv')"), "names a folder of a machine: /home/me/people.csv"),
         (plain(execution_count=9), "not executed from top to bottom"),
         (plain(execution_count=None), "not executed from top to bottom"),
@@ -156,6 +158,11 @@ def test_names_that_look_alike_are_no_machine_paths(broken):
     """Relative folders and divisions are fine."""
     text = "figures/42/line.png, data/raw, and/or, 3/4, see data/README.md, ratio 1/2"
     assert broken(shows(text)) == []
+
+
+def test_names_inside_of_functions_and_comprehensions_are_their_own(broken):
+    text = "from a import b\nx = [b for b in (1, 2)]\n\n\ndef f(b):\n    b += 1\n    return lambda b: b"
+    assert broken(plain(source=text)) == []
 
 
 def test_text_does_not_make_a_notebook_new_but_code_does(lesson_folder):

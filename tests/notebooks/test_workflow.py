@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lib.course import paths, run, watch
+from lib.course import notebook as notebooks
+from lib.course import parameters, paths, run, watch
+from lib.course.notebook import NotebookError
 
 pytestmark = pytest.mark.slow
 
@@ -109,11 +112,86 @@ def test_a_choice_and_a_data_set_reach_the_jobs(course):
     """Snakemake itself would read lesson 02 as the number 2."""
     dry = course.run("--lessons", "02", "--dataset", "viper", "--", "-n", "-p")
     assert "quick-viper/02_second.ipynb" in dry.text
-    assert "-r dataset 'viper'" in dry.text
+    assert "-r dataset viper" in dry.text
     assert "03_third" not in dry.text
     none = course.run("--lessons", "77")
     assert none.returncode != 0
     assert "no lesson begins with 77" in none.text
+
+
+def test_a_data_folder_may_be_called_anything(course, tmp_path):
+    """From make's command line through Snakemake, its shell and papermill's cell to the lesson, as it was typed."""
+    folder = tmp_path / "O'Brien  $HOME $$x `ls` {x} {{y}} {input} a\"b\\c: #d, %s"
+    folder.mkdir()
+    call = ["make", "--dry-run", "--no-print-directory", "course", f"DATASET={folder}"]
+    made = subprocess.run(call, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
+    command = shlex.split(made.partition("-m lib.course.run")[2].replace("\\\n", " "))
+    assert command[:2] == ["--dataset", str(folder)]
+    done = course.run("--lessons", "2", *command[:2])
+    assert done.returncode == 0, done.text
+    (out,) = course.out.parent.glob("quick-*/02_second.ipynb")
+    injected = next(cell for cell in notebooks.read(out).cells if "injected-parameters" in notebooks.tags(cell))
+    assert parameters.assignments(injected.source) == {"dataset": str(folder)}
+
+
+def test_a_folder_that_snakemake_cannot_name_is_refused(tmp_path, capsys):
+    assert run.main(["--build", str(tmp_path / "build {a}")]) == 2
+    assert "build {a}: Snakemake takes braces in a path for wildcards" in capsys.readouterr().err
+
+
+def test_publishing_is_of_the_course_on_its_own_data(tmp_path):
+    call = ["make", "--dry-run", "--no-print-directory", "publish", "DATASET=viper", "PROFILE=quick", "LESSONS=00 3"]
+    made = subprocess.run(call, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
+    assert "lib.course.run --profile 'course'  --lessons '00 3'" in made and "viper" not in made
+    assert "lib.course.publish '00 3'" in made
+
+
+def test_make_refuses_a_folder_that_it_cannot_name(tmp_path):
+    for name in ("O'Brien", "two blanks"):
+        folder = tmp_path / name
+        folder.mkdir()
+        done = subprocess.run(
+            ["make", "-f", str(paths.ROOT / "Makefile"), "help"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert "make cannot work in a folder whose name has" in done.stderr
+
+
+def test_lessons_are_chosen_by_number_or_beginning():
+    names = ["00_start", "03_objective", "04_base", "30_jbim", "31_jbim", "solutions/03_objective", "solutions/30_jbim"]
+    both = ["03_objective", "solutions/03_objective"]
+    assert notebooks.choose(names, "") == names
+    assert notebooks.choose(names, "00 3") == ["00_start", *both]  # 3 is lesson 03
+    assert notebooks.choose(names, "3") == notebooks.choose(names, "03") == notebooks.choose(names, "03_ob") == both
+    assert notebooks.choose(names, "31,04_b") == ["04_base", "31_jbim"]
+    assert notebooks.choose(names, "solutions/03") == both[1:]
+    for wanted in ("00 7", "003", "00-04", "objective"):  # one that is there does not hide one that is not
+        with pytest.raises(NotebookError, match=f"no lesson begins with {wanted.split()[-1]}; there are: 00_start, 03"):
+            notebooks.choose(names, wanted)
+
+
+def test_a_damaged_record_is_no_record(tmp_path):
+    """What a full disk has left of it: the lesson runs again, and nothing stops."""
+    for name, text in (("01_a", '{"seconds": 1, "figures": []}'), ("02_b", '{"sec'), ("03_c", "[]")):
+        (tmp_path / f"{name}.ipynb").write_text("{}")
+        (tmp_path / f"{name}.json").write_text(text)
+    assert [path.stem for path in run.drop_incomplete(tmp_path)] == ["02_b", "03_c"]
+    assert [path.name for path in tmp_path.glob("*.ipynb")] == ["01_a.ipynb"]
+
+
+def test_a_full_disk_is_one_sentence(monkeypatch, capsys):
+    def full(arguments):
+        raise OSError(28, "No space left on device", "build/.course.pid")
+
+    monkeypatch.setattr(run, "run", full)
+    assert run.main(["--profile", "quick"]) == 1
+    assert "error: [Errno 28] No space left on device: 'build/.course.pid'; what had been run is kept" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_process_that_has_ended_is_not_alive():
@@ -128,8 +206,12 @@ def test_a_process_that_has_ended_is_not_alive():
 def test_wrong_settings_are_named(capsys):
     assert run.main(["--profile", "cource"]) == 2
     assert run.main(["--dataset", "vipr"]) == 2
+    for setting in (["--dataset", ""], ["--lessons", "00 77"], ["--jobs", "0"], ["--cores", "-1"]):
+        assert run.main(setting) == 2
     errors = capsys.readouterr().err
     assert "did you mean 'course'" in errors and "did you mean 'viper'" in errors
+    assert "dataset = '' names nothing" in errors and "no lesson begins with 77" in errors
+    assert "jobs = 0" in errors and "cores = -1" in errors
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,16 @@ def test_images_are_described_once(anchors, monkeypatch):
         anchors.results(at={"probe": 0.2, "gallery": 1.0})
 
 
+def test_sizes_estimated_by_several_functions_are_kept_apart(anchors, monkeypatch):
+    """Each of them made and forgotten: the next may lie at its address."""
+    monkeypatch.setattr(anchors, "_features", {})
+    found = [
+        float(anchors._described(0, "test", None, lambda x, v=v: torch.full((len(x),), v))["probe"][0, -1])
+        for v in (0.5, 0.25, 0.33, 0.9)
+    ]
+    np.testing.assert_allclose(found, (0.5, 0.25, 0.33, 0.9), rtol=1e-6)
+
+
 def test_sigma_is_chosen_on_validation_people(anchors, monkeypatch):
     seen = []
     results = Anchors.results
@@ -90,13 +100,12 @@ def test_the_two_readings_of_the_pixel_loss_pull_in_the_ratio_of_their_scales(pr
 def test_recipes_differ_in_what_they_are_told(protocol):
     from lib.experiments.sing import Recipe
 
-    how = Recipe("quick", 0, False, 2, {"backbone": "bottleneck-8-1"}, "somewhere")
+    how = Recipe("quick", 0, False, 2, {"backbone": "bottleneck-8-1"}, types.SimpleNamespace(directory="somewhere"))
     sing, apart, plain = how.sing(1 / 3, alpha=0.0), how.apart(1 / 3), how.apart(1 / 2, "bicubic")
-    assert sing.settings["alpha"] == 0 and sing.settings["pretrained_sr"] == "somewhere"
-    assert {k: v for k, v in apart.settings.items() if k in ("backbone", "epochs", "pretrained")} == {
-        "backbone": "bottleneck-8-1", "epochs": 2, "pretrained": "pedestrians",
-    }  # fmt: skip
-    assert plain.settings["network"] == "bicubic" and plain.settings["pretrained_sr"] is None
+    assert sing.settings.alpha == 0 and sing.settings.weights == {"backbone": "pedestrians", "sr": "somewhere"}
+    assert (apart.settings.backbone, apart.settings.epochs) == ("bottleneck-8-1", 2)
+    assert apart.settings.weights == sing.settings.weights
+    assert plain.settings.network == "bicubic" and plain.settings.weights == {"backbone": "pedestrians"}
     with torch.device("meta"):
         plain.setup("quick", 4)
     assert [stage.name for stage in plain.stages] == ["re-id"]

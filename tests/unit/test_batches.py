@@ -12,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.data import make_protocol
-from lib.data.batches import Augmentation, Canvases, IdentitySampler, TrainingBatches, colour_map, contiguous
+from lib.data.augmentation import Augmentation, colour_map
+from lib.data.batches import Batch, TrainingBatches
+from lib.data.canvases import Canvases
 from lib.data.dataset import PersonDataset
 from lib.data.resolution import degrade, enlarge, shrink
+from lib.data.sampling import Draws, IdentitySampler, contiguous
 
 tiny_people, tiny_protocol = helpers.tiny_people, helpers.tiny_protocol
 
@@ -104,7 +107,7 @@ def test_masks_or_none():
 def test_batches_are_p_identities_of_k_images(counts, identities, images, seed):
     labels = np.repeat(np.arange(len(counts)), counts)
     sampler = IdentitySampler(labels, identities, images, seed)
-    epoch = list(sampler)
+    epoch = list(sampler.epoch(0))
     assert len(epoch) == len(sampler) >= 1
     for positions in epoch:
         blocks = positions.view(sampler.identities, sampler.images)
@@ -117,8 +120,8 @@ def test_batches_are_p_identities_of_k_images(counts, identities, images, seed):
 def test_all_identities_are_seen_equally_often():
     labels = np.repeat(np.arange(10), 6)
     sampler, seen = IdentitySampler(labels, 5, 3), np.zeros(10)
-    for _ in range(10):
-        for positions in sampler:
+    for number in range(10):
+        for positions in sampler.epoch(number):
             seen[labels[positions.view(5, 3)[:, 0]]] += 1
     assert seen.min() == seen.max()
 
@@ -129,24 +132,30 @@ def test_two_images_per_person_make_wide_batches():
     assert (sampler.identities, sampler.images, len(sampler)) == (32, 2, 10)
 
 
-def test_a_sampler_resumes_in_the_middle_of_an_epoch():
+def test_a_sampler_goes_on_in_the_middle_of_an_epoch():
+    """Nothing has to be remembered but the place: epochs differ, and each is the same whenever it is asked for."""
     labels = np.repeat(np.arange(8), 6)
-    whole = IdentitySampler(labels, 4, 2, seed=3)
-    expected = [p.tolist() for _ in range(3) for p in whole]
-    for stop in (0, 1, 5, 6, 7, 12):
-        sampler, found = IdentitySampler(labels, 4, 2, seed=3), []
-        state = sampler.state_dict()
-        while len(found) < stop:
-            for positions in sampler:
-                found.append(positions.tolist())
-                if len(found) == stop:
-                    state = sampler.state_dict()
-                    break
-        other = IdentitySampler(labels, 4, 2, seed=99)
-        other.load_state_dict(state)
-        while len(found) < len(expected):
-            found += [p.tolist() for p in other]
-        assert found[: len(expected)] == expected
+    epochs = [[p.tolist() for p in IdentitySampler(labels, 4, 2, seed=3).epoch(number)] for number in range(3)]
+    assert epochs[0] != epochs[1] != epochs[2]
+    for number in (2, 0, 1):
+        sampler = IdentitySampler(labels, 4, 2, seed=3)
+        for start in range(7):
+            assert [p.tolist() for p in sampler.epoch(number, start)] == epochs[number][start:]
+    assert [p.tolist() for p in IdentitySampler(labels, 4, 2, seed=4).epoch(0)] != epochs[0]
+
+
+def test_a_draw_under_a_new_name_moves_no_other_draw():
+    draws = Draws(3, 1, 5, 64)
+    before = draws("shift", 2)
+    draws("something new", 7)
+    assert torch.equal(draws("shift", 2), before) and not torch.equal(draws("flip", 2), before)
+    for other in (Draws(4, 1, 5, 64), Draws(3, 2, 5, 64), Draws(3, 1, 6, 64)):
+        assert not torch.equal(other("shift", 2), before)
+    assert torch.equal(draws.of(slice(10, 30))("shift", 2), before[10:30])
+    many = torch.cat([Draws(0, 0, step, 500)("u")[:, 0] for step in range(20)])
+    assert abs(float(many.mean()) - 0.5) < 0.01 and abs(float(many.var()) - 1 / 12) < 0.003
+    picked = draws.pick("m", (0.5, 0.25))
+    assert set(picked.tolist()) == {0.5, 0.25} and 16 < (picked == 0.5).sum() < 48
 
 
 def test_one_identity_is_refused():
@@ -165,7 +174,7 @@ def test_labels_are_those_of_sorted_identities():
 def test_without_augmentation_a_batch_is_the_canvases():
     protocol = tiny_protocol()
     source = batches(protocol)
-    batch = next(iter(source))[0]
+    batch = next(source.epoch(0))[0]
     rows = protocol.rows("train").set_index("image").loc[batch.rows.tolist()]
     expected = source.canvases.images(rows.index, rows["ratio"]).float() / 255
     torch.testing.assert_close(batch.images, expected)
@@ -174,23 +183,22 @@ def test_without_augmentation_a_batch_is_the_canvases():
     torch.testing.assert_close(batch.resolution, torch.tensor(rows["resolution"].to_numpy(), dtype=torch.float32))
     assert batch.labels.tolist() == contiguous(protocol.table["pid"])[0][rows.index].tolist()
     assert batch.cams.tolist() == [int(c[1]) - 1 for c in rows["cam"]]
-    assert batch.lr is None and batch.lr_ratio is None
 
 
 def test_every_view_has_the_same_flip_and_crop():
     """The ramp's colours tell where every pixel comes from: in all views and in the mask from the same place."""
     protocol = tiny_protocol(ramp(), ratios=("1",))
-    source = batches(protocol, Augmentation(pad=3), synthetic_ratios=(0.5,), identities=2)
+    source = batches(protocol, Augmentation(pad=3), identities=2)
     flips = set()
-    for batch in [pieces[0] for _ in range(20) for pieces in source]:
+    for batch in [pieces[0] for number in range(20) for pieces in source.epoch(number)]:
         torch.testing.assert_close(batch.images, batch.hr)  # ratio 1: bit for bit the same place
         rows, columns = batch.hr[:, 0] * 255 / 7, batch.hr[:, 1] * 255 / 15  # (B, H, W): where each pixel was
         assert torch.equal(batch.mask[:, 0], (columns.round() < 4).float())
         flips |= set((columns[:, 0, 0] > columns[:, 0, -1]).tolist())
         # a linear ramp survives halving and enlarging but for the borders
         inner = (rows.round() > 3) & (rows.round() < 28) & (columns.round() > 3) & (columns.round() < 12)
-        assert ((batch.lr - batch.hr).abs()[:, 0][inner] < 4 / 255).all()
-        assert ((batch.lr - batch.hr).abs()[:, 1][inner] < 4 / 255).all()
+        assert ((batch.at(0.5) - batch.hr).abs()[:, 0][inner] < 4 / 255).all()
+        assert ((batch.at(0.5) - batch.hr).abs()[:, 1][inner] < 4 / 255).all()
         shifts = (rows[:, 16, 0] - 16).round()
         assert shifts.abs().max() <= 3
     assert flips == {True, False}
@@ -199,7 +207,7 @@ def test_every_view_has_the_same_flip_and_crop():
 def test_positions_tell_where_the_pixels_come_from():
     """The ramp's colours again: row and column of every pixel, whatever the flip and the crop."""
     source = batches(tiny_protocol(ramp(), ratios=("1",)), Augmentation(pad=3), identities=2)
-    for batch in [pieces[0] for _ in range(10) for pieces in source]:
+    for batch in [pieces[0] for number in range(10) for pieces in source.epoch(number)]:
         assert batch.position.shape == (len(batch), 2, 32, 16) and batch.position.dtype == torch.float32
         rows, columns = (batch.hr[:, 0] * 255 / 7).round(), (batch.hr[:, 1] * 255 / 15).round()
         torch.testing.assert_close(batch.position[:, 0], (rows + 0.5) / 32)
@@ -209,7 +217,7 @@ def test_positions_tell_where_the_pixels_come_from():
 
 
 def test_positions_without_augmentation_and_without_masks():
-    batch = next(iter(batches(tiny_protocol(tiny_people(masks=False)), size=(4, 2))))[0]
+    batch = next(batches(tiny_protocol(tiny_people(masks=False)), size=(4, 2)).epoch(0))[0]
     assert batch.mask is None
     assert batch.position[0, 0].tolist() == [[0.125] * 2, [0.375] * 2, [0.625] * 2, [0.875] * 2]
     assert batch.position[3, 1].tolist() == [[0.25, 0.75]] * 4
@@ -219,7 +227,7 @@ def test_resolution_in_a_batch_is_that_of_the_protocol():
     """VR: width over 32 pixels, not over the set's 50."""
     protocol = make_protocol(mini.tiny(12, 2, 3, width=50), "vr")
     rows, seen = protocol.rows("train").set_index("image"), set()
-    for batch in [pieces[0] for _ in range(3) for pieces in batches(protocol)]:
+    for batch in [pieces[0] for number in range(3) for pieces in batches(protocol).epoch(number)]:
         expected = rows.loc[batch.rows.tolist(), "width"].to_numpy() / 32
         np.testing.assert_allclose(batch.resolution, expected, rtol=1e-6)
         seen |= set(batch.resolution.tolist())
@@ -230,21 +238,18 @@ def test_resolution_of_a_canvas_by_hand():
     """A miniature of 50 and 49 x 40 pixels; width_max is 32 in VR and 50 elsewhere."""
     people = mini.tiny(12, 2, 2, width=50)
     vr, mlr = (Canvases(make_protocol(people, preset), (8, 4)) for preset in ("vr", "mlr"))
-    assert vr.widest == 32 and mlr.widest == 50
-    assert vr.resolution(0, 16 / 50) == 0.5 and vr.resolution(0, 32 / 50) == 1 and vr.resolution(0, 1.0) == 1
-    assert mlr.resolution(0, 0.5) == 0.5 and mlr.resolution(0, 1.0) == 1
-    assert mlr.resolution(2, 1.0) == pytest.approx(49 / 50)  # the other camera's are a pixel narrower
-    assert vr.resolution(0, 1.0, "area") == pytest.approx((40 * 50 / (42 * 50)) ** 0.5)  # of SING, over the set's
-    with pytest.raises(ValueError, match="'width' or 'area', not 'height'"):
-        vr.resolution(0, 1.0, "height")
+    assert vr.resolution([0, 0, 0], [16 / 50, 32 / 50, 1.0]).tolist() == [0.5, 1, 1]
+    # the other camera's are a pixel narrower
+    assert mlr.resolution([0, 0, 2], [0.5, 1.0, 1.0]).tolist() == pytest.approx([0.5, 1, 49 / 50])
+    assert vr.extent([0], [1.0])[0] == pytest.approx((40 * 50 / (42 * 50)) ** 0.5)  # SING's goes by areas
 
 
 def test_erased_boxes_are_the_same_in_all_views():
-    source = batches(augmentation=Augmentation(erase=1.0), synthetic_ratios=(0.25,))
-    batch = next(iter(source))[0]
+    source = batches(augmentation=Augmentation(erase=1.0))
+    batch = next(source.epoch(0))[0]
     grey = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-    erased = [(view == grey).all(1) for view in (batch.images, batch.hr, batch.lr)]
-    assert torch.equal(erased[0], erased[1]) and torch.equal(erased[0], erased[2])
+    erased = [(view == grey).all(1) for view in (batch.images, batch.hr, batch.at(0.25), batch.original.at(0.25))]
+    assert all(torch.equal(erased[0], other) for other in erased[1:])
     share = erased[0].float().mean((1, 2))
     assert (share > 0).all() and (share < 0.5).all()
 
@@ -252,8 +257,8 @@ def test_erased_boxes_are_the_same_in_all_views():
 def test_erasing_has_its_probability():
     source, erased = batches(augmentation=Augmentation(erase=0.3)), []
     grey = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-    for _ in range(30):
-        for pieces in source:
+    for number in range(30):
+        for pieces in source.epoch(number):
             erased += (pieces[0].images == grey).all(1).flatten(1).any(1).tolist()
     assert np.mean(erased) == pytest.approx(0.3, abs=0.06)
 
@@ -262,8 +267,8 @@ def test_all_resolutions_multiplies_the_protocols_ratio():
     protocol = tiny_protocol(ratios=("1", "1/2"))
     source = batches(protocol, Augmentation(flip=0, ratios=(1.0, 0.5, 0.25)))
     seen = set()
-    for _ in range(10):
-        for pieces in source:
+    for number in range(10):
+        for pieces in source.epoch(number):
             batch = pieces[0]
             own = protocol.table["ratio"].to_numpy()[batch.rows]
             factor = batch.ratio.numpy() / own
@@ -275,27 +280,96 @@ def test_all_resolutions_multiplies_the_protocols_ratio():
     assert len(source.canvases.pool) <= 60 * 4
 
 
-def test_lr_is_the_original_at_lr_ratio():
-    source = batches(synthetic_ratios=(0.5, 0.25))
-    batch = next(iter(source))[0]
-    expected = source.canvases.images(batch.rows, batch.lr_ratio).float() / 255
-    torch.testing.assert_close(batch.lr, expected)
-    assert set(batch.lr_ratio.tolist()) == {0.5, 0.25}
+def test_at_shrinks_from_what_the_pictures_show_and_original_at_from_the_files():
+    protocol = tiny_protocol(ratios=("1", "1/2"))
+    source = batches(protocol)
+    batch = next(source.epoch(0))[0]
+    shown = protocol.table["ratio"].to_numpy()[batch.rows]
+    assert set(shown) == {1.0, 0.5}
+    for m in (0.5, 0.25):
+        torch.testing.assert_close(batch.at(m), source.canvases.pictures(batch.rows, shown * m))
+        torch.testing.assert_close(batch.original.at(m), source.canvases.pictures(batch.rows, [m] * len(batch)))
+    each = batch.pick("m", (0.5, 0.25))
+    assert set(each.tolist()) == {0.5, 0.25}
+    torch.testing.assert_close(batch.at(each), source.canvases.pictures(batch.rows, shown * each.numpy()))
+    torch.testing.assert_close(batch.original.at(each), source.canvases.pictures(batch.rows, each))
+    assert torch.equal(batch.at(1), batch.images) and torch.equal(batch.original.at(1), batch.hr)
+    some = torch.tensor([5, 2, 7])
+    assert torch.equal(batch.at(0.5, some), batch.at(0.5)[some]) and torch.equal(batch.at(1, some), batch.images[some])
+    assert torch.equal(batch.at(each[some], some), batch.at(each)[some])
+
+
+@pytest.mark.parametrize("jitter", [(0.0,) * 4, (0.2, 0.2, 0.2, 0.1)])
+def test_some_pictures_shrunk_are_those_of_the_whole_batch(jitter):
+    """With every augmentation there is: the flip, crop, colours and box of an image are its own."""
+    source = batches(augmentation=Augmentation(pad=2, erase=0.7, jitter=jitter, ratios=(1.0, 0.5)), seed=4)
+    batch, some = next(source.epoch(0))[0], torch.tensor([7, 0, 3])
+    torch.testing.assert_close(batch.at(1 / 3, some), batch.at(1 / 3)[some])
+    torch.testing.assert_close(batch.original.at(1 / 3, some), batch.original.at(1 / 3)[some])
+
+
+def test_a_shown_batch_is_a_training_batch_without_augmentation():
+    """The same kind of thing in training and in testing: pictures, resolutions, extents and copies are equal."""
+    protocol = tiny_protocol(ratios=("1", "1/2"))
+    source = batches(protocol)
+    trained = next(source.epoch(0))[0]
+    shown = Batch.shown(Canvases(protocol, (32, 16)), trained.rows.numpy(), trained.ratio.numpy())
+    for name in ("images", "resolution", "extent", "rows"):
+        torch.testing.assert_close(getattr(trained, name), getattr(shown, name))
+    torch.testing.assert_close(trained.at(1 / 3), shown.at(1 / 3))
+
+
+def test_a_copy_in_a_test_is_what_the_picture_shows_shrunk_at_its_own_size():
+    """27.6 dB from the picture on VIPeR at m = 1/2, where half a canvas of 256 x 128 would be 40.0: the trap."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (32, 16, 3)).astype(np.uint8) for _ in range(4)]
+    people = PersonDataset.from_arrays("n", images, pd.DataFrame({"pid": list("aabb"), "cam": list("1212")}))
+    canvases = Canvases(tiny_protocol(people), (64, 32))
+    batch = Batch.shown(canvases, [0, 2], [1.0, 0.5])
+    own = torch.from_numpy(images[0]).permute(2, 0, 1)
+    right = enlarge(shrink(own, (16, 8)), (64, 32)).float() / 255
+    torch.testing.assert_close(batch.at(0.5)[0], right)
+    halved = degrade(batch.images[:1], 0.5)[0]
+    assert (right - batch.images[0]).square().mean() > 3 * (halved - batch.images[0]).square().mean()
+    # a gallery image that is shown at 1/2 comes at 1/2 as 1/4 of its file, just as a probe at 1/4 does
+    assert torch.equal(batch.at(0.5)[1], Batch.shown(canvases, [2], [0.25]).images[0])
+
+
+def test_what_a_test_does_not_show_is_refused():
+    batch = Batch.shown(Canvases(tiny_protocol(), (32, 16)), [0, 1], [0.5, 1.0])
+    for name in ("hr", "original", "mask", "position"):
+        with pytest.raises(ValueError, match="in training only"):
+            getattr(batch, name)
+    with pytest.raises(ValueError, match="pick is there in training only"):
+        batch.pick("m", (0.5,))
+    for wrong in (0, 1.5, -0.5, float("nan"), (0.5, 0.5, 0.5)):
+        with pytest.raises(ValueError, match="one ratio in \\(0, 1\\], or one for each of the 2 pictures"):
+            batch.at(wrong)
+    with pytest.raises(ValueError, match="Batch.shown"):
+        Batch(torch.rand(2, 3, 32, 16)).at(0.5)
+
+
+def test_a_batch_through_a_network_has_copies_through_it():
+    batch = Batch.shown(Canvases(tiny_protocol(), (32, 16)), [0, 1], [0.5, 1.0])
+    darker = batch.through(lambda images: images / 2)
+    torch.testing.assert_close(darker.images, batch.images / 2)
+    torch.testing.assert_close(darker.at(0.5), batch.at(0.5) / 2)
+    assert torch.equal(darker.resolution, batch.resolution) and torch.equal(darker.extent, batch.extent)
 
 
 @pytest.mark.parametrize(("processes", "pieces"), [(2, 1), (1, 2), (2, 2), (4, 1)])
 def test_shares_and_pieces_make_up_the_same_batch(processes, pieces):
     options = {
         "augmentation": Augmentation(pad=2, erase=0.5, jitter=(0.2, 0.2, 0.2, 0.1)),
-        "synthetic_ratios": (0.5,),
         "seed": 4,
     }
-    whole = [p[0] for p in batches(**options)]
-    parts = [list(batches(**options, share=(rank, processes), pieces=pieces)) for rank in range(processes)]
+    whole = [p[0] for p in batches(**options).epoch(0)]
+    parts = [list(batches(**options, share=(rank, processes), pieces=pieces).epoch(0)) for rank in range(processes)]
     for step, expected in enumerate(whole):
         got = [parts[rank][step][piece] for piece in range(pieces) for rank in range(processes)]
-        for name in ("images", "hr", "lr", "labels", "rows", "resolution"):
+        for name in ("images", "hr", "labels", "rows", "resolution"):
             assert torch.equal(torch.cat([getattr(b, name) for b in got]), getattr(expected, name)), name
+        assert torch.equal(torch.cat([b.pick("m", (0.5, 0.25)) for b in got]), expected.pick("m", (0.5, 0.25)))
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():
@@ -303,17 +377,22 @@ def test_a_batch_that_cannot_be_shared_is_refused():
         batches(share=(0, 3))
 
 
-def test_batches_resume_with_the_same_random_numbers():
+def test_batches_go_on_with_the_same_random_numbers():
     augmentation = Augmentation(pad=2, erase=0.5)
+    expected = [p[0].images for number in (0, 1) for p in batches(augmentation=augmentation).epoch(number)]
     source = batches(augmentation=augmentation)
-    iterator = iter(source)
-    next(iterator), next(iterator)
-    state = source.state_dict()
-    expected = [p[0].images for p in iterator] + [p[0].images for p in source]
-    other = batches(augmentation=augmentation, seed=77)
-    other.load_state_dict(state)
-    found = [p[0].images for p in other] + [p[0].images for p in other]
-    assert len(found) == len(expected) and all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    found = [p[0].images for number, start in ((0, 2), (1, 0)) for p in source.epoch(number, start)]
+    assert len(found) == len(expected) - 2
+    assert all(torch.equal(a, b) for a, b in zip(found, expected[2:], strict=True))
+
+
+def test_still_gives_every_image_once_as_it_is():
+    protocol = tiny_protocol()
+    source = batches(protocol)
+    parts = list(source.still(16))
+    assert torch.cat([b.rows for b in parts]).tolist() == list(range(60))
+    expected = source.canvases.pictures(range(60), protocol.table["ratio"])
+    torch.testing.assert_close(torch.cat([b.images for b in parts]), expected)
 
 
 # ---- colours

@@ -5,6 +5,7 @@ import torch
 import torchvision
 from torch import nn
 
+from lib.data.batches import Batch
 from lib.evaluation import complexity
 
 META = torch.device("meta")  # shapes only: nothing is computed
@@ -105,14 +106,14 @@ def test_what_is_called_in_another_way():
             super().__init__()
             self.layer = nn.Conv2d(3, 2, 1)
 
-        def embed(self, images, resolution, role):
-            return self.layer(images).mean((2, 3))
+        def embed(self, batch, role):
+            return self.layer(batch.images).mean((2, 3))
 
-    found = complexity(Embedder(), (4, 4), forward=lambda model, x: model.embed(x, torch.ones(1), "probe"))
+    found = complexity(Embedder(), (4, 4), forward=lambda model, x: model.embed(Batch(x), "probe"))
     assert found.macs == 4 * 4 * 3 * 2
 
 
 def test_wrong_sizes_are_refused():
-    for size in ((3, 3, 8, 8), (8,), (0, 8)):
+    for size in ((3, 3, 8, 8), (8,), (0, 8), (8.5, 8), ("8", "8"), (True, 8), "88", 8, None):
         with pytest.raises(ValueError, match="input_size"):
             complexity(nn.Identity(), size)

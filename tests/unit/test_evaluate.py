@@ -1,15 +1,18 @@
 """From a method and a protocol to a Result, with a data set and a method small enough to check by hand."""
 
-from types import SimpleNamespace
+import json
+from dataclasses import replace
 
+import miniatures as mini
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from lib.data import PersonDataset
+from lib.data import PersonDataset, Protocol, make_protocol
 from lib.evaluation import (
+    TrainedOnTheTested,
     View,
     evaluate,
     extract,
@@ -19,6 +22,7 @@ from lib.evaluation import (
     paired_difference,
     rank_features,
 )
+from lib.methods import create_method
 from lib.methods.method import Method
 
 PEOPLE = 12
@@ -45,6 +49,7 @@ class Pairs:
     manifest = {"degradation": {"kernel": "bicubic", "rounding": "nearest", "antialias": True, "jpeg": None}}
     kernel, sha256, convention = "bicubic", "ab" * 32, "sing"
     preset, trial, seed = "stripes", 3, 7
+    resolution, ratio_at = Protocol.resolution, Protocol.ratio_at
 
     def __init__(self):
         self.dataset = stripes()
@@ -72,10 +77,11 @@ class Small(Method):
         self.norm = nn.BatchNorm2d(3, affine=True)
         self.calls = []
 
-    def embed(self, images, resolution, role):
+    def embed(self, batch, role):
+        images = batch.images
         assert not self.training and torch.is_inference_mode_enabled()
         assert images.shape[1:] == (3, 48, 24) and images.min() >= 0 and images.max() <= 1
-        self.calls.append((role, len(images), resolution.tolist()))
+        self.calls.append((role, len(images), batch.resolution.tolist()))
         return nn.functional.adaptive_avg_pool2d(self.norm(images), (24, 4)).flatten(1)
 
 
@@ -140,8 +146,11 @@ def test_ratios_replace_the_protocols(protocol):
     assert evaluate(method, protocol, ratios={"probe": 1.0}).map > evaluate(method, protocol, ratios={"probe": 0.1}).map
     with pytest.raises(ValueError, match="the roles are 'probe' and 'gallery'"):
         evaluate(method, protocol, ratios={"query": 0.5})
-    with pytest.raises(ValueError, match="a ratio lies in"):
-        evaluate(method, protocol, ratios={"probe": 4})
+    for wrong in (4, 0, -0.5, True, "0.5", None, float("nan")):
+        with pytest.raises(ValueError, match=r"the ratio of the probe is a number in \(0, 1\], not"):
+            evaluate(method, protocol, ratios={"probe": wrong})
+    with pytest.raises(ValueError, match="say whose"):
+        evaluate(method, protocol, ratios=0.5)
 
 
 def test_a_methods_own_distance_is_used(protocol):
@@ -154,14 +163,14 @@ def test_a_methods_own_distance_is_used(protocol):
 
 def test_collapsed_and_diverged_methods(protocol):
     class Constant(Small):
-        def embed(self, images, resolution, role):
-            return torch.ones(len(images), 5)
+        def embed(self, batch, role):
+            return torch.ones(len(batch), 5)
 
     assert evaluate(Constant(), protocol).rank(PEOPLE - 1) == 0
 
     class Diverged(Small):
-        def embed(self, images, resolution, role):
-            return torch.full((len(images), 5), torch.nan)
+        def embed(self, batch, role):
+            return torch.full((len(batch), 5), torch.nan)
 
     method = Diverged().train()
     with pytest.raises(ValueError, match="feature of image 0 is NaN or infinite"):
@@ -169,11 +178,59 @@ def test_collapsed_and_diverged_methods(protocol):
     assert method.training
 
     class Flat(Small):
-        def embed(self, images, resolution, role):
+        def embed(self, batch, role):
             return torch.ones(5)
 
     with pytest.raises(ValueError, match="embed returned shape"):
         evaluate(Flat(), protocol)
+
+
+def test_a_canvas_and_embed_are_all_that_is_needed(protocol):
+    """No base class, no ``distance``, no settings: what an exercise writes down."""
+
+    class Own(nn.Module):
+        canvas = (48, 24)
+
+        def embed(self, batch, role):
+            return batch.images.mean((2, 3))
+
+    found = evaluate(Own(), protocol)
+    assert found.method == "Own" and 0 < found.map <= 1
+    assert objective(Own(), protocol, 0.5, 1.0, resamples=0).value > 0
+
+
+def test_what_is_not_ready_says_what_to_do(protocol):
+    with pytest.raises(ValueError, match=r"histogram has no canvas.*call method.setup"):
+        evaluate(create_method("histogram"), protocol)
+
+    class Old(Small):
+        def embed(self, images, resolution, role):
+            return images
+
+    with pytest.raises(TypeError, match=r"small: embed takes a batch and a role.*batch.images and batch.resolution"):
+        evaluate(Old(), protocol)
+
+
+@pytest.mark.parametrize("reference", ["image", "widest"])
+def test_on_vr_one_r_is_meant_everywhere(reference):
+    """What a view asks for, what ``embed`` is told, what training was told, and what the axis of O says."""
+    vr = make_protocol(
+        mini.tiny(12, 2, 2, width=50), "vr"
+    )  # images 50 and 49 pixels wide, nobody is shown wider than 32
+    rows, told = vr.rows("test"), []
+
+    class Ask(Small):
+        def embed(self, batch, role):
+            told.append(batch.resolution)
+            return batch.images.flatten(1)
+
+    for r in (1.0, 0.5, 0.25):
+        told.clear()
+        objective(Ask(), vr, r, r, reference=reference, resamples=0)
+        np.testing.assert_allclose(torch.cat(told), r, atol=0.5 / 32)
+        shown = View(r, reference=reference).ratios(rows, vr)
+        widths = vr.dataset.table["width"].to_numpy()[rows["image"]]
+        np.testing.assert_allclose(shown * widths, 32 * r)
 
 
 def test_an_empty_subset_is_refused(protocol):
@@ -192,10 +249,10 @@ def test_the_batch_size_changes_nothing(protocol):
 
 def test_ratios_relative_to_the_widest_image(protocol):
     rows = protocol.rows("test")
-    assert set(View(0.5).ratios(rows, protocol.dataset)) == {0.5}
-    widest = View(0.8, reference="widest").ratios(rows, protocol.dataset)
+    assert set(View(0.5).ratios(rows, protocol)) == {0.5}
+    widest = View(0.8, reference="widest").ratios(rows, protocol)
     np.testing.assert_allclose(widest[:2], [0.8, 1.0])  # 24 and 16 pixels wide: 0.8 * 24 is more than 16
-    assert set(View(None).ratios(rows, protocol.dataset)) == {0.5, 1.0}
+    assert set(View(None).ratios(rows, protocol)) == {0.5, 1.0}
     for wrong in ({"ratio": 0}, {"ratio": 1.5}, {"role": "query"}, {"reference": "height"}):
         with pytest.raises(ValueError, match=r"ratio|role|reference"):
             View(**wrong)
@@ -232,8 +289,8 @@ def test_the_surface_extracts_once_per_resolution_and_is_symmetric(protocol):
 
 def test_roles_may_differ(protocol):
     class TwoFaced(Small):
-        def embed(self, images, resolution, role):
-            return super().embed(images, resolution, role) * (1.0 if role == "probe" else 2.0)
+        def embed(self, batch, role):
+            return super().embed(batch, role) * (1.0 if role == "probe" else 2.0)
 
     method = TwoFaced()
     surface = objective_surface(method, protocol, [0.5, 1.0], roles=("probe", "gallery"), resamples=0, batch_size=1000)
@@ -245,12 +302,85 @@ def test_roles_may_differ(protocol):
 
 def test_results_of_two_methods_pair(protocol):
     class Colour(Small):
-        def embed(self, images, resolution, role):
-            return super().embed(images, resolution, role).reshape(len(images), 3, -1).mean(2)
+        def embed(self, batch, role):
+            return super().embed(batch, role).reshape(len(batch), 3, -1).mean(2)
 
     a, b = evaluate(Small(), protocol), evaluate(Colour(), protocol)
     difference = paired_difference([a], [b], "mAP")
     assert difference.mean == pytest.approx(a.map - b.map)
-    other = SimpleNamespace(ranking=b.ranking, protocol_sha256="0" * 64)
-    with pytest.raises(ValueError, match="protocols differ"):
-        paired_difference([a], [other], "mAP")
+    with pytest.raises(ValueError, match="differ in protocol"):
+        paired_difference([a], [replace(b, protocol_sha256="0" * 64)], "mAP")
+
+
+# what evaluate is given
+
+
+def test_a_method_that_was_not_set_up_is_named_with_the_remedy(protocol):
+    with pytest.raises(ValueError, match=r"histogram has no canvas.*it was not set up.*fit\(method, protocol\).method"):
+        evaluate(create_method("histogram"), protocol)
+    with pytest.raises(TypeError, match="takes a method, not a Run: pass its .method"):
+        evaluate(type("Run", (), {"method": Small()})(), protocol)
+    with pytest.raises(TypeError, match="takes a method first, not a Pairs"):
+        evaluate(protocol, Small())
+    with pytest.raises(TypeError, match="takes a protocol second, not a NoneType"):
+        evaluate(Small(), None)
+
+
+def test_arguments_are_looked_at_before_the_work(protocol):
+    method = Small()
+    for wrong in (
+        {"convention": "cuhk03"}, {"convention": ""}, {"max_rank": "5"}, {"max_rank": True}, {"max_rank": 0},
+        {"resamples": -1}, {"resamples": 1e3}, {"seed": "0"}, {"seed": None}, {"batch_size": 0},
+        {"features": {"query": np.ones((24, 2))}}, {"features": {"probe": np.ones(24)}},
+        {"features": {"probe": np.ones((3, 2))}}, {"features": {"probe": np.full((24, 2), "a")}},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            evaluate(method, protocol, **wrong)
+    assert not method.calls
+    bad = np.ones((24, 2))
+    bad[5, 1] = np.nan
+    for metric in (method, type("Own", (Small,), {"distance": lambda self, p, g: torch.cdist(p, g)})()):
+        with pytest.raises(ValueError, match="feature of probe 5 is NaN or infinite"):
+            evaluate(metric, protocol, features={"probe": bad, "gallery": np.ones((24, 2))})
+
+
+def test_a_score_of_people_trained_on_is_said_to_be_one(protocol):
+    method, tested = Small(), sorted(set(protocol.rows("test")["pid"]))
+    assert evaluate(method, protocol).seen == 0
+    method.trained_on = protocol.dataset.fingerprint, frozenset([*tested[:3], "999"])
+    with pytest.warns(TrainedOnTheTested, match="small was trained on 3 of the 12 people it is tested on"):
+        result = evaluate(method, protocol)
+    assert "trained on 3 of the people tested" in result.summary() and result.to_row()["people_seen"] == 3
+    for known in (None, ("another set", frozenset(tested)), (protocol.dataset.fingerprint, frozenset(["999"]))):
+        method.trained_on = known
+        assert evaluate(method, protocol).seen == 0  # a warning would be an error here
+    training = Pairs()
+    training.table["subset"] = "train"
+    method.trained_on = protocol.dataset.fingerprint, frozenset(tested)
+    assert evaluate(method, training, subset="train").seen == 0  # asked for by name
+
+
+def test_results_are_json(protocol):
+    numbers = Pairs()
+    numbers.trial, numbers.seed = np.int64(3), np.int64(7)
+    result = evaluate(Small(), numbers, ratios={"probe": np.float32(0.5)}, seed=np.int64(2), resamples=np.int32(50))
+    assert json.loads(json.dumps(result.to_row()))["ratio_probe"] == 0.5
+    assert json.dumps(result.provenance()) and json.dumps(result.to_frame().to_dict("records"))
+
+
+def test_own_distances_neither_overflow_nor_cancel(protocol):
+    """An ensemble of one anchor, which has a distance of its own, ranks as its anchor does at any scale."""
+    rng = np.random.default_rng(0)
+    near = rng.standard_normal((24, 6))
+    for change in (lambda x: x * 1e25, lambda x: x + 1e5 * (np.arange(24) % 2)[:, None], lambda x: x * 1e-25):
+        probes, gallery = (change(x).astype(np.float32) for x in (near, near + 0.5 * rng.standard_normal((24, 6))))
+        expected = rank_features(
+            probes, gallery, *(protocol.rows("test", role)["pid"] for role in ("probe", "gallery")), convention="sing"
+        )
+
+        class Own(Small):
+            def distance(self, probes, gallery):
+                return super().distance(probes, gallery)
+
+        found = evaluate(Own(), protocol, features={"probe": probes, "gallery": gallery})
+        np.testing.assert_allclose(found.ranking.cmc, expected.cmc)

@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.data import PersonDataset, make_protocol
+from lib.data.batches import Batch
+from lib.data.colour import rgb_to_hsv
 from lib.evaluation import evaluate
 from lib.methods import create_method
-from lib.methods.histogram import rgb_to_hsv, shares, stripe_histograms
+from lib.methods.histogram import shares, stripe_histograms
 
 
 def images(count=2, height=7, width=5, seed=0):
@@ -83,7 +85,7 @@ def test_the_descriptor_has_length_one_and_hellinger_distances():
     method = create_method("histogram", canvas=(12, 6))
     method.setup("quick", 3)
     pictures = images(3, 12, 6)
-    features = method.embed(pictures, torch.ones(3), "probe")
+    features = method.embed(Batch(pictures), "probe")
     assert features.shape == (3, 6 * 8 * 4 * 4) and torch.isfinite(features).all()
     assert torch.allclose(features.norm(dim=1), torch.ones(3, dtype=features.dtype))
     p, q = (stripe_histograms(pictures[i : i + 1], 6, (8, 4, 4)).flatten() for i in (0, 1))
@@ -95,7 +97,7 @@ def test_black_and_white_pictures_have_a_descriptor():
     method = create_method("histogram")
     method.setup("paper", 2)
     for level in (0.0, 1.0):
-        features = method.embed(torch.full((1, 3, 64, 32), level), torch.ones(1), "gallery")
+        features = method.embed(Batch(torch.full((1, 3, 64, 32), level)), "gallery")
         assert torch.isfinite(features).all() and abs(float(features.norm()) - 1) < 1e-6
 
 
@@ -115,7 +117,7 @@ def test_it_is_evaluated_without_training():
     people = PersonDataset.from_arrays("bars", list(pictures), rows)
     method = create_method("histogram", canvas=(32, 16))
     method.setup("quick", 3)
-    assert method.stages == [] and method.settings["bins"] == [8, 4, 4]
+    assert method.stages == [] and method.settings.bins == (8, 4, 4)
     protocol = make_protocol(people, "plain", validation=0)
     result = evaluate(method, protocol)
     assert result.rank(1) > 0.5  # every person of this set has two colours of its own

@@ -1,12 +1,12 @@
 """Bootstrap intervals: they cover, they resample people rather than probes, and pairs must be pairs."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lib.evaluation import bootstrap_mean, paired_difference, rank_distances, summarise
+from lib.evaluation import Result, bootstrap_mean, paired_difference, rank_distances, summarise
 from lib.evaluation.intervals import identity_weights
 
 
@@ -64,8 +64,21 @@ def test_nothing_to_resample_and_wrong_input():
         bootstrap_mean([1.0, 0.0], [1])
     with pytest.raises(ValueError, match="one of each per probe"):
         bootstrap_mean([], [])
-    with pytest.raises(ValueError, match="level"):
-        bootstrap_mean([1.0, 0.0], [1, 2], level=95)
+    for wrong in (95, 0, 1, True, "0.95", float("nan")):
+        with pytest.raises(ValueError, match=r"level is a number in \(0, 1\), not"):
+            bootstrap_mean([1.0, 0.0], [1, 2], level=wrong)
+    for wrong in (-5, True, "100", 10.0):
+        with pytest.raises(ValueError, match="resamples is a whole number of at least 0"):
+            bootstrap_mean([1.0, 0.0], [1, 2], resamples=wrong)
+    for wrong in ("0", None, True, -1, 1.5):
+        with pytest.raises(ValueError, match="seed is a whole number"):
+            bootstrap_mean([1.0, 0.0], [1, 2], seed=wrong)
+    assert np.isnan(bootstrap_mean([1.0, 0.0], [1, 2], resamples=0)).all()
+    assert bootstrap_mean([1.0, 0.0], [1, 2], seed=np.int64(3)) == bootstrap_mean([1.0, 0.0], [1, 2], seed=3)
+    with pytest.raises(ValueError, match="probe 1 is NaN"):
+        bootstrap_mean([1.0, np.nan], [1, 2])
+    with pytest.raises(ValueError, match="probe 0 is NaN"):
+        bootstrap_mean([1.0, 0.0], [np.nan, 2])
 
 
 def result(trial, gain, people=60, pool=200, seed=0, sha=None):
@@ -76,7 +89,7 @@ def result(trial, gain, people=60, pool=200, seed=0, sha=None):
     distances = rng.random((people, people))
     distances[np.arange(people), np.arange(people)] = 0.1 + difficulty - gain
     ranking = rank_distances(distances, ids, ids, convention="sing", max_rank=20)
-    return SimpleNamespace(ranking=ranking, protocol_sha256=sha or f"{trial:064d}")
+    return Result(ranking, sha or f"{trial:064d}", trial=trial)
 
 
 def test_a_difference_is_found_by_pairing():
@@ -116,13 +129,52 @@ def test_what_does_not_pair_is_refused():
         paired_difference([result(0, 0), result(1, 0)], [result(0, 0)])
     with pytest.raises(ValueError, match="0 results"):
         paired_difference([], [])
-    with pytest.raises(ValueError, match="protocols differ"):
+    with pytest.raises(ValueError, match="differ in protocol .*differ='protocol'"):
         paired_difference(result(0, 0), result(0, 0, sha="f" * 64))
-    assert paired_difference(result(0, 0), result(0, 0, sha="f" * 64), same_protocol=False).mean == 0
+    assert paired_difference(result(0, 0), result(0, 0, sha="f" * 64), differ="protocol").mean == 0
     with pytest.raises(ValueError, match="different probes"):
-        paired_difference(result(0, 0), result(1, 0, sha="0" * 64))
+        paired_difference(result(0, 0), result(1, 0, sha=f"{0:064d}"))
+    with pytest.raises(ValueError, match="what may differ is among protocol, subset, ratios, convention"):
+        paired_difference(result(0, 0), result(0, 0), differ="trial")
+    for wrong in ({"resamples": -1}, {"level": 1.5}, {"seed": "0"}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            paired_difference(result(0, 0), result(0, 0), **wrong)
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            summarise([result(0, 0)], **wrong)
     with pytest.raises(ValueError, match="unknown metric"):
         paired_difference(result(0, 0), result(0, 0), "rank1")
+
+
+def test_a_difference_of_methods_is_one_of_nothing_else():
+    a = result(0, 0.05)
+    quarter = replace(a, ratios={"probe": 0.25})
+    for other, name in (
+        (quarter, "ratios"),
+        (replace(a, subset="val"), "subset"),
+        (replace(a, ranking=replace(a.ranking, convention="market1501")), "convention"),
+    ):
+        with pytest.raises(ValueError, match=f"differ in {name} .*differ={name!r}"):
+            paired_difference(a, other)
+        with pytest.raises(ValueError, match=f"differ in {name} .*no mean over trials"):
+            summarise([a, other])
+        assert paired_difference(a, other, differ=name).mean == 0
+        assert paired_difference(a, other, differ=("protocol", name)).mean == 0
+    assert paired_difference(quarter, replace(a, ratios={"probe": 0.25})).mean == 0
+    with pytest.raises(ValueError, match=r"probe at 0.25; as the protocol has them"):
+        paired_difference(quarter, a)
+
+
+def test_one_person_has_no_interval():
+    one = rank_distances([[0.1, 0.2], [0.3, 0.2]], [7, 7], [7, 8], convention="sing")
+    difference = paired_difference(Result(one, "0" * 64), Result(one, "0" * 64))
+    assert np.isnan(difference.low) and not difference.excludes_zero
+    assert summarise(Result(one, "0" * 64))["low"].isna().all()
+    text = Result(one, "0" * 64).summary()
+    assert "nan" not in text and "these probes show one person" in text
+    assert (
+        "0 resamples"
+        in Result(rank_distances(np.eye(2), [1, 2], [1, 2], convention="sing"), "0", resamples=0).summary()
+    )
 
 
 def test_summary_over_trials():

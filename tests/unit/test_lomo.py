@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lib.models import lomo as module
-from lib.models.lomo import gaussian, hsv, lomo, multiscale_retinex, row_maxima, siltp
+from lib.models.lomo import gaussian, lomo, multiscale_retinex, row_maxima, siltp
 
 
 def picture(height, width, seed=0):
@@ -102,12 +102,6 @@ def test_texture_does_not_see_the_illumination():
     for light in (0.1, 0.37, 2.0):
         assert torch.equal(siltp(light * grey, 3), codes)
     assert (siltp(torch.zeros(1, 12, 12), 5) == 0).all()
-
-
-def test_hsv_is_that_of_the_standard_library():
-    colours = np.array(list(itertools.product((0, 0.2, 0.7, 1), repeat=3)))
-    found = torch.stack(hsv(torch.from_numpy(colours)[:, :, None, None]), dim=-1)[:, 0, 0].numpy()
-    np.testing.assert_allclose(found, [colorsys.rgb_to_hsv(*colour) for colour in colours], atol=1e-12)
 
 
 def test_what_moves_along_the_row_stays_the_same_and_what_moves_down_does_not():

@@ -11,7 +11,11 @@ from lib.losses import (
     batch_hard_triplet,
     centre_loss,
     cross_entropy,
+    discriminator_loss,
     foreground_loss,
+    gathered,
+    generator_loss,
+    mean_over_processes,
     pairwise_distances,
     pixel_mse,
     resolution_weighting,
@@ -210,3 +214,101 @@ def test_gradients_numerically(loss):
         down[i, j] -= step
         slope = (function(up) - function(down)).item() / (2 * step)
         assert leaf.grad[i, j].item() == pytest.approx(slope, abs=5e-3)
+
+
+def test_one_identity_has_no_triplets():
+    """Its own text has always promised the error."""
+    features = random_batch(0)[0]
+    with pytest.raises(ValueError, match="all 9 of this batch show one"):
+        batch_hard_triplet(features, torch.zeros(9, dtype=torch.long))
+    with pytest.raises(ValueError, match="all 1 of this batch show one"):
+        batch_hard_triplet(features[:1], torch.zeros(1, dtype=torch.long), None)
+
+
+@pytest.mark.parametrize("margin", [0.3, None])
+def test_weights_multiply_each_image_and_the_mean_is_over_images(margin):
+    features, labels = random_batch(2)
+    logits = random_batch(3, dimensions=3)[0]
+    weights = torch.rand(9, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    alone = [cross_entropy(logits[i : i + 1], labels[i : i + 1], 0.1).item() for i in range(9)]
+    expected = sum(w * loss for w, loss in zip(weights.tolist(), alone, strict=True)) / 9
+    found = cross_entropy(logits, labels, 0.1, weights)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    found.backward()
+    torch.testing.assert_close(weights.grad, torch.tensor(alone) / 9)  # weights may be learned
+    distance = torch.cdist(features, features)
+    same = labels[:, None] == labels[None]
+    gap = distance.where(same, -torch.inf).amax(1) - distance.where(~same, torch.inf).amin(1)
+    terms = (1 + gap.exp()).log() if margin is None else (margin + gap).clamp(min=0)
+    expected = (weights.detach() * terms).sum() / 9
+    torch.testing.assert_close(batch_hard_triplet(features, labels, margin, weights.detach()), expected)
+    ones = torch.ones(9)
+    torch.testing.assert_close(
+        batch_hard_triplet(features, labels, margin, ones), batch_hard_triplet(features, labels, margin)
+    )
+    torch.testing.assert_close(cross_entropy(logits, labels, 0.0, ones), cross_entropy(logits, labels))
+    for wrong in (torch.ones(8), torch.ones(9, 1), torch.tensor(1.0)):
+        with pytest.raises(ValueError, match="one weight per image"):
+            cross_entropy(logits, labels, 0.0, wrong)
+        with pytest.raises(ValueError, match="one weight per image"):
+            batch_hard_triplet(features, labels, margin, wrong)
+
+
+def test_a_mixture_of_two_streams():
+    """FTWA Eq. 5, its known answer: per image 0.7 and 1.5 on the high side, 5/3 and 0.7 on the low one."""
+
+    def logits(losses):  # of two classes, with this cross-entropy for class 0
+        return torch.stack([torch.zeros(len(losses)), torch.tensor(losses).expm1().log()], 1)
+
+    total = 0.0
+    for a, b, high, low in (
+        ((0.8, 0.5), (0.2, 0.5), (0.5, 1.0), (1.5, 2.0)),
+        ((0.3, 0.75), (0.6, 0.25), (1.0, 0.8), (2.0, 0.4)),
+    ):
+        a, b, labels = torch.tensor(a), torch.tensor(b), torch.zeros(2, dtype=torch.long)
+        total += cross_entropy(logits(high), labels, weights=a / (a + b))
+        total += cross_entropy(logits(low), labels, weights=b / (a + b))
+    assert total.item() == pytest.approx(2.283333, rel=1e-5)
+
+
+def test_smoothing_outside_its_range_is_refused():
+    logits, labels = random_batch(0, dimensions=3)
+    for wrong in (-0.1, 1.0, 1.5):
+        with pytest.raises(ValueError, match=r"label smoothing lies in \[0, 1\)"):
+            cross_entropy(logits, labels, wrong)
+
+
+def test_a_stream_without_an_image_counts_nothing():
+    """0, with a gradient of 0: the step goes on, and in several processes nobody waits for a loss that is left out."""
+    none = torch.zeros(0, dtype=torch.long)
+    losses = {
+        "cross_entropy": lambda x: cross_entropy(x.flatten(1), none, 0.1),
+        "cross_entropy, weights": lambda x: cross_entropy(x.flatten(1), none, 0.1, torch.zeros(0)),
+        "triplet": lambda x: batch_hard_triplet(x.flatten(1), none),
+        "centre": lambda x: centre_loss(x.flatten(1), none, torch.zeros(3, 24)),
+        "pixel": lambda x: pixel_mse(x, x.detach()),
+        "pixel, sum": lambda x: pixel_mse(x, x.detach(), "sum"),
+        "foreground": lambda x: foreground_loss(x, x.detach(), x.detach()[:, :1]),
+        "weighting": lambda x: resolution_weighting(x.flatten(1).view(0, 12, 2), torch.zeros(0)),
+        "discriminator": lambda x: discriminator_loss(x[:, 0, 0, 0], x[:, 0, 0, 1]),
+        "generator": lambda x: generator_loss(x[:, 0, 0, 0]),
+    }
+    for name, loss in losses.items():
+        scale = torch.ones((), requires_grad=True)
+        value = loss(torch.zeros(0, 3, 4, 2) * scale)
+        value.backward()
+        assert value.shape == () and value == 0 and scale.grad == 0, name
+
+
+def test_the_mean_of_one_process():
+    values = torch.rand(4, 3)
+    torch.testing.assert_close(mean_over_processes(values), values.mean())
+    one, two = gathered(values, values[:, 0])
+    assert one is values and torch.equal(two, values[:, 0])
+
+
+def test_double_precision_stays():
+    """What is given in float64 is computed in it: evaluation compares long descriptors."""
+    a = torch.tensor([[1e7, 0.0], [1e7, 1.0]], dtype=torch.float64)
+    found = pairwise_distances(a, a)
+    assert found.dtype == torch.float64 and found[0, 1] == 1 and found[0, 0] == 0

@@ -17,8 +17,8 @@ from torch import nn
 from torchvision.models import get_model
 
 from lib.data import DataError, DataWarning, PersonDataset, load_dataset
-from lib.data.batches import Canvases
-from lib.data.masks import is_person, masks_from_folder, with_masks
+from lib.data.canvases import Canvases
+from lib.data.masks import is_person, masks_from_folder
 from lib.experiments.segmented import segmented
 from lib.models import segmentation
 from lib.models.segmentation import SegmentationUnavailable, Segmenter, create_segmenter, person_masks
@@ -70,34 +70,35 @@ def same(people: PersonDataset, masks) -> bool:
 def test_masks_come_back_and_the_rest_stays(own):
     people = odd_people(masks=own)
     masks = outlines(people)
-    attached = with_masks(people, masks, "drawn by hand")
+    attached = people.with_masks(masks, "drawn by hand")
     assert same(attached, masks) and attached.mask(0).dtype == bool
     assert (attached.name, attached.fingerprint) == (people.name, people.fingerprint)
     pd.testing.assert_frame_equal(attached.table, people.table)
     assert np.shares_memory(attached.image(3), people.image(3))
     assert attached.notes == ("masks: drawn by hand",)
-    assert people.masks_from == "" and people.has_masks == own, "the first set is left as it was"
+    assert bool(people.masks_from) == people.has_masks == own, "the first set is left as it was"
+    assert people.masks_from != attached.masks_from
 
 
 def test_masks_from_tells_masks_apart_and_nothing_else():
     people = odd_people()
-    first, again = (with_masks(people, outlines(people), origin) for origin in ("here", "there"))
+    first, again = (people.with_masks(outlines(people), origin) for origin in ("here", "there"))
     assert first.masks_from == again.masks_from and len(first.masks_from) == 64
-    other = with_masks(first, outlines(people, seed=1), "elsewhere")
+    other = first.with_masks(outlines(people, seed=1), "elsewhere")
     assert other.masks_from != first.masks_from and other.notes == ("masks: elsewhere",)
 
 
 def test_take_keeps_them():
     people = odd_people()
     masks = outlines(people)
-    attached = with_masks(people, masks, "x")
+    attached = people.with_masks(masks, "x")
     some = attached.take([3, 1])
     assert same(some, [masks[3], masks[1]]) and some.masks_from == attached.masks_from
     assert some.fingerprint == people.take([3, 1]).fingerprint
 
 
 def test_pickling_keeps_them_in_memory():
-    attached = with_masks(odd_people(), outlines(odd_people()), "x")
+    attached = odd_people().with_masks(outlines(odd_people()), "x")
     back = pickle.loads(pickle.dumps(attached))
     assert same(back, outlines(odd_people())) and np.array_equal(back.image(4), attached.image(4))
     assert (back.masks_from, back.fingerprint, back.notes) == (
@@ -110,7 +111,7 @@ def test_pickling_keeps_them_in_memory():
 def test_pickling_keeps_them_from_the_cache_without_the_pixels(tmp_path):
     people = own_folder(tmp_path)
     masks = outlines(people)
-    attached = with_masks(people, masks, "x")
+    attached = people.with_masks(masks, "x")
     assert attached.directory == people.directory and np.shares_memory(attached.image(0), people.image(0))
     sent = pickle.dumps(attached)
     assert people.image(2).tobytes() not in sent, "the pixels are mapped again, not sent"
@@ -135,7 +136,7 @@ def test_pickling_keeps_them_from_the_cache_without_the_pixels(tmp_path):
 )
 def test_masks_that_do_not_fit(change, message):
     with pytest.raises(DataError, match=message):
-        with_masks(odd_people(), change(outlines(odd_people())), "x")
+        odd_people().with_masks(change(outlines(odd_people())), "x")
 
 
 def test_empty_masks_are_counted():
@@ -144,14 +145,14 @@ def test_empty_masks_are_counted():
     for i in (1, 3):
         masks[i][:] = False
     with pytest.warns(DataWarning, match=r"2 of 5 masks are empty.*y/person.1.jpg, y/person.3.jpg"):
-        assert with_masks(people, masks, "x").mask(3).sum() == 0
+        assert people.with_masks(masks, "x").mask(3).sum() == 0
 
 
 def test_canvases_show_the_attached_ones():
     people = helpers.tiny_people(masks=False)
     mask = np.zeros((32, 16), bool)
     mask[:8] = True
-    canvases = Canvases(helpers.tiny_protocol(with_masks(people, [mask] * len(people), "x")), (64, 32))
+    canvases = Canvases(helpers.tiny_protocol(people.with_masks([mask] * len(people), "x")), (64, 32))
     assert Canvases(helpers.tiny_protocol(people), (64, 32)).masks([0]) is None
     expected = torch.zeros(1, 64, 32, dtype=torch.uint8)
     expected[:, :16] = 1
@@ -165,11 +166,12 @@ def test_the_key_of_a_run():
     def inputs(people: PersonDataset) -> dict:
         return identity(method, helpers.tiny_protocol(people), "quick", 0, "fp32", 1, {})
 
-    own = inputs(helpers.tiny_people())
-    assert "masks" not in own and own == inputs(helpers.tiny_people(masks=False)), "keys of finished runs stay"
+    own, without = inputs(helpers.tiny_people()), inputs(helpers.tiny_people(masks=False))
+    assert "masks" not in without, "keys of finished runs stay"
+    assert own == without | {"masks": helpers.tiny_people().masks_from}, "masks given with the images count as well"
     people = helpers.tiny_people()
-    keys = {key_of(inputs(with_masks(people, outlines(people, seed), "x"))) for seed in (0, 0, 1)}
-    assert len(keys | {key_of(own)}) == 3
+    keys = {key_of(inputs(people.with_masks(outlines(people, seed), "x"))) for seed in (0, 0, 1)}
+    assert len(keys | {key_of(own), key_of(without)}) == 4
 
 
 # ---- from a folder
@@ -192,7 +194,7 @@ def test_kinds_of_masks(tmp_path, paint, suffix):
     masks = outlines(people)
     save(tmp_path, people, [paint(mask) for mask in masks], suffix)
     read = masks_from_folder(people, tmp_path)
-    assert same(read, masks) and read.masks_from == with_masks(people, masks, "x").masks_from
+    assert same(read, masks) and read.masks_from == people.with_masks(masks, "x").masks_from
     assert read.notes == (f"masks: read from {tmp_path}",)
 
 
@@ -277,6 +279,75 @@ def test_images_without_a_path_of_their_own(tmp_path, file):
     people = one_image(24, 10, file)
     with pytest.raises(DataError, match="1 of 1 images have no path.*with_masks"):
         masks_from_folder(people, tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".jpg"])
+def test_the_folder_of_the_pictures_themselves(tmp_path, suffix):
+    folder = tmp_path / "pictures"
+    for i, person in enumerate(("ann", "bob", "cid")):
+        for cam in ("1", "2"):
+            mini.store(folder / person / cam / f"a{suffix}", i, int(cam), height=20, width=12)
+    people = load_dataset(folder, cache=tmp_path / "cache")
+    with pytest.raises(
+        DataError, match=rf"a{suffix} is the image ann/1/a{suffix} itself: .*pictures holds the pictures"
+    ):
+        masks_from_folder(people, folder)
+
+
+def test_a_folder_of_other_pictures(tmp_path):
+    people = odd_people()
+    y, x = np.mgrid[0:90, 0:60]
+    for i in range(5):
+        picture = Image.fromarray(np.clip(90 + 60 * np.sin(x / 9 + i) + y / 2, 40, 210).astype(np.uint8))
+        mini_size = people.image(i).shape[1::-1]
+        path = (tmp_path / people.table["file"][i]).with_suffix(".png")
+        path.parent.mkdir(exist_ok=True)
+        picture.resize((20 * mini_size[0], 20 * mini_size[1])).save(path)
+    with pytest.raises(DataError, match=r"5 of 5 masks in .* full of greys.*white \(or 1\) on the person"):
+        masks_from_folder(people, tmp_path)
+
+
+def test_soft_masks_are_masks(tmp_path):
+    """A segmentation's certainty between 0 and 1 is cut at a half; its border is grey, most of it is not."""
+    people = one_image(40, 20)
+    y, x = np.mgrid[0:40, 0:20]
+    certainty = 1 / (1 + np.exp(np.hypot((y - 20) / 14, (x - 10) / 7) * 9 - 9))
+    assert len(np.unique((certainty * 255).round())) > 32
+    save(tmp_path, people, [Image.fromarray((certainty * 255).round().astype(np.uint8))])
+    assert same(masks_from_folder(people, tmp_path), [(certainty * 255).round() >= 128])
+
+
+def test_a_picture_that_is_a_mask_is_its_own(tmp_path):
+    """Silhouettes are black and white already: such a picture may be its own mask."""
+    shape = np.zeros((24, 10, 3), np.uint8)
+    shape[4:20, 3:7] = 255
+    people = PersonDataset.from_arrays(
+        "shadows", [shape], pd.DataFrame({"pid": ["a"], "cam": ["1"], "file": ["a.png"]})
+    )
+    save(tmp_path, people, [Image.fromarray(shape)])
+    assert same(masks_from_folder(people, tmp_path), [shape[..., 0] > 0])
+
+
+def test_images_that_would_share_a_mask(tmp_path):
+    images = [mini.picture(i) for i in range(2)]
+    table = pd.DataFrame({"pid": ["a", "b"], "cam": ["1", "1"], "file": ["x/a.jpg", "x/a.bmp"]})
+    people = PersonDataset.from_arrays("same", images, table)
+    (tmp_path / "x").mkdir()
+    Image.fromarray(np.ones((24, 10), bool)).save(tmp_path / "x" / "a.png")
+    with pytest.raises(DataError, match=r"would share a mask: .*x/a\.png"):
+        masks_from_folder(people, tmp_path)
+
+
+def test_corrected_labels_keep_their_masks(tmp_path):
+    people = own_folder(tmp_path)
+    masks = outlines(people)
+    attached = people.with_masks(masks, "x")
+    corrected = attached.with_table(attached.table.assign(pid="ann"))
+    for some in (corrected, pickle.loads(pickle.dumps(corrected))):
+        assert same(some, masks) and some.masks_from == attached.masks_from
+        assert some.fingerprint == corrected.fingerprint != people.fingerprint
+        assert set(some.table["pid"]) == {"ann"}
+    assert people.image(2).tobytes() not in pickle.dumps(corrected)
 
 
 # ---- predicted

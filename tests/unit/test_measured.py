@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,10 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lib.definitions import definitions
 from lib.experiments import measured as rooms
-from lib.experiments.measured import MeasuredError, keep, measured, origin, record, table_name
+from lib.experiments.measured import MeasuredError, code_note, keep, measured, origin, outdated, record, table_name
+from lib.training.sources import Code
 
 TABLE = pd.DataFrame({"r1": [0.125, 1.0], "curve": ["r = r", "r, 1"], "value": [1 / 3, np.nan], "pairs": [7, 12]})
+START = "lib.losses.batch_hard_triplet"
+CODE = Code((START,), (), definitions(START))
 WHAT = {"profile": "course", "dataset": "viper", "seed": 0}
 
 
@@ -23,10 +28,10 @@ def shelf(tmp_path, monkeypatch):
     return tmp_path / "measured"
 
 
-def run(name: str = "baseline-viper-plain-0123456789ab") -> SimpleNamespace:
+def run(name: str = "baseline-viper-plain-0123456789ab", seed: int = 0, trial: int = 0) -> SimpleNamespace:
     return SimpleNamespace(
-        directory=Path(name), key="f" * 64, protocol=SimpleNamespace(sha256="a" * 64), seconds=12.34,
-        provenance={"device": "a processor"},
+        directory=Path(name), key="f" * 64, protocol=SimpleNamespace(sha256="a" * 64, trial=trial), seconds=12.34,
+        provenance={"device": "a processor"}, seed=seed, code=CODE,
     )  # fmt: skip
 
 
@@ -59,7 +64,94 @@ def test_the_same_numbers_from_the_same_inputs_write_nothing(shelf):
 def test_names_keep_profiles_and_data_sets_apart():
     assert table_name("objective", "viper", "course") == "objective-viper"
     assert table_name("objective", "viper", "paper") == "objective-viper-paper"
-    assert table_name("objective", "some/where/My set.csv", "course") == "objective-My_set"
+    own = table_name("objective", "some/where/My set.csv", "course")
+    assert re.fullmatch(r"objective-own_My_set_[0-9a-f]{6}", own)
+    assert own != table_name("objective", "else/where/My set.csv", "course")
+
+
+def test_somebodys_own_folder_called_viper_is_not_viper(tmp_path):
+    record("objective", TABLE, **WHAT)
+    folder = tmp_path / "viper"
+    with pytest.raises(MeasuredError, match=r"no measured table objective-own_viper_[0-9a-f]{6}; run"):
+        measured("objective", str(folder))
+    folder.mkdir()
+    with pytest.raises(MeasuredError, match="no measured table objective-own_viper"):
+        measured("objective", str(folder))
+    record("objective", TABLE.assign(pairs=1), **WHAT | {"dataset": str(folder)})
+    assert measured("objective", str(folder))["pairs"].tolist() == [1, 1]
+    assert measured("objective", "VIPeR")["pairs"].tolist() == [7, 12]
+
+
+# ---- the code behind a table
+
+
+def test_a_table_of_todays_code_says_nothing_of_it():
+    record("objective", TABLE, **WHAT, runs=[run()])
+    frame = measured("objective", "viper")
+    assert frame.attrs["note"] == "" and "code" not in origin(frame) and outdated() == {}
+    code = frame.attrs["provenance"]["code"]
+    assert code["runs"] == {"baseline-viper-plain-0123456789ab": CODE.sha256}
+    assert "lib.evaluation.evaluate" not in code["starts"] and "lib.evaluation.results.evaluate" in code["starts"]
+
+
+@pytest.mark.parametrize("name", ["lib.losses.pairwise_distances", "lib.evaluation.results.evaluate"])
+def test_other_code_is_named(monkeypatch, name):
+    record("objective", TABLE, **WHAT, runs=[run()])
+    before = rooms.code_again
+    monkeypatch.setattr(
+        rooms, "code_again", lambda *a: {k: "0" * 16 if k == name else v for k, v in before(*a).items()}
+    )
+    frame = measured("objective", "viper")
+    expected = rf"measured with other code \([0-9a-f]{{8}}, here [0-9a-f]{{8}}\): {name} changed$"
+    assert re.search(expected, origin(frame)) and re.search(expected, frame.attrs["note"])
+    assert list(outdated()) == ["objective-viper"]
+    record("objective", TABLE, **WHAT, runs=[run()])  # the same numbers again, with today's code
+    assert measured("objective", "viper").attrs["note"] == ""
+
+
+def test_code_that_is_gone_is_named(monkeypatch):
+    record("objective", TABLE, **WHAT, runs=[run()])
+    frame = measured("objective", "viper")
+    provenance = frame.attrs["provenance"]
+    provenance["code"]["starts"].append("lib.losses.forgotten")
+    assert "lib.losses has no 'forgotten' any more" in code_note(provenance)
+
+
+def test_the_number_of_trainings_and_splits_is_kept():
+    several = [run(f"r{seed}{trial}", seed, trial) for seed in range(3) for trial in range(2)]
+    record("objective", TABLE, **WHAT, runs=several)
+    frame = measured("objective", "viper")
+    inputs = frame.attrs["provenance"]["inputs"]
+    assert (inputs["trainings"], inputs["trials"]) == (3, 2)
+    assert "2 rows, 3 trainings, 2 splits; measured" in origin(frame)
+    record("objective", TABLE, **WHAT, runs=several[:1], trials=10)
+    assert ", 1 training, 10 splits; measured" in origin(measured("objective", "viper"))
+
+
+BEFORE_CODE_WAS_RECORDED = {
+    "726476db3434", "ed9818b50a2e", "11bb38bca413", "a3713b53605e", "45c97caf6f64", "8e05335c4ee6", "6a6c3ed3cc1c",
+    "424d359b1681", "bfb81894edac", "4c4c88f18705", "e9499ec0a396", "ba521012b232", "2f5e5e378799", "d584fdd198a9",
+    "d65bb23a8d6e", "07c0a2f846fa",
+}  # fmt: skip
+
+
+def test_every_committed_table_says_what_code_measured_it(monkeypatch, capsys):
+    """Each is of today's code or says that it is not; only the oldest may not know theirs. Lists those that are old."""
+    monkeypatch.delenv("COURSE_MEASURED")
+    tables = sorted(rooms.folder().glob("*.json"))
+    old = outdated()
+    with capsys.disabled():
+        print(f"\n{len(old)} of {len(tables)} measured tables are not of today's code")
+        for note in sorted(set(old.values())):
+            print(f"  {note}: {', '.join(name for name in old if old[name] == note)}")
+    for path in tables:
+        provenance = json.loads(path.read_text())
+        frame = pd.read_csv(path.with_suffix(".csv"))
+        frame.attrs["provenance"] = provenance
+        assert origin(frame).endswith(f"; {old[path.stem]}") if path.stem in old else "code" not in origin(frame)
+        known = "code" in provenance
+        assert known or provenance["circumstances"]["commit"].split("+")[0][:12] in BEFORE_CODE_WAS_RECORDED
+        assert not known or {"trainings", "trials"} <= provenance["inputs"].keys()
 
 
 def test_quick_is_no_evidence(shelf):

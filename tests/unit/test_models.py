@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
+import pickle
+
 import pytest
 import torch
 import torchvision
+from torch import nn
 
-from lib.models.backbones import BACKBONES, Normalise, create_backbone
+from lib.models.backbones import BACKBONES, create_backbone
+from lib.models.dual_stream import create_features
 from lib.models.heads import BNNeck, GlobalPool
+from lib.models.registry import SUPERRES, Registry, made_by
+from lib.models.resnet import Normalise
+from lib.models.superres import create_superres
 
 SMALL = ["bottleneck-16-1", "bottleneck-16-2", "basic-32-1", "resnet18-half"]
 
 
-@pytest.mark.parametrize("name", [*BACKBONES, *SMALL])
+@pytest.mark.parametrize("name", [*(name for name in BACKBONES if name.startswith("resnet")), *SMALL])
 def test_shapes(name):
     """Last stride 1: a sixteenth of the canvas; channels as announced. On the meta device: no memory, no time."""
     with torch.device("meta"):
@@ -86,3 +95,37 @@ def test_bnneck_has_no_bias_and_normalises():
     assert logits.shape == (64, 3) and neck.classifier.bias is None and not neck.bn.bias.requires_grad
     torch.testing.assert_close(normalised.mean(0), torch.zeros(6), atol=1e-5, rtol=0)
     torch.testing.assert_close(normalised.var(0, unbiased=False), torch.ones(6), atol=1e-3, rtol=0)
+
+
+def test_a_network_says_which_entries_made_it():
+    """The last first; copies and pickles keep it; what asks for a network beats the entry's options."""
+    table = Registry("TABLE", "network")
+    table.add("narrow", nn.Linear, 4, out_features=2)
+    network = table.create("narrow", bias=False)
+    assert made_by(network) == (f"{__name__}:TABLE[narrow]",) and network.bias is None
+    assert made_by(copy.deepcopy(network)) == made_by(pickle.loads(pickle.dumps(network))) == made_by(network)
+    assert table.create("narrow", out_features=7).out_features == 7
+    assert made_by(create_backbone("dgd-quarter")) == ("lib.models.dgd:BACKBONES[dgd-quarter]",)
+    assert made_by(create_backbone("bottleneck-4-1")) == ()
+    rife, backbone = "lib.models.dual_stream:STREAMS[rife]", "lib.models.resnet:BACKBONES[resnet18-half]"
+    network = create_features("resnet18-half", "rife")  # built of the parts of two backbones
+    assert made_by(network) == (rife,) and {made_by(part) for part in network.low} == {(rife, backbone)}
+
+
+def test_a_table_has_every_name_once():
+    table = Registry("TABLE", "network")
+    table.add("one", nn.Identity)
+    with pytest.raises(ValueError, match=r"a network 'one' already \(.*TABLE\[one\]\)"):
+        table.add("one", nn.Flatten)
+    with pytest.raises(ValueError, match="unknown network 'two'; known: one"):
+        table.create("two")
+    assert list(table) == ["one"] and "one" in table and table["one"] is nn.Identity and len(table) == 1
+
+
+def test_the_tables_know_every_network():
+    assert {"resnet50", "dgd", "densenet121", "seresnet18-half"} <= set(BACKBONES)
+    assert {"bicubic", "srcnn-luma", "ffsr", "vdsr", "srgan-narrow"} <= set(SUPERRES)
+    assert create_superres("vdsr-narrow").made_by == ("lib.models.superres_deep:SUPERRES[vdsr-narrow]",)
+    for name, entry in [*BACKBONES.entries.items(), *SUPERRES.entries.items()]:
+        module, _, place = entry.place.partition(":")
+        assert place.endswith(f"[{name}]") and importlib.import_module(module)

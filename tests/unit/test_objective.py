@@ -166,3 +166,35 @@ def test_a_collapsed_network_has_no_objective():
     with pytest.warns(RuntimeWarning, match="same feature"):
         found = objective_from_features(np.ones((6, 3)), None, [0, 0, 1, 1, 2, 2], resamples=10)
     assert np.isnan(found.value) and np.isnan(found.low)
+
+
+@pytest.mark.parametrize("far", [1e3, 1e6, 1e9, 1e12])
+def test_people_who_are_far_apart_do_not_hide_how_near_their_images_are(far):
+    """Sums of squares of 1e24 have no digit left for distances of 1; each identity's own sums have."""
+    f1, f2, ids = features(3)
+    kind = np.where(ids % 2, far, -far)[:, None]
+    f1, f2 = np.hstack([f1, kind]), np.hstack([f2, kind])
+    expected = over_pairs(f1, f2, ids)
+    for batches in (1, 4):
+        sums = PairSums(6, 2)
+        for part in np.array_split(np.arange(len(ids)), batches):
+            sums.add(ids[part], np.stack([f1[part], f2[part]], 1))
+        totals = sums.totals()
+        assert totals.sim[0, 1] == pytest.approx(expected[0], rel=1e-9)
+        assert totals.dif[0, 1] == pytest.approx(expected[1], rel=1e-9)
+        weighted = sums.totals(np.array([[1.0, 0, 2, 0, 1, 1]]))
+        assert (weighted.sim >= 0).all() and (weighted.dif > 0).all()
+
+
+def test_squares_that_a_double_cannot_hold_are_refused():
+    f1, f2, ids = features(0)
+    large = (f1 * 1e36).astype(np.float32), (f2 * 1e36).astype(np.float32)
+    found, expected = (objective_from_features(a, b, ids, resamples=0) for a, b in (large, (f1, f2)))
+    assert found.value == pytest.approx(expected.value, rel=1e-5)
+    with pytest.raises(ValueError, match=r"a feature of \d.*e\+200 \(image 0 of this batch\): its square overflows"):
+        objective_from_features(f1 * 1e200, f2 * 1e200, ids)
+    with pytest.raises(ValueError, match="whose square is 0: multiply them"):
+        objective_from_features(f1 * 1e-200, f2 * 1e-200, ids)
+    f1[7, 2] = np.nan
+    with pytest.raises(ValueError, match="image 7 of this batch"):
+        objective_from_features(f1, f2, ids)

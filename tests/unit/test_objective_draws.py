@@ -234,9 +234,9 @@ class TwoFaced(Method):
         super().__init__()
         self.calls = 0
 
-    def embed(self, images, resolution, role):
+    def embed(self, batch, role):
         self.calls += 1
-        return nn.functional.adaptive_avg_pool2d(images, (8, 4)).flatten(1) + 0.1 * (role == "gallery")
+        return nn.functional.adaptive_avg_pool2d(batch.images, (8, 4)).flatten(1) + 0.1 * (role == "gallery")
 
 
 @pytest.mark.parametrize("roles", [("probe", "probe"), ("probe", "gallery")])
@@ -258,8 +258,8 @@ def test_a_method_has_the_points_and_limits_of_its_surface(protocol, roles):
 
 def test_views_of_different_roles_are_two_things(protocol):
     class OneFaced(TwoFaced):
-        def embed(self, images, resolution, role):
-            return super().embed(images, resolution, "probe")
+        def embed(self, batch, role):
+            return super().embed(batch, "probe")
 
     method = OneFaced()
     once, twice = (

@@ -11,17 +11,18 @@ import torch.nn.functional as F
 import torchvision
 
 from lib.evaluation.complexity import complexity
-from lib.models.backbones import Normalise
-from lib.models.others import OTHERS, create_other
+from lib.models.backbones import create_backbone
+from lib.models.resnet import Normalise
 from lib.training.weights import WeightsUnavailable, fill
 
+OTHERS = ["densenet121", "densenet-narrow", "seresnet50", "seresnet18-half"]
 NARROW = ["densenet-narrow", "seresnet18-half"]
 
 
 def build(name: str, device: str = "cpu") -> torch.nn.Module:
     torch.manual_seed(0)
     with torch.device(device):
-        return create_other(name)
+        return create_backbone(name)
 
 
 def old_names(state: dict) -> dict:
@@ -159,4 +160,4 @@ def test_narrow_seresnet_has_the_names_of_timms_seresnet18():
 
 def test_unknown_name_lists_known_ones():
     with pytest.raises(ValueError, match="densenet121, densenet-narrow, seresnet50, seresnet18-half"):
-        create_other("densenet")
+        create_backbone("densenet")

@@ -124,6 +124,21 @@ def test_effects_are_filled_where_zero_is_excluded():
     assert faces == [style.GREEN, "white", style.VERMILION]
 
 
+@pytest.mark.parametrize("groups", [1, 2, 3])
+def test_long_labels_of_effects_keep_to_their_panels(groups):
+    rows = [(f"group {g}", f"a rather long name {n}", 0.1, 0.0, 0.2) for g in range(groups) for n in range(3)]
+    table = pd.DataFrame(rows, columns=["group", "name", "mean", "low", "high"])
+    said = "ResNet against the variant, trained for as long, on all ratios"
+    fig = curves.effects(table, "A finding", unit="%", label=said)
+    fig.draw_without_rendering()
+    labels = [ax.xaxis.label.get_window_extent() for ax in fig.axes]
+    assert all(" ".join(ax.get_xlabel().split()) == f"{said}, %" for ax in fig.axes)
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(labels))
+    assert all(box.x0 >= 0 and box.x1 <= fig.bbox.x1 and box.y0 >= 0 for box in labels)
+    short = curves.effects(table, label="rank-1")
+    assert {ax.get_xlabel() for ax in short.axes} == {"rank-1, points"}
+
+
 def test_lifts_are_in_the_order_of_full_resolution():
     table = pd.DataFrame(
         [("upper_colour", 1.0, 3.0), ("hat", 1.0, 1.1), ("upper_colour", 0.25, 2.0), ("hat", 0.25, 0.9)],
@@ -149,3 +164,34 @@ def test_a_notebook_gets_few_bytes_of_the_same_picture():
 def test_long_titles_are_broken():
     fig = curves.resolution_curves(resolution_table(), "a finding with many words " * 8)
     assert "\n" in fig.get_suptitle()
+
+
+def comparison_table(networks=("ResNet-50", "FFSR", "RIFE")) -> pd.DataFrame:
+    rows = [
+        {"network": n, "curve": c, "r": r, "normalised": 0.3 + 0.1 * k + 0.1 * (1 - r)}
+        for (k, n), c, r in itertools.product(enumerate(networks), ("O(r, r)", "O(r, 1)"), GRID)
+    ]
+    table = pd.DataFrame(rows)
+    return table.assign(normalised_low=table["normalised"] - 0.02, normalised_high=table["normalised"] + 0.02)
+
+
+def test_objective_comparison_has_every_network_in_both_panels():
+    table = comparison_table()
+    fig = curves.objective_comparison(table, "a finding")
+    assert fig.get_suptitle() == "a finding" and len(fig.axes) == 2
+    for ax, curve in zip(fig.axes, ("O(r, r)", "O(r, 1)"), strict=True):
+        assert curve in ax.get_title(loc="left") and len(ax.collections) == 3
+        for number, (line, name) in enumerate(zip(ax.get_lines(), ("ResNet-50", "FFSR", "RIFE"), strict=True)):
+            one = table[(table["network"] == name) & (table["curve"] == curve)]
+            assert line.get_label() == name and line.get_color() == style.PALETTE[number]
+            np.testing.assert_allclose(line.get_ydata(), one["normalised"])
+        assert [t.get_text() for t in ax.get_xticklabels()] == ["1/8", "1/4", "1/2", "full"]
+    assert [t.get_text() for t in fig.legends[0].get_texts()] == ["ResNet-50", "FFSR", "RIFE"]
+
+
+def test_objective_comparison_wants_both_curves_of_every_network():
+    table = comparison_table()
+    with pytest.raises(ValueError, match=r"'RIFE' has no O\(r, 1\)"):
+        curves.objective_comparison(table[(table["network"] != "RIFE") | (table["curve"] == "O(r, r)")])
+    with pytest.raises(ValueError, match="normalised_low"):
+        curves.objective_comparison(table.drop(columns="normalised_low"))

@@ -219,13 +219,17 @@ def test_gains_off_the_scale_keep_their_number():
 
 
 def test_ratio_names():
-    assert [style.ratio_name(r) for r in (1, 1 / 2, 1 / 3, 0.25, 0.125, 0.3)] == [
+    assert [style.ratio_name(r) for r in (1, 1 / 2, 1 / 3, 0.25, 0.125, 0.3, 3 / 8, 0.625, 2 / 3, 0.4)] == [
         "full",
         "1/2",
         "1/3",
         "1/4",
         "1/8",
         "0.30",
+        "3/8",
+        "5/8",
+        "2/3",
+        "2/5",
     ]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.evaluation import CONVENTIONS, rank_distances, rank_features, sample_single_shot
+from lib.evaluation.distances import _Products
 from lib.evaluation.single_shot import rank_probabilities
 
 EXAMPLE = np.round(np.random.RandomState(0).rand(5, 10), 3)
@@ -19,6 +21,7 @@ LABELS = {
     "probe_cams": [0, 1, 0, 0, 0],
     "gallery_cams": [0, 1, 2, 1, 1, 1, 1, 0, 1, 0],
 }
+FACING = {"probe_cams": np.zeros(5), "gallery_cams": np.ones(5)}  # two cameras that face each other
 DIAGONAL = np.array([[0, 1, 2, 3, 4], [1, 0, 2, 3, 4], [0, 1, 2, 3, 4], [0, 1, 2, 3, 4], [1, 2, 3, 4, 0]])
 
 
@@ -47,7 +50,7 @@ def test_trapezoid_ap_over_the_valid_probes_is_the_other_known_answer():
 
 @pytest.mark.parametrize("convention", ["market1501", "single-shot", "sing"])
 def test_the_small_known_answer(convention):
-    ranking = rank_distances(DIAGONAL, range(5), range(5), convention=convention, max_rank=5)
+    ranking = rank_distances(DIAGONAL, range(5), range(5), **FACING, convention=convention, max_rank=5)
     np.testing.assert_allclose(ranking.cmc, [0.6, 0.6, 0.8, 1, 1])
 
 
@@ -226,7 +229,7 @@ def test_equal_features_tie_exactly_wherever_they_stand(dtype, metric):
 
 @pytest.mark.parametrize("convention", ["market1501", "single-shot", "sing"])
 def test_cmc_is_flat_beyond_the_gallery(convention):
-    ranking = rank_distances(DIAGONAL, range(5), range(5), convention=convention, max_rank=50)
+    ranking = rank_distances(DIAGONAL, range(5), range(5), **FACING, convention=convention, max_rank=50)
     assert ranking.cmc.shape == (50,)
     np.testing.assert_array_equal(ranking.cmc[4:], 1.0)
 
@@ -234,7 +237,7 @@ def test_cmc_is_flat_beyond_the_gallery(convention):
 def test_probes_without_a_match():
     distances = [[0.0, 1.0], [0.0, 1.0]]
     for convention, expected in (("market1501", 1.0), ("single-shot", 1.0), ("sing", 0.5), ("trapezoid", 0.5)):
-        ranking = rank_distances(distances, [0, 9], [0, 1], convention=convention)
+        ranking = rank_distances(distances, [0, 9], [0, 1], [0, 0], [1, 1], convention=convention)
         assert ranking.cmc[0] == ranking.cmc[-1] == ranking.map == ranking.minp == expected, convention
         assert ranking.unmatched == 1
         assert ranking.valid.sum() == len(ranking.ap) == len(ranking.probe_ids) == round(1 / expected)
@@ -256,7 +259,7 @@ def test_nan_is_refused_and_named(convention):
 
 def test_bad_features_are_refused_and_named():
     probes, gallery = np.ones((3, 4), np.float32), np.ones((5, 4), np.float32)
-    arguments = ([0, 1, 2], [0, 1, 2, 3, 4])
+    arguments = ([0, 1, 2], [0, 1, 2, 3, 4], np.zeros(3), np.ones(5))
     gallery[3, 1] = np.nan
     with pytest.raises(ValueError, match="gallery image 3 contains NaN"):
         rank_features(probes, gallery, *arguments)
@@ -283,7 +286,17 @@ def test_bad_features_are_refused_and_named():
         ({"probe_ids": [7, 7, 8, 8, 9]}, "no probe has a match"),
         ({"convention": "cuhk03"}, "unknown convention 'cuhk03'; choose one of market1501"),
         ({"max_rank": 0}, "max_rank"),
-        ({"convention": "single-shot-cross-camera", "probe_cams": None, "gallery_cams": None}, "pass probe_cams"),
+        *(
+            ({"convention": name, "probe_cams": None, "gallery_cams": None}, "pass probe_cams .*convention='sing'")
+            for name in CONVENTIONS
+            if name != "sing"
+        ),
+        ({"convention": None}, "unknown convention None"),
+        ({"convention": ["sing"]}, "unknown convention"),
+        ({"distances": EXAMPLE.astype(str)}, "distances has values of type <U"),
+        ({"distances": (EXAMPLE * 2**60).astype(np.int64)}, "beyond 2\\^53"),
+        ({"probe_ids": [2.0**60, 1, 2, 3, 4]}, "too large to be told apart"),
+        ({"probe_ids": np.array([2**25, 1, 2, 3, 4], np.float32)}, "too large to be told apart"),
     ],
 )
 def test_wrong_input_is_refused_with_a_reason(change, message):
@@ -293,21 +306,36 @@ def test_wrong_input_is_refused_with_a_reason(change, message):
 
 
 def test_wrong_features_are_refused_with_a_reason():
-    with pytest.raises(ValueError, match="features have shapes"):
-        rank_features(np.ones((2, 3)), np.ones((2, 4)), [0, 1], [0, 1])
-    with pytest.raises(ValueError, match="unknown metric 'manhattan'"):
-        rank_features(np.ones((2, 3)), np.ones((2, 3)), [0, 1], [0, 1], metric="manhattan")
-    with pytest.raises(ValueError, match="the metric returned shape"):
-        rank_features(np.ones((2, 3)), np.ones((2, 3)), [0, 1], [0, 1], metric=lambda p, g: np.ones((2, 1)))
-    with pytest.raises(ValueError, match="chunk"):
-        rank_features(np.ones((2, 3)), np.ones((2, 3)), [0, 1], [0, 1], chunk=0)
+    def rank(probes=2 * [3 * [1.0]], gallery=2 * [3 * [1.0]], **options):
+        return rank_features(np.array(probes), np.array(gallery), [0, 1], [0, 1], **{"convention": "sing", **options})
+
+    for message, options in {
+        "features have shapes": {"gallery": np.ones((2, 4))},
+        "unknown metric 'manhattan'": {"metric": "manhattan"},
+        "the metric returned shape": {"metric": lambda p, g: np.ones((2, 1))},
+        "the metric's result has values of type <U1, expected numbers": {"metric": lambda p, g: np.full((2, 2), "1")},
+        "probe_features has values of type <U1, expected numbers": {"probes": np.full((2, 3), "1")},
+        "gallery_features has values of type complex128": {"gallery": np.ones((2, 3), complex)},
+        "not a rectangular array of numbers": {"gallery": np.full((2, 3), None)},
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            rank(**options)
+    for name in ("chunk", "max_rank"):
+        for wrong in (0, -1, True, "1", 2.0):
+            with pytest.raises(ValueError, match=f"{name} is a whole number of at least 1, not {wrong!r}"):
+                rank(**{name: wrong})
+        rank(**{name: np.int64(1)})
 
 
 def test_ranks_that_were_not_computed_are_refused():
-    ranking = rank_distances(DIAGONAL, range(5), range(5), max_rank=5)
+    ranking = rank_distances(DIAGONAL, range(5), range(5), **FACING, max_rank=5)
     assert ranking.rank(3) == 0.8
+    assert ranking.rank(np.int64(3)) == 0.8
     with pytest.raises(ValueError, match="larger max_rank"):
         ranking.rank(6)
+    for wrong in (True, "1", 1.0, 0):
+        with pytest.raises(ValueError, match="a rank is a whole number"):
+            ranking.rank(wrong)
     with pytest.raises(ValueError, match="unknown metric"):
         ranking.probe_values("accuracy")
     assert ranking.metrics == ("rank-1", "rank-5", "mAP", "mINP")
@@ -410,3 +438,201 @@ def test_means_are_the_means_of_the_probes_arrays():
         assert ranking.ap.mean() == pytest.approx(ranking.map) and ranking.inp.mean() == pytest.approx(ranking.minp)
         assert len(ranking.probe_ids) == ranking.valid.sum() == len(ranking.probe_cmc)
         assert "rank-1" in ranking.summary() and convention in ranking.summary()
+
+
+# descriptors whose distances are known exactly
+
+
+def by_integers(probes, gallery, metric):
+    """Places of the exact distances among all distances of a row (Q, G), in Python's whole numbers and fractions."""
+    rows = []
+    for p in probes:
+        if metric == "euclidean":
+            row = [sum((a - b) ** 2 for a, b in zip(p, g, strict=True)) for g in gallery]
+        else:  # minus the signed square of the cosine, times the probe's |p|^2
+            row = []
+            for g in gallery:
+                product, length = sum(a * b for a, b in zip(p, g, strict=True)), sum(b * b for b in g)
+                row.append(Fraction(-product * abs(product), length) if length else Fraction(0))
+        places = {value: place for place, value in enumerate(sorted(set(row)))}
+        rows.append([places[value] for value in row])
+    return np.array(rows)
+
+
+@st.composite
+def codes(draw):
+    """Small whole numbers, sometimes far from the origin, in units of a power of two."""
+    dimensions, high = draw(st.integers(1, 12)), draw(st.sampled_from([1, 3, 255]))
+    numbers = st.lists(st.integers(0, high), min_size=dimensions, max_size=dimensions)
+    probes, gallery = draw(st.lists(numbers, min_size=1, max_size=5)), draw(st.lists(numbers, min_size=2, max_size=12))
+    offset = draw(st.sampled_from([0, 0, -1, 1000, 2**20]))
+    return [[[x + offset for x in row] for row in side] for side in (probes, gallery)], offset
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("convention", ["sing", "market1501"])
+@settings(max_examples=120, deadline=None)
+@given(
+    case=codes(),
+    unit=st.sampled_from([1.0, 0.5, 2.0**-9, 2.0**40, 2.0**90]),
+    dtype=st.sampled_from([np.float32, np.float64, np.int64]),
+)
+def test_whole_numbers_are_ranked_with_all_their_ties(metric, convention, case, unit, dtype):
+    sides, offset = case
+    if metric == "cosine" and offset > 1000:
+        return  # squares of products have more digits than a double
+    distances = by_integers(*sides, metric)
+    features = [np.array(side, dtype) if dtype is np.int64 else np.array(side, dtype) * dtype(unit) for side in sides]
+    ids = [np.arange(len(side)) % 3 for side in sides]
+    cams = [np.zeros(len(sides[0])), np.ones(len(sides[1]))]
+    if not set(ids[0]) & set(ids[1]):
+        return
+    expected = rank_distances(distances, *ids, *cams, convention=convention)
+    found = rank_features(*features, *ids, *cams, convention=convention, metric=metric)
+    np.testing.assert_array_equal(found.cmc, expected.cmc)
+    assert (found.map, found.minp) == (expected.map, expected.minp)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, bool])
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_codes_of_zeros_and_ones(dtype, metric):
+    """Far from the origin for their spread, so that moving it there would break the ties."""
+    rng = np.random.default_rng(0)
+    sides = [(rng.random((n, 48)) < 0.95).astype(np.int64) for n in (60, 300)]
+    ids, cams = [np.arange(n) % 30 for n in (60, 300)], [np.zeros(60), np.ones(300)]
+    distances = by_integers(*(side.tolist() for side in sides), metric)
+    for convention in ("sing", "market1501"):
+        expected = rank_distances(distances, *ids, *cams, convention=convention)
+        found = rank_features(*(x.astype(dtype) for x in sides), *ids, *cams, convention=convention, metric=metric)
+        np.testing.assert_array_equal(found.cmc, expected.cmc)
+        assert found.map == expected.map
+
+
+# any scale, any origin
+
+
+def as_integers(features):
+    """The same numbers times 2^200, as Python's integers."""
+    parts = (float(x).as_integer_ratio() for x in features.ravel())
+    return np.array([(a << 200) // b for a, b in parts], dtype=object).reshape(features.shape)
+
+
+def exactly(p, g, ids, cams, **options):
+    """Ranked by the exact squared distances of the very numbers given."""
+    p, g = as_integers(p), as_integers(g)
+    squares = (p * p).sum(1)[:, None] + (g * g).sum(1) - 2 * p.dot(g.T)
+    places = [{value: place for place, value in enumerate(sorted(set(row)))} for row in squares.tolist()]
+    distances = np.array([[place[x] for x in row] for place, row in zip(places, squares.tolist(), strict=True)])
+    return rank_distances(distances, *ids, *cams, **options)
+
+
+@pytest.mark.parametrize("convention", ["market1501", "sing"])
+@pytest.mark.parametrize("far", [1e3, 1e5, 1e7, 1e15, 1e30])
+@pytest.mark.parametrize("kind", ["noise", "one far dimension", "all far", "a far image", "a far probe"])
+def test_large_numbers_are_ranked_as_they_are(kind, far, convention):
+    """Lengths of which float32, or even double precision, leaves no digit to a small distance."""
+    (p, g), ids, cams = people(probes=40, gallery=150, identities=12)
+    if kind == "noise":
+        p, g = p * np.float32(far), g * np.float32(far)
+    elif kind == "one far dimension":
+        sign = [np.where(i % 2, far, -far)[:, None] for i in ids]
+        p, g = (np.concatenate([x, s], 1).astype(np.float32) for x, s in zip((p, g), sign, strict=True))
+    elif kind == "all far":
+        p, g = (x + np.float32(far) for x in (p, g))
+    elif kind == "a far image":
+        g[7] *= np.float32(far)
+    else:
+        p[7] *= np.float32(far)
+    expected = exactly(p, g, ids, cams, convention=convention)
+    for probes, gallery in ((p, g), (p.astype(float), g.astype(float)), (p.astype(float), g)):
+        found = rank_features(probes, gallery, *ids, *cams, convention=convention)
+        np.testing.assert_allclose(found.cmc, expected.cmc, atol=1e-12)
+        assert found.map == pytest.approx(expected.map, abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_scale_does_not_matter(metric, dtype):
+    (p, g), ids, cams = people(probes=40, gallery=150, identities=12)
+    p, g = p.astype(dtype), g.astype(dtype)
+    expected = rank_features(p, g, *ids, *cams, convention="sing", metric=metric)
+    ends = (-120, -60, 60, 120) if dtype is np.float32 else (-1000, -500, 500, 1000)
+    for power in ends:
+        found = rank_features(*(np.ldexp(x, power) for x in (p, g)), *ids, *cams, convention="sing", metric=metric)
+        np.testing.assert_allclose(found.cmc, expected.cmc, atol=1e-6)
+    if metric == "cosine":  # knows no lengths at all
+        lengths = np.ldexp(1.0, np.random.default_rng(0).integers(-100, 100, (len(g), 1))).astype(dtype)
+        found = rank_features(p, g * lengths, *ids, *cams, convention="sing", metric=metric)
+        np.testing.assert_allclose(found.cmc, expected.cmc, atol=1e-6)
+
+
+def test_angles_that_float32_cannot_tell_apart():
+    rng = np.random.default_rng(0)
+    turn = np.sort(rng.permutation(4000)[:200]) * 1e-6  # 1 - cos of 1e-6 is 5e-13
+    gallery = np.stack([np.cos(turn), np.sin(turn)], 1)
+    probes, ids = gallery[::4] * 7.0, np.arange(200)
+    cams = np.zeros(50), np.ones(200)
+    found = rank_features(probes, gallery, ids[::4], ids, *cams, convention="market1501", metric="cosine")
+    assert found.rank(1) == 1 and found.map == 1
+
+
+def test_only_what_is_in_doubt_is_computed_again(monkeypatch):
+    """Ordinary features are ranked by one product in float32; the probes themselves in the gallery change nothing."""
+    again = []
+    for name in ("_differences", "_products"):
+        original = getattr(_Products, name)
+
+        def counted(self, which, dtype=np.float64, original=original, name=name, **options):
+            if dtype == np.float64:
+                again.append(len(which))
+            return original(self, which, **({"dtype": dtype} if name == "_products" else {}), **options)
+
+        monkeypatch.setattr(_Products, name, counted)
+    (p, g), ids, cams = people(probes=200, gallery=2000, identities=60)
+    rank_features(p, g, *ids, *cams, convention="market1501")
+    rank_features(p, np.concatenate([p, g]), ids[0], np.concatenate(ids), cams[0], np.concatenate(cams), "sing")
+    assert not again
+    right, wrong = p[0] + np.float32(2e-4), p[0] - np.float32(2e-4)  # about as near, and whose is another person's
+    rank_features(p, np.stack([right, wrong, *g]), ids[0], np.r_[ids[0][0], 1 + ids[0][0], ids[1]], convention="sing")
+    assert again == [1]
+
+
+# ids and cameras
+
+
+def test_large_ids_of_two_kinds_stay_apart():
+    """int64 beside uint64 would become doubles, in which 2^62 and 2^62 + 1 are one."""
+    rng = np.random.default_rng(0)
+    small, cams = np.repeat(np.arange(20), 3), (np.zeros(60, int), np.ones(60, int))
+    p, g = (rng.standard_normal((60, 8)) for _ in range(2))
+    expected = rank_features(p, g, small, small, *cams, convention="market1501")
+    for base in (2**62, 2**63):
+        kinds = [np.uint64, object] + ([np.int64] if base < 2**63 else [])
+        ids = [(small.astype(object) + base).astype(kind) for kind in kinds]
+        for one, other in itertools.product(ids, ids):
+            found = rank_features(p, g, one, other, *cams, convention="market1501")
+            np.testing.assert_array_equal(found.cmc, expected.cmc)
+            assert found.gallery_identities == 20
+    mixed = rank_features(p, g, small.astype(np.int8), small.astype(np.uint64), *cams, convention="market1501")
+    np.testing.assert_array_equal(mixed.cmc, expected.cmc)
+
+
+def test_a_gallery_that_holds_the_probes_needs_cameras():
+    """Without them, noise finds itself: rank-1 100 %."""
+    noise, ids = np.random.default_rng(0).standard_normal((60, 8)), np.repeat(np.arange(20), 3)
+    for convention in CONVENTIONS:
+        if convention != "sing":
+            with pytest.raises(ValueError, match=r"pass probe_cams and gallery_cams \(say np.zeros\(60\) and np.ones"):
+                rank_features(noise, noise, ids, ids, convention=convention)
+    cams = np.tile([0, 1, 2], 20)
+    assert rank_features(noise, noise, ids, ids, cams, cams, convention="market1501").rank(1) < 0.3
+
+
+def test_sampling_looks_at_its_arguments():
+    for wrong in ({"draws": 0}, {"draws": True}, {"seed": None}, {"seed": "0"}, {"max_rank": 0}, {"max_rank": 2.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            sample_single_shot(EXAMPLE, **LABELS, convention="sing", **wrong)
+    spoilt = EXAMPLE.copy()
+    spoilt[2, 3] = np.nan
+    with pytest.raises(ValueError, match="probe 2 and gallery image 3 is NaN"):
+        sample_single_shot(spoilt, **LABELS, convention="sing")

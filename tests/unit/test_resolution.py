@@ -12,7 +12,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
 from lib.data import KERNELS, degrade, enlarge, low_resolution_size, shrink
-from lib.data.resolution import weights
+from lib.data.resolution import through_jpeg, weights
 
 HERE = Path(__file__).resolve().parent
 
@@ -235,3 +235,217 @@ def test_what_else_is_refused():
         degrade(torch.rand(3, 8, 8), 0.5, rounding="up")
     with pytest.raises(ValueError, match="JPEG"):
         degrade(torch.rand(3, 8, 8), 0.5, jpeg=100)
+
+
+# ---- what is refused, and what is only unusual
+
+NO_RATIO = [
+    *(True, False, None, "", "0.5", "1/2", b"1", 0.5j, float("inf"), float("-inf"), float("nan"), 0, -1, 1.0001, 2),
+    *([True, 0.5], ["0.5", "0.5"], [None, 0.5], [0.5, float("nan")], [0.5, 0], [[0.5, 0.5]], [], [0.5], {"a": 1}),
+    *(np.array(["0.5", "1"]), np.array([True, True]), np.array([[0.5], [0.5]]), np.zeros(2), np.ones(3)),
+    *(torch.tensor(True), torch.tensor([True, True]), torch.full((2, 1), 0.5), torch.tensor([0.5, float("nan")])),
+]
+
+
+@pytest.mark.parametrize("ratio", NO_RATIO, ids=str)
+def test_what_is_no_ratio(ratio):
+    for images in (
+        torch.rand(2, 3, 8, 8),
+        torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
+        np.zeros((2, 3, 8, 8), np.uint8),
+    ):
+        with pytest.raises(ValueError, match="ratio"):
+            degrade(images, ratio)
+
+
+def test_a_ratio_of_any_number():
+    images = torch.stack([scene(seed=seed) for seed in range(2)])
+    expected = degrade(images, 0.5)
+    for ratio in (
+        np.float32(0.5),
+        np.array(0.5),
+        np.array([0.5, 0.5]),
+        torch.tensor(0.5),
+        torch.full((2,), 0.5),
+        (0.5, 0.5),
+    ):
+        assert torch.equal(degrade(images, ratio), expected)
+        assert np.array_equal(degrade(images.numpy(), ratio), expected.numpy())
+    one = degrade(images[0], [0.5])
+    assert torch.equal(one, expected[0])
+    with pytest.raises(ValueError, match="2 ratios for 1 images"):
+        degrade(images[0], [0.5, 0.5])
+
+
+def pictures(value: float) -> torch.Tensor:
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    images[1, 2, 3, 4] = value
+    return images
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, 2.0, 255.0, float("nan"), float("inf"), -1e30])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+def test_floats_that_are_no_pictures(value, dtype):
+    images = pictures(value).to(dtype)
+    for change in (
+        lambda x: degrade(x, 0.5), lambda x: degrade(x, 1.0), lambda x: shrink(x, (4, 4)),
+        lambda x: enlarge(x, (16, 16)), lambda x: degrade(x.numpy(), 0.5), lambda x: degrade(x[1], 0.5),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"float images in \[0, 1\], got values from .* divide 0..255 by 255"):
+            change(images)
+
+
+def test_floats_beside_the_range_by_less_than_a_step_are_rounded():
+    image = scene().float() / 255
+    for beside in (image * 1.0015, image - 0.0015):
+        assert torch.equal(degrade(beside, 0.5), degrade(beside.clamp(0, 1), 0.5))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        *(None, 3, "picture", [[[0.5]]], Image.new("RGB", (8, 8)), torch.rand(8, 8), torch.rand(2, 2, 3, 8, 8)),
+        *(torch.rand(2, 4, 8, 8), torch.rand(2, 8, 8, 3), torch.rand(3, 0, 8), torch.rand(2, 3, 8, 0)),
+        *(torch.zeros(3, 8, 8, dtype=torch.bool), torch.zeros(3, 8, 8, dtype=torch.complex64)),
+        *(np.zeros((3, 8, 8), bool), np.zeros((3, 8, 8), np.uint16), np.full((3, 8, 8), "a"), np.full((3, 8, 8), None)),
+        *(np.zeros((8, 8, 3), np.uint8), np.zeros((3, 0, 8), np.uint8)),
+    ],
+    ids=lambda x: f"{type(x).__name__}{getattr(x, 'shape', '')}",
+)
+def test_what_is_no_picture(images):
+    with pytest.raises(ValueError, match="expected"):
+        degrade(images, 0.5)
+    if not isinstance(images, (np.ndarray, torch.Tensor)):
+        for change in (shrink, enlarge):
+            with pytest.raises(ValueError, match="expected"):
+                change(images, (4, 4))
+
+
+@pytest.mark.parametrize(
+    "size",
+    [None, 4, "44", b"44", (4,), (4, 4, 4), (0, 4), (4, 0), (-1, 4), (4.0, 4), ("4", 4), (True, 4), (4, None), {4, 5}],
+)
+def test_what_is_no_size(size):
+    for images in (torch.rand(3, 8, 8), torch.zeros(3, 8, 8, dtype=torch.uint8)):
+        for change in (shrink, enlarge):
+            with pytest.raises(ValueError, match=r"size \(height, width\)|in pixels must be a whole number from 1"):
+                change(images, size)
+
+
+def test_sizes_of_any_whole_numbers():
+    image = scene()
+    for size in ([43, 16], (np.int64(43), np.uint8(16)), torch.Size([43, 16])):
+        assert torch.equal(shrink(image, size), shrink(image, (43, 16)))
+    assert low_resolution_size(np.int64(128), np.int64(48), np.float32(1 / 3)) == (43, 16)
+    assert [type(n) for n in low_resolution_size(np.int64(128), np.int64(48), np.float64(0.5))] == [int, int]
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "ratio"),
+    [
+        *((0, 5, 0.5), (5, 0, 0.5), (-5, 5, 0.5), (5.0, 5, 0.5), ("5", 5, 0.5), (True, 5, 0.5), (None, 5, 0.5)),
+        *((5, 5, 0), (5, 5, -0.5), (5, 5, 1.5), (5, 5, float("nan")), (5, 5, "0.5"), (5, 5, True), (5, 5, None)),
+    ],
+)
+def test_low_resolution_sizes_that_are_refused(height, width, ratio):
+    with pytest.raises(ValueError, match="must"):
+        low_resolution_size(height, width, ratio)
+
+
+def test_switches_and_qualities_that_are_refused():
+    image = scene()
+    for antialias in ("False", "True", "", 0, 1, None):
+        with pytest.raises(ValueError, match="antialias must be True or False"):
+            degrade(image, 0.5, antialias=antialias)
+        with pytest.raises(ValueError, match="antialias must be True or False"):
+            shrink(image, (4, 4), antialias=antialias)
+    for jpeg in (True, False, 0, 96, -1, "75", 75.0, [75]):
+        with pytest.raises(ValueError, match="JPEG quality"):
+            degrade(image, 0.5, jpeg=jpeg)
+        with pytest.raises(ValueError, match="JPEG quality"):
+            through_jpeg(image[None], jpeg)
+    for kernel in (None, 3, ["bicubic"], "Bicubic", ""):
+        with pytest.raises(ValueError, match="unknown kernel"):
+            degrade(image, 0.5, kernel)
+        with pytest.raises(ValueError, match="unknown kernel"):
+            enlarge(image, (4, 4), kernel)
+    for rounding in (None, "up", 3, ["floor"]):
+        with pytest.raises(ValueError, match="rounding must be one of"):
+            degrade(image, 0.5, rounding=rounding)
+    assert torch.equal(
+        degrade(image, 0.5, jpeg=np.int64(75), antialias=np.bool_(False)), degrade(image, 0.5, jpeg=75, antialias=False)
+    )
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("jpeg", [None, 75])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_no_images_stay_no_images(kernel, jpeg, dtype):
+    nothing = torch.zeros((0, 3, 8, 6), dtype=dtype)
+    for ratio in (0.5, 1.0, [], torch.zeros(0)):
+        found = degrade(nothing, ratio, kernel, jpeg=jpeg)
+        assert found.shape == nothing.shape and found.dtype == dtype
+    assert shrink(nothing, (4, 3), kernel).shape == (0, 3, 4, 3) and enlarge(nothing, (16, 12), kernel).shape == (
+        0,
+        3,
+        16,
+        12,
+    )
+    assert degrade(nothing.numpy(), 0.5, kernel, jpeg=jpeg).shape == (0, 3, 8, 6)
+    assert through_jpeg(nothing, 75).shape == nothing.shape
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
+def test_memory_in_any_order(dtype):
+    images = torch.stack([scene(seed=seed) for seed in range(3)])
+    images = images if dtype == torch.uint8 else images.to(dtype) / 255
+    for jpeg in (None, 75):
+        expected = degrade(images, [0.5, 1.0, 1 / 3], jpeg=jpeg)
+        views = [
+            images.contiguous(memory_format=torch.channels_last),
+            images.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0),
+            torch.cat([images, images], -1)[..., :48],
+            images[None].expand(2, -1, -1, -1, -1)[1],
+        ]
+        for view in views:
+            assert torch.equal(degrade(view, [0.5, 1.0, 1 / 3], jpeg=jpeg), expected)
+        array = images.numpy()
+        fixed = array.copy()
+        fixed.flags.writeable = False
+        other = array.astype(array.dtype.newbyteorder(">"))
+        for view in (array[::-1][::-1], np.asfortranarray(array), fixed, other, np.flip(np.flip(array, -1).copy(), -1)):
+            assert np.array_equal(degrade(view, [0.5, 1.0, 1 / 3], jpeg=jpeg), expected.numpy())
+    flipped = degrade(np.flip(array, -1), 0.5)  # negative strides
+    assert np.array_equal(flipped, degrade(np.flip(array, -1).copy(), 0.5))
+
+
+def test_what_was_given_is_left_alone():
+    for given in (torch.stack([scene(), scene(seed=1)]), torch.stack([scene(), scene(seed=1)]).float() / 255):
+        before = given.clone()
+        for ratio in (1.0, 0.5, [1.0, 0.5]):
+            degrade(given, ratio).zero_()
+            degrade(given.numpy(), ratio)[:] = 0
+            assert torch.equal(given, before)
+
+
+def test_grey_pictures():
+    image = scene()[:1]
+    assert torch.equal(degrade(image, 0.5), degrade(image.expand(3, -1, -1), 0.5)[:1])
+    small = shrink(image, (64, 24))
+    expected = through_jpeg(small[None], 75)[0]
+    assert expected.shape == small.shape and psnr(expected / 255, small / 255) > 20
+    assert torch.equal(degrade(image, 0.5, jpeg=75), enlarge(expected, (128, 48)))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_ratios_and_images_of_different_devices():
+    images = torch.stack([scene(seed=seed) for seed in range(2)])
+    expected = degrade(images, [0.5, 1 / 3])
+    ratios = torch.tensor([0.5, 1 / 3], dtype=torch.float64)
+    for given, ratio in ((images.cuda(), ratios), (images, ratios.cuda()), (images.cuda(), ratios.cuda())):
+        found = degrade(given, ratio, jpeg=None)
+        assert found.device == given.device and torch.equal(found.cpu(), expected)
+    assert torch.equal(degrade(images.cuda(), 0.5, jpeg=75).cpu(), degrade(images, 0.5, jpeg=75))
+    with pytest.raises(ValueError, match="float images"):
+        degrade(images.cuda().float(), 0.5)

@@ -79,3 +79,32 @@ def test_masked_psnr_is_that_of_the_pixels_inside():
     assert masked_psnr(a, b, torch.zeros_like(mask)).isnan().all()
     with pytest.raises(ValueError, match="mask"):
         masked_psnr(a, b, mask[:1])
+
+
+def test_pictures_in_0_to_255_are_refused_rather_than_clamped_to_white():
+    target = images(seed=3)
+    restored = (target + 0.1 * torch.randn(target.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    ones = torch.ones(3, 1, 32, 16, dtype=torch.bool)
+    for measure in (psnr, ssim, lambda a, b: masked_psnr(a, b, ones)):
+        for a, b in ((restored * 255, target * 255), (restored, target * 255), (restored * 255, target)):
+            with pytest.raises(
+                ValueError, match=r"image 0 has the value [\d.]+, float images lie in \[0, 1\]: divide by"
+            ):
+                measure(a, b)
+        for wrong in (torch.nan, torch.inf):
+            spoilt = restored.clone()
+            spoilt[2, 1, 4, 4] = wrong
+            with pytest.raises(ValueError, match=f"restored image 2 has the value {wrong}"):
+                measure(spoilt, target)
+        with pytest.raises(ValueError, match="original images of type torch.int64: uint8, or float"):
+            measure(restored, (target * 255).long())
+    same = psnr((restored * 255).round().byte(), (target * 255).round().byte())
+    torch.testing.assert_close(same, psnr(restored, target), rtol=0, atol=0.05)
+
+
+def test_an_original_does_not_overshoot():
+    target = images(seed=4)
+    assert psnr(target + 3, target).isfinite().all()  # an untrained network may
+    with pytest.raises(ValueError, match="original image"):
+        psnr(target, target + 0.1)
+    assert torch.isinf(psnr(target, target.clamp(0, 1) + 1e-6)).sum() == 0  # rounding is no overshoot

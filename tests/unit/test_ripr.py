@@ -14,13 +14,17 @@ import training_helpers as helpers
 from torch import nn
 
 from lib.data import PersonDataset, make_protocol
-from lib.data.batches import Augmentation, Batch, Canvases, TrainingBatches
+from lib.data.augmentation import Augmentation
+from lib.data.batches import Batch, TrainingBatches
+from lib.data.canvases import Canvases
+from lib.data.sampling import Draws
 from lib.evaluation import extract
 from lib.experiments import ripr as experiments
 from lib.experiments import sing as sing_experiments
 from lib.methods import create_method
 from lib.methods.method import Method
-from lib.methods.ripr import Given, Ripr, Swapped, gaussian_mask
+from lib.methods.ripr import Ripr, gaussian_mask
+from lib.methods.wrapped import Given, Swapped
 from lib.models.backbones import create_backbone
 from lib.models.dual_stream import StreamWeight
 from lib.models.heads import BNNeck, LinearHead
@@ -31,7 +35,7 @@ from lib.training.randomness import seeded
 SMALL = {"canvas": (32, 16), "backbone": "bottleneck-8-1", "network": "ffsr-narrow", "batch": (4, 2)}
 VARIED = ("1", "3/4", "1/2", "1/4")
 QUIET = {"device": "cpu", "precision": "fp32", "progress": False}
-RECOGNISE = ("features", "pool", "head")
+RECOGNISE = ("backbone", "pool", "head")
 
 
 def built(name: str = "ripr", identities: int = 12, seed: int = 0, profile: str = "quick", **settings) -> Ripr:
@@ -69,8 +73,8 @@ def batch_of(ratios: tuple[str, ...] = VARIED, masks: bool = True, size=(32, 16)
     """A real batch, flipped and cropped, with synthetic images."""
     protocol = helpers.tiny_protocol(helpers.tiny_people(masks=masks), ratios)
     canvases = Canvases(protocol, size, enlargement="bilinear")
-    options = {"synthetic_ratios": (0.5, 0.25), "identities": 4, "images": 2} | options
-    return next(iter(TrainingBatches(canvases, protocol.rows("train"), Augmentation(pad=pad), **options)))[0]
+    options = {"identities": 4, "images": 2} | options
+    return next(TrainingBatches(canvases, protocol.rows("train"), Augmentation(pad=pad), **options).epoch(0))[0]
 
 
 def trained(method: Method, runs, protocol=None, seed: int = 0, **options):
@@ -107,7 +111,7 @@ def test_the_losses_are_those_of_the_equations(streams, reduction):
                     v, u = batch.position[i, :, y, x].tolist()
                     m = math.exp(-((v - 0.5) ** 2 + (u - 0.5) ** 2) / (2 * 0.25**2))
                     foreground += sum((m * float(errors[c, y, x])) ** 2 for c in range(3))  # Eq. 5
-            maps, weights = method.features.streams(picture)
+            maps, weights = method.backbone.streams(picture)
             for low, high in weights[0].tolist():
                 weighting += (low - (1 - r)) ** 2 + (high - r) ** 2  # Eq. 7, summed over the blocks (Eq. 9)
             logits = method.head(maps.mean((2, 3)))[1][0].double().tolist()
@@ -168,11 +172,11 @@ def test_terms_of_each_structure(streams):
     ("step", "term", "reached"),
     [
         (0, "foreground", {"sr"}),
-        (1, "identity", {"features", "head"}),
-        (1, "weighting", {"features"}),
+        (1, "identity", {"backbone", "head"}),
+        (1, "weighting", {"backbone"}),
         (2, "foreground", {"sr"}),
-        (2, "identity", {"sr", "features", "head"}),
-        (2, "weighting", {"sr", "features"}),
+        (2, "identity", {"sr", "backbone", "head"}),
+        (2, "weighting", {"sr", "backbone"}),
     ],
 )
 def test_each_loss_reaches_the_parts_it_should(step, term, reached):
@@ -216,9 +220,13 @@ def test_the_mask_follows_shift_and_flip(down, right, flip):
     source = TrainingBatches(
         Canvases(protocol, (32, 16)), protocol.rows("train"), Augmentation(pad=3), identities=4, images=2
     )
-    draws = torch.full((2, 14), 0.5)
-    draws[:, 2], draws[:, 3], draws[:, 4] = (down + 3.5) / 7, (right + 3.5) / 7, 0.0 if flip else 0.9
-    batch = source.make(torch.tensor([0, 7]), draws)
+    drawn = {"shift": [(down + 3.5) / 7, (right + 3.5) / 7], "flip": [0.0 if flip else 0.9]}
+
+    class Chosen(Draws):
+        def __call__(self, name, count=1):
+            return torch.tensor([drawn.get(name, [0.5] * count)] * 2)
+
+    batch = source.make(torch.tensor([0, 7]), Chosen(0, 0, 0, 2))
 
     def by_hand(whole: np.ndarray) -> np.ndarray:
         whole = np.fliplr(whole) if flip else whole
@@ -271,11 +279,12 @@ def test_the_pairs(pairs, step):
     method.sr = Recorder()
     stage = next(s for s in method.stages if s.name == step)
     found = method.losses(batch, stage)["foreground"]
-    low = batch.images if pairs == "protocol" else batch.lr
-    assert not torch.equal(batch.images, batch.lr) and not torch.equal(low, batch.hr)
+    lr = batch.original.at(batch.pick("degrade", method.settings.ratios))
+    low = batch.images if pairs == "protocol" else lr
+    assert not torch.equal(batch.images, lr) and not torch.equal(low, batch.hr)
     assert found.item() == pytest.approx((0.9 * low - batch.hr).double().square().mean().item(), rel=1e-5)
     if step == "joint" and pairs == "synthetic":
-        expected = [batch.images, batch.lr]
+        expected = [batch.images, lr]
     else:
         expected = [low]  # in the joint step, too, once is enough
     assert len(method.sr.seen) == len(expected)
@@ -289,9 +298,8 @@ def test_step_two_sees_the_pictures_as_they_come():
     assert method.sr.seen == []
 
 
-def test_synthetic_pairs_ask_for_synthetic_images():
-    assert built().synthetic_ratios == () and built(pairs="synthetic", ratios=(1.0, 0.5)).synthetic_ratios == (1.0, 0.5)
-    assert built().augmentation.erase == 0  # no grey boxes to paint
+def test_there_are_no_grey_boxes_to_paint():
+    assert built().augmentation.erase == 0
 
 
 # ---- the steps
@@ -339,13 +347,13 @@ def test_the_papers_settings():
     assert stages[-1].weights == {"foreground": 1.0, "identity": 1.0, "weighting": 0.1}
     assert method.canvas == (256, 128) and method.enlargement == "bilinear"
     assert isinstance(method.head, LinearHead) and method.head.reduce.out_features == 256
-    assert method.head.reduce.in_features == 2048 and method.features.name == "resnet50"
-    assert method.features.blocks == 4
+    assert method.head.reduce.in_features == 2048 and method.backbone.name == "resnet50"
+    assert method.backbone.blocks == 4
     assert all(set(s.lr_multipliers.values()) <= {1.0} for s in stages)  # one rate for all parts
     widths = [layer.out_channels for layer in (method.sr.first, *method.sr.down, *method.sr.up)]
     assert widths == [32, 64, 128, 64, 32]
-    assert {f.low.hidden.out_features for f in method.features.fusions} == {64}
-    assert {f.high.out.out_features for f in method.features.fusions} == {1}
+    assert {f.low.hidden.out_features for f in method.backbone.fusions} == {64}
+    assert {f.high.out.out_features for f in method.backbone.fusions} == {1}
 
 
 def test_only_what_predicts_the_weights_has_a_rate_of_its_own():
@@ -356,7 +364,7 @@ def test_only_what_predicts_the_weights_has_a_rate_of_its_own():
     rate = set_rate(optimizer, stage, 1.0)
     found = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     for name, parameter in method.named_parameters():
-        if name.startswith(("features.", "head.")) and parameter.requires_grad:
+        if name.startswith(("backbone.", "head.")) and parameter.requires_grad:
             assert found.pop(id(parameter)) == pytest.approx(rate * (7 if ".fusions." in name else 1)), name
     assert not found  # nothing else learns
 
@@ -366,7 +374,7 @@ def test_a_smaller_profile_has_its_own_head():
     assert isinstance(built(descriptor=24).head, LinearHead) and built(descriptor=24).head.reduce.out_features == 24
     assert isinstance(on_meta(descriptor=0).head, BNNeck)
     with torch.no_grad():
-        assert lively(built(descriptor=24)).embed(torch.rand(2, 3, 32, 16), torch.ones(2), "probe").shape == (2, 24)
+        assert lively(built(descriptor=24)).embed(Batch(torch.rand(2, 3, 32, 16)), "probe").shape == (2, 24)
 
 
 @pytest.mark.parametrize("epochs", [2, 5, 60])
@@ -402,9 +410,9 @@ def test_settings_that_make_no_sense():
     ("name", "epochs", "expected"),
     [
         ("ripr", (1, 0, 0), {"sr"}),
-        ("ripr", (0, 1, 0), {"features", "head"}),
-        ("ripr", (0, 0, 1), {"sr", "features", "head"}),
-        ("ripr-apart", (0, 0, 1), {"features", "head"}),
+        ("ripr", (0, 1, 0), {"backbone", "head"}),
+        ("ripr", (0, 0, 1), {"sr", "backbone", "head"}),
+        ("ripr-apart", (0, 0, 1), {"backbone", "head"}),
     ],
 )
 def test_each_step_changes_its_parts_and_nothing_else(name, epochs, expected, tmp_path):
@@ -444,19 +452,20 @@ def test_same_seed_same_weights(tmp_path):
 
 
 @pytest.mark.parametrize("stop", [2, 11, 19], ids=["restore", "features", "joint"])  # 8 steps an epoch
-def test_a_resumed_run_ends_in_the_same_weights(stop, tmp_path):
+def test_a_resumed_run_ends_in_the_same_weights(stop, tmp_path, monkeypatch):
     whole = trained(tiny(epochs=(1, 1, 1), mask="person", pairs="synthetic"), tmp_path / "whole")
     assert whole.history["steps"].tolist() == [8, 8, 8]
-    method, calls = tiny(epochs=(1, 1, 1), mask="person", pairs="synthetic"), []
+    calls, losses = [], Ripr.losses
 
-    def failing(batch, stage):
+    def failing(method, batch, stage):
         calls.append(stage.name)
         if len(calls) > stop:
             raise KeyboardInterrupt
-        return Ripr.losses(method, batch, stage)
+        return losses(method, batch, stage)
 
-    method.losses = failing
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Ripr, "losses", failing)
+        method = tiny(epochs=(1, 1, 1), mask="person", pairs="synthetic")
         trained(method, tmp_path / "stopped", checkpoint_steps=1)
     again = trained(tiny(epochs=(1, 1, 1), mask="person", pairs="synthetic"), tmp_path / "stopped")
     assert not again.reused and again.key == whole.key and again.provenance["steps"] == 24
@@ -474,24 +483,27 @@ def earlier(tmp_path_factory):
     return trained(tiny(epochs=(1, 1, 1)), tmp_path_factory.mktemp("earlier"), seed=5)
 
 
+def reid_of(run) -> dict:
+    return {"backbone": run, "head": run}
+
+
 def test_a_run_is_gone_on_with(earlier, tmp_path):
-    source = str(earlier.directory)
     start = built(epochs=(0, 0, 0))
-    reid = trained(tiny(epochs=(0, 0, 0), pretrained_reid=source), tmp_path / "reid").method
-    assert changed(earlier.method, reid) == {"sr"} and changed(start, reid) == {"features", "head"}
-    sr = trained(tiny(epochs=(0, 0, 0), pretrained_sr=source), tmp_path / "sr").method
-    assert changed(earlier.method, sr) == {"features", "head"} and changed(start, sr) == {"sr"}
-    both = trained(tiny(epochs=(0, 0, 0), pretrained_sr=source, pretrained_reid=source), tmp_path / "both").method
+    reid = trained(tiny(epochs=(0, 0, 0), weights=reid_of(earlier)), tmp_path / "reid").method
+    assert changed(earlier.method, reid) == {"sr"} and changed(start, reid) == {"backbone", "head"}
+    sr = trained(tiny(epochs=(0, 0, 0), weights={"sr": earlier}), tmp_path / "sr").method
+    assert changed(earlier.method, sr) == {"backbone", "head"} and changed(start, sr) == {"sr"}
+    both = trained(tiny(epochs=(0, 0, 0), weights={"sr": earlier} | reid_of(earlier)), tmp_path / "both").method
     assert helpers.same_weights(both, earlier.method)
 
 
 def test_the_re_id_part_of_a_bilinear_run_goes_behind_an_ffsr(earlier, tmp_path):
     """As the recipe does: RIFE alone, then FFSR of another run before it."""
     alone = trained(tiny(network="bilinear", epochs=(0, 1, 0)), tmp_path / "alone")
-    sources = {"pretrained_sr": str(earlier.directory), "pretrained_reid": str(alone.directory)}
-    method = trained(tiny(epochs=(0, 0, 0), **sources), tmp_path / "joined").method
+    weights = {"sr": earlier} | reid_of(alone)
+    method = trained(tiny(epochs=(0, 0, 0), weights=weights), tmp_path / "joined").method
     assert helpers.same_weights(method.sr, earlier.method.sr)
-    for part in ("features", "head"):
+    for part in ("backbone", "head"):
         assert helpers.same_weights(method.get_submodule(part), alone.method.get_submodule(part))
 
 
@@ -500,8 +512,8 @@ def test_both_streams_are_copies_of_a_plain_backbone(streams, tmp_path):
     torch.manual_seed(8)
     plain = create_backbone("bottleneck-8-1")
     torch.save(plain.state_dict(), tmp_path / "plain.pt")
-    method = tiny(streams=streams, epochs=(0, 0, 0), pretrained=str(tmp_path / "plain.pt"))
-    features = trained(method, tmp_path).method.features
+    method = tiny(streams=streams, epochs=(0, 0, 0), weights={"backbone": tmp_path / "plain.pt"})
+    features = trained(method, tmp_path).method.backbone
     # two copies that are averaged would get the same gradient for ever: there noise sets the second apart
     assert helpers.same_weights(features.low, features.high) == (streams != "equal")
     if streams == "rife":
@@ -511,14 +523,6 @@ def test_both_streams_are_copies_of_a_plain_backbone(streams, tmp_path):
         assert helpers.same_weights(features.low, plain)
 
 
-def test_where_first_weights_come_from():
-    assert built(pretrained="a").pretrained_parts() == {"features": "a"}
-    assert built(pretrained="a", pretrained_reid="b", pretrained_sr="c").pretrained_parts() == {
-        "features": "b", "head": "b", "sr": "c",
-    }  # fmt: skip
-    assert built().pretrained_parts() == {}
-
-
 # ---- description
 
 
@@ -526,12 +530,12 @@ def test_a_probe_and_a_gallery_image_of_the_same_pixels_are_the_same():
     method, images = lively(built()), torch.rand(3, 3, 32, 16)
     with torch.no_grad():
         probe, gallery = (
-            method.embed(images, r, role) for r, role in ((torch.ones(3), "probe"), (0.3 * torch.ones(3), "gallery"))
+            method.embed(Batch(images, r * torch.ones(3)), role) for r, role in ((1.0, "probe"), (0.3, "gallery"))
         )
         restored = method.sr(images)
         assert torch.equal(probe, gallery) and not torch.allclose(restored, images, atol=1e-3)
         method.sr = nn.Identity()
-        torch.testing.assert_close(method.embed(restored, torch.ones(3), "gallery"), probe)  # Eq. 3, for all
+        torch.testing.assert_close(method.embed(Batch(restored), "gallery"), probe)  # Eq. 3, for all
     torch.testing.assert_close(probe.norm(dim=1), torch.ones(3))  # behind the BNNeck
 
 
@@ -540,7 +544,7 @@ def test_described_with_their_weights(streams, blocks):
     method, images = lively(built(streams=streams)), torch.rand(3, 3, 32, 16)
     with torch.no_grad():
         features, weights = method.describe(images)
-        assert features.shape == (3, method.features.channels)
+        assert features.shape == (3, method.backbone.channels)
         assert weights is None if blocks is None else weights.shape == (3, blocks, 2)
         if blocks:
             assert weights.min() >= 0 and weights.max() <= 1 and weights.std() > 0.01
@@ -551,7 +555,7 @@ def test_described_with_their_weights(streams, blocks):
 def test_at_resolution_zero_the_high_stream_learns_nothing():
     """Weights where Eq. 7 wants them: w_L = 1, w_H = 0; neither loss moves the high stream (§4.2)."""
     method, batch = built(), batch_of()
-    for fusion in method.features.fusions:
+    for fusion in method.backbone.fusions:
         nn.init.constant_(fusion.low.out.bias, 200.0)
         nn.init.constant_(fusion.high.out.bias, -200.0)
     batch.resolution = torch.zeros(len(batch))
@@ -559,8 +563,8 @@ def test_at_resolution_zero_the_high_stream_learns_nothing():
     terms = method.losses(batch, method.stages[1])
     assert terms["weighting"] == 0
     (terms["identity"] + 0.1 * terms["weighting"]).backward()
-    assert all(p.grad is None or not p.grad.any() for p in method.features.high.parameters())
-    assert all(p.grad.any() for p in method.features.low.parameters())
+    assert all(p.grad is None or not p.grad.any() for p in method.backbone.high.parameters())
+    assert all(p.grad.any() for p in method.backbone.low.parameters())
 
 
 # ---- wrappers
@@ -568,7 +572,7 @@ def test_at_resolution_zero_the_high_stream_learns_nothing():
 
 def embedded(method: Method, images, r):
     with torch.no_grad():
-        return method.eval().embed(images, r, "probe")
+        return method.eval().embed(Batch(images, r), "probe")
 
 
 @pytest.mark.parametrize("streams", ["rife", "weighted"])
@@ -578,12 +582,12 @@ def test_swapping_twice_is_the_method_itself(streams):
     assert not torch.allclose(embedded(once, images, r), plain, atol=1e-3)
 
     class Twice(Swapped):
-        def weights(self, predicted, images, resolution):
-            return super().weights(super().weights(predicted, images, resolution), images, resolution)
+        def weights(self, predicted, batch):
+            return super().weights(super().weights(predicted, batch), batch)
 
     torch.testing.assert_close(embedded(Twice(method), images, r), plain)
-    predicted = torch.rand(3, method.features.blocks, 2)
-    swapped = once.weights(predicted, images, r)
+    predicted = torch.rand(3, method.backbone.blocks, 2)
+    swapped = once.weights(predicted, Batch(images, r))
     assert torch.equal(swapped[..., 0], predicted[..., 1]) and torch.equal(swapped[..., 1], predicted[..., 0])
 
 
@@ -593,7 +597,7 @@ def test_swapped_weights_are_those_of_exchanged_streams():
     found = embedded(Swapped(method), images, r)
     with torch.no_grad():
         predicted = method.describe(images)[1]
-        method.features.low, method.features.high = method.features.high, method.features.low
+        method.backbone.low, method.backbone.high = method.backbone.high, method.backbone.low
         torch.testing.assert_close(method.describe(images, lambda _: predicted)[0], found)
 
 
@@ -601,7 +605,7 @@ def test_swapped_weights_are_those_of_exchanged_streams():
 def test_the_resolution_given_is_that_predicted(streams):
     """Where the prediction is (1 - r, r) in every block, giving r changes nothing."""
     method, images = lively(built(streams=streams)), torch.rand(3, 3, 32, 16)
-    for fusion in method.features.fusions:
+    for fusion in method.backbone.fusions:
         for weight, sign in ((fusion.low, -1), (fusion.high, 1)):
             nn.init.zeros_(weight.out.weight)
             nn.init.constant_(weight.out.bias, sign * 0.8)
@@ -612,7 +616,7 @@ def test_the_resolution_given_is_that_predicted(streams):
 
 def test_given_weights_are_one_minus_r_and_r():
     method, images = lively(built()), torch.rand(2, 3, 32, 16)
-    found = Given(method).weights(torch.rand(2, 4, 2), images, torch.tensor([0.25, 1.0]))
+    found = Given(method).weights(torch.rand(2, 4, 2), Batch(images, torch.tensor([0.25, 1.0])))
     assert found.tolist() == [[[0.75, 0.25]] * 4, [[0.0, 1.0]] * 4]
 
 
@@ -665,7 +669,7 @@ def test_sing_everywhere_uses_all_images_in_every_stream():
     streams = {
         "identity_hr": batch.hr,
         "identity_lr": method.sr(batch.images),
-        "identity_synthetic": method.sr(batch.lr),
+        "identity_synthetic": method.sr(batch.original.at(0.5)),
     }
     for name, pictures in streams.items():
         total = 0.0
@@ -673,7 +677,7 @@ def test_sing_everywhere_uses_all_images_in_every_stream():
             logits = method.head(method.pool(method.backbone(picture[None])))[1][0].double().tolist()
             total += math.log(sum(math.exp(z) for z in logits)) - logits[label]
         assert terms[name].item() == pytest.approx(total / len(batch), rel=1e-4)
-    errors = (method.sr(batch.lr) - batch.hr).double().square().sum((1, 2, 3))
+    errors = (method.sr(batch.original.at(0.5)) - batch.hr).double().square().sum((1, 2, 3))
     assert terms["pixel"].item() == pytest.approx(errors.mean().item(), rel=1e-4)
     assert torch.equal(batch.low, low) and torch.equal(batch.high, high)  # the caller's batch stays
 
@@ -683,12 +687,13 @@ def test_sing_everywhere_treats_probes_and_gallery_alike():
     with seeded(0):
         method.setup("quick", 4)
     nn.init.constant_(list(method.sr.parameters())[-1], 0.3)  # a super-resolution that brightens
-    images, r = torch.rand(2, 3, 32, 16), torch.ones(2)
+    batch = Batch(torch.rand(2, 3, 32, 16))
     with torch.no_grad():
         method.eval()
-        gallery = method.embed(images, r, "gallery")
-        assert torch.equal(gallery, method.embed(images, r, "probe"))
-        torch.testing.assert_close(gallery, super(type(method), method).embed(method.sr(images), r, "gallery"))
+        gallery = method.embed(batch, "gallery")
+        assert torch.equal(gallery, method.embed(batch, "probe"))
+        restored = Batch(method.sr(batch.images))
+        torch.testing.assert_close(gallery, super(type(method), method).embed(restored, "gallery"))
 
 
 # ---- the recipe
@@ -708,6 +713,7 @@ def fits(monkeypatch):
     for module in (experiments, sing_experiments):
         monkeypatch.setattr(module, "fit", recorder)
         monkeypatch.setattr(module, "pretraining_set", lambda plan: people)
+        monkeypatch.setattr(module, "pretrain", lambda *a, **k: None)
     return calls
 
 
@@ -740,24 +746,24 @@ def test_the_recipes_rows(fits):
     rife = recipe.recognise("RIFE", streams="rife", descriptor=24)
     assert [c.protocol for c in fits] == protocols * 2
     assert {(c.profile, c.seed, c.progress) for c in fits} == {("quick", 7, False)}
-    assert resnet.directories == ["/runs/1", "/runs/2"] and rife.seconds == 3.5
+    assert [run.directory for run in resnet.runs] == ["/runs/1", "/runs/2"] and rife.seconds == 3.5
     found = rife.method.settings
-    assert found["epochs"] == [0, 5, 0] and found["network"] == "bilinear" and found["pretrained"] == "pedestrians"
-    assert (found["streams"], found["backbone"], found["descriptor"]) == ("rife", "bottleneck-8-1", 24)
-    assert resnet.method.settings["streams"] == "one"
+    assert found.epochs == (0, 5, 0) and found.network == "bilinear" and found.weights == {"backbone": "pedestrians"}
+    assert (found.streams, found.backbone, found.descriptor) == ("rife", "bottleneck-8-1", 24)
+    assert resnet.method.settings.streams == "one"
 
     fits.clear()
     sr = recipe.restore("FFSR", resnet, network="ffsr-narrow", mask="person", mask_width=0.3)
     corpus, *rest = fits
-    assert corpus.method.settings["epochs"] == [3, 0, 0] and corpus.method.settings["mask"] == "none"
-    assert corpus.method.settings["pairs"] == "synthetic" and corpus.method.settings["network"] == "ffsr-narrow"
-    assert corpus.method.settings["ratios"] == [1.0, 1 / 2, 1 / 3, 1 / 4, 3 / 16] and corpus.seed == 0
+    assert corpus.method.settings.epochs == (3, 0, 0) and corpus.method.settings.mask == "none"
+    assert corpus.method.settings.pairs == "synthetic" and corpus.method.settings.network == "ffsr-narrow"
+    assert corpus.method.settings.ratios == (1.0, 1 / 2, 1 / 3, 1 / 4, 3 / 16) and corpus.seed == 0
     assert [c.protocol for c in rest] == protocols
-    for call, before in zip(rest, resnet.directories, strict=True):
+    for call, before in zip(rest, resnet.runs, strict=True):
         found = call.method.settings
-        assert found["epochs"] == [3, 0, 0] and found["pairs"] == "protocol" and found["mask"] == "person"
-        assert found["pretrained_sr"] == "/runs/1" and found["pretrained_reid"] == before
-        assert found["streams"] == "one" and found["backbone"] == "bottleneck-8-1"
+        assert found.epochs == (3, 0, 0) and found.pairs == "protocol" and found.mask == "person"
+        assert found.weights == {"sr": "/runs/1", "backbone": before.directory, "head": before.directory}
+        assert found.streams == "one" and found.backbone == "bottleneck-8-1"
 
     fits.clear()
     joined = recipe.join("FFSR + RIFE", sr, rife)
@@ -765,22 +771,26 @@ def test_the_recipes_rows(fits):
     assert [c.method.name for c in fits] == ["ripr"] * 2 + ["ripr-apart"] * 2
     for trial, call in enumerate(fits):
         found = call.method.settings
-        assert found["epochs"] == [0, 0, 3] and found["pairs"] == "protocol"
-        assert (found["network"], found["mask"], found["mask_width"]) == ("ffsr-narrow", "person", 0.3)
-        assert (found["streams"], found["backbone"], found["descriptor"]) == ("rife", "bottleneck-8-1", 24)
-        assert found["pretrained_sr"] == sr.directories[trial % 2]
-        assert found["pretrained_reid"] == rife.directories[trial % 2]
+        assert found.epochs == (0, 0, 3) and found.pairs == "protocol"
+        assert (found.network, found.mask, found.mask_width) == ("ffsr-narrow", "person", 0.3)
+        assert (found.streams, found.backbone, found.descriptor) == ("rife", "bottleneck-8-1", 24)
+        reid = rife.runs[trial % 2].directory
+        assert found.weights == {"sr": sr.runs[trial % 2].directory, "backbone": reid, "head": reid}
         assert call.protocol is protocols[trial % 2]
-    assert joined.method.settings["beta"] == 0.1 and apart.method.settings["beta"] == 0.0
+    assert joined.method.settings.beta == 0.1 and apart.method.settings.beta == 0.0
 
     fits.clear()
     longer = recipe.longer("ResNet-50, longer", resnet)
     found = longer.method.settings
     joint = built(backbone="bottleneck-8-1").stages[2]  # same rate and epochs as the joint step, no FFSR
-    assert found["epochs"] == [0, 3, 0] and found["network"] == "bilinear" and found["streams"] == "one"
+    assert found.epochs == (0, 3, 0) and found.network == "bilinear" and found.streams == "one"
     longer.method.setup("quick", 12)
     (stage,) = longer.method.stages
-    assert stage.lr == joint.lr and stage.trains == RECOGNISE and found["pretrained_reid"] == "/runs/1"
+    assert (
+        stage.lr == joint.lr
+        and stage.trains == RECOGNISE
+        and found.weights == {"backbone": "/runs/1", "head": "/runs/1"}
+    )
 
 
 @pytest.mark.parametrize(("ratios", "expected"), [(("1/2", "1/4"), "sing-everywhere"), (VARIED, "sing")])
@@ -790,11 +800,9 @@ def test_the_recipes_sing(ratios, expected, fits):
     first, last = fits
     found = row.method.settings
     assert row.method.name == expected and first.method.name == "superres"
-    assert found["epochs"] == 5 and found["ratio"] == 1 / 3 and found["backbone"] == "bottleneck-8-1"
-    assert (
-        found["pretrained"] == "pedestrians" and found["pretrained_sr"] == "/runs/1" and row.directories == ["/runs/2"]
-    )
-    assert tuple(found["canvas"]) == (64, 32) == tuple(first.method.settings["canvas"]) and last.seed == 7
+    assert found.epochs == 5 and found.ratio == 1 / 3 and found.backbone == "bottleneck-8-1"
+    assert found.weights == {"backbone": "pedestrians", "sr": "/runs/1"} and row.runs[0].directory == "/runs/2"
+    assert found.canvas == (64, 32) == first.method.settings.canvas and last.seed == 7
 
 
 def test_a_row_is_evaluated_on_its_own_protocol(monkeypatch):
@@ -826,12 +834,12 @@ def test_weights_by_resolution(streams, blocks):
 
 
 def test_weights_at_ratios_of_ones_own():
-    """Widths of 40 and 39 pixels, at a half and as they are; width_max of VR is 32."""
+    """Widths of 40 and 39 pixels; width_max of VR is 32: r = 1/2 shows 16 of them, and r = 1 all that VR shows."""
     protocol, method = make_protocol(mini.tiny(12, 2, 2, width=40), "vr"), lively(built())
     found = experiments.weights_by_resolution(method, protocol, ratios=(0.5, 1.0), subset="train")
     assert len(found) == 2 * 4 * len(protocol.rows("train"))
-    assert set(found.loc[found["ratio"] == 1.0, "resolution"]) == {1.0}  # wider than the widest
-    assert set(found.loc[found["ratio"] == 0.5, "resolution"]) == {20 / 32}
+    assert set(found.loc[found["ratio"] == 1.0, "resolution"]) == {1.0}
+    assert set(found.loc[found["ratio"] == 0.5, "resolution"]) == {0.5}
 
 
 def test_weights_count_an_image_once(monkeypatch):
@@ -843,7 +851,7 @@ def test_weights_count_an_image_once(monkeypatch):
     protocol = helpers.tiny_protocol(people, ratios=("1", "1/2"))
     doubled = SimpleNamespace(
         rows=lambda subset: pd.concat([protocol.rows("train")] * 2), dataset=people, widest=protocol.widest,
-        manifest=protocol.manifest, table=protocol.table,
+        manifest=protocol.manifest, table=protocol.table, resolution=protocol.resolution, ratio_at=protocol.ratio_at,
     )  # fmt: skip
     found = experiments.weights_by_resolution(lively(built()), doubled)
     assert len(found) == 4 * 300

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import training_helpers as helpers
 
+from lib.data import DataError
+from lib.data.protocol import Protocol
 from lib.methods import create_method
-from lib.training import fit
+from lib.training import checkpoint, fit
+from lib.training import runs as records
 from lib.training.runs import directory_of, identity, key_of, runs_directory
-from lib.training.sources import combine, essence, imports, source_texts
 
 QUIET = {"device": "cpu", "precision": "fp32", "progress": False}
 
@@ -43,7 +47,6 @@ def test_whatever_matters_changes_the_key(change):
     pretrained = change.get("pretrained")
     method = helpers.Tiny(**{k: v for k, v in change.items() if k in ("epochs", "lr", "normalise")})
     method.setup("quick", 12)
-    method.pretrained_parts = lambda: dict.fromkeys(pretrained or {}, "somewhere")
     arguments = {"profile": "quick", "seed": 0, "precision": "fp32", "accumulate": 1} | {
         k: v for k, v in change.items() if k in ("seed", "profile", "precision", "accumulate")
     }
@@ -59,7 +62,7 @@ def test_protocol_and_pixels_change_the_key():
 def test_the_method_s_recipe_changes_the_key(monkeypatch):
     """What ``setup`` decides counts even when the settings are the same."""
     before = key()
-    monkeypatch.setattr(helpers.Tiny, "synthetic_ratios", (0.5,))
+    monkeypatch.setattr(helpers.Tiny, "enlargement", "bilinear")
     assert key() != before
 
 
@@ -69,65 +72,13 @@ def test_a_weights_file_counts_by_its_content_not_its_path(tmp_path):
         (tmp_path / folder).mkdir()
         path = tmp_path / folder / "weights.pt"
         path.write_bytes(b"same bytes")
-        method = create_method("baseline", pretrained=str(path))
+        method = create_method("baseline", weights={"backbone": path})
         method.setup("quick", 12)
         from lib.training.fit import run_key
 
         keys.append(run_key(method, helpers.tiny_protocol(), "quick", 0, "fp32"))
     assert keys[0][0] == keys[1][0]
     assert str(tmp_path) not in json.dumps(keys[0][1])
-
-
-# ---- code
-
-
-def test_comments_docstrings_and_layout_do_not_count():
-    plain = "def f(x):\n    return g(x, 1)\n"
-    dressed = '"""Module."""\n\n# a remark\ndef f(x):  # why\n    """What."""\n'
-    dressed += "\n    return g(\n        x,\n        1,\n    )\n"
-    assert essence(plain) == essence(dressed)
-    others = [plain.replace("1", "2"), plain.replace("f(", "h("), plain.replace("x, 1", "1, x"), plain + "f(3)\n"]
-    for changed in others:
-        assert essence(plain) != essence(changed)
-    assert essence('x = "# one"\n') != essence('x = "# two"\n')
-
-
-def test_imports_are_followed_and_type_checking_ones_are_not():
-    source = "import os\nfrom lib.models.heads import BNNeck\nif TYPE_CHECKING:\n    import lib.data.protocol\n"
-    source += "def make():\n    from lib.models.dgd import DGD\n    return DGD()\n"
-    assert imports(source) == {"os", "lib.models.heads", "lib.models.heads.BNNeck"}
-
-
-def test_the_code_of_a_run_is_what_it_uses_and_nothing_else():
-    texts = source_texts(create_method("baseline"))
-    used = {
-        "lib.methods.baseline", "lib.methods.method", "lib.methods.stages", "lib.models.backbones", "lib.models.heads",
-        "lib.losses.cross_entropy", "lib.losses.batch_hard_triplet", "lib.losses.in_float32",
-        "lib.losses.gathered", "lib.training.loop", "lib.training.optim", "lib.data.batches", "lib.data.resolution",
-    }  # fmt: skip
-    assert used <= texts.keys()
-    assert not {"lib.methods", "lib.training.runs", "lib.training.checkpoint", "lib.data.readers"} & texts.keys()
-    assert not {"lib.models.dgd", "lib.models.superres_deep", "lib.losses.foreground_loss"} & texts.keys()
-
-
-@pytest.mark.parametrize(
-    ("settings", "part"),
-    [
-        ({"name": "baseline", "backbone": "dgd-quarter"}, "lib.models.dgd"),
-        ({"name": "superres", "network": "vdsr-narrow"}, "lib.models.superres_deep"),
-    ],
-)
-def test_the_code_of_the_layers_counts_where_they_are_imported_late(settings, part):
-    method = create_method(**settings)
-    method.setup("quick", 4)
-    assert part in source_texts(method)
-
-
-def test_changed_code_changes_the_hash():
-    texts = source_texts(helpers.Tiny())
-    assert any(name.endswith("Tiny") for name in texts), "a class from outside the package counts as well"
-    changed = {name: text.replace("id='farthest'", "id='nearest'") for name, text in texts.items()}
-    assert combine(changed) != combine(texts)
 
 
 # ---- found again
@@ -180,8 +131,8 @@ def test_where_runs_are(tmp_path, monkeypatch):
 
 
 def test_names_are_safe_for_the_file_system():
-    protocol = helpers.tiny_protocol(helpers.tiny_people())
-    object.__setattr__(protocol, "preset", "my/own preset")
+    manifest = helpers.tiny_protocol().manifest | {"preset": "my/own preset"}
+    protocol = Protocol.from_manifest(helpers.tiny_people(), manifest)
     assert directory_of(Path("runs"), helpers.Tiny(), protocol, "f" * 64).name == "tiny-tiny-my_own_preset-ffffffffffff"
 
 
@@ -211,3 +162,180 @@ def test_two_processes_that_need_the_same_run_share_it(tmp_path):
         process.join()
     assert sorted(reused for reused, _ in results) == [False, True]
     assert len({key for _, key in results}) == 1
+
+
+# ---- a run is what it says
+
+
+def test_each_run_owns_its_method(tmp_path):
+    """One object, three seeds: three runs with the weights that three objects would have, and the object as it was."""
+    method, protocol = helpers.Tiny(), helpers.tiny_protocol()
+    runs = [fit(method, protocol, seed=seed, runs=tmp_path / "one", **QUIET) for seed in range(3)]
+    alone = [fit(helpers.Tiny(), protocol, seed=seed, runs=tmp_path / "three", **QUIET) for seed in range(3)]
+    assert all(helpers.same_weights(a.method, b.method) for a, b in zip(runs, alone, strict=True))
+    assert not helpers.same_weights(runs[0].method, runs[1].method)
+    assert len({id(run.method) for run in runs} | {id(method)}) == 4 and not list(method.parameters())
+    again = fit(runs[0].method, protocol, seed=1, runs=tmp_path / "one", **QUIET)
+    assert again.reused and not helpers.same_weights(runs[0].method, again.method)
+
+
+def test_a_run_names_its_code(tmp_path):
+    run = fit(helpers.Tiny(), helpers.tiny_protocol(), runs=tmp_path, **QUIET)
+    record = json.loads((run.directory / "run.json").read_text())
+    assert record["identity"]["code"] == run.code.sha256 and record["code"]["definitions"] == run.code.definitions
+    assert {"training_helpers.Tiny.losses", "lib.losses.pixel_mse", "lib.training.loop.Trainer.run"} <= set(
+        run.code.definitions
+    )
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_one_flipped_bit_of_the_weights_is_found(tmp_path, place):
+    protocol = helpers.tiny_protocol()
+    run = fit(helpers.Tiny(), protocol, runs=tmp_path, **QUIET)
+    path = run.directory / "weights.pt"
+    content = bytearray(path.read_bytes())
+    needle = run.method.classifier.weight.detach().numpy().tobytes()
+    start = content.find(needle)
+    assert start > 0
+    content[start + int(place * len(needle))] ^= 1
+    path.write_bytes(content)
+    with pytest.warns(RuntimeWarning, match=r"weights\.pt is damaged.*computed again"):
+        again = fit(helpers.Tiny(), protocol, runs=tmp_path, **QUIET)
+    assert not again.reused and helpers.same_weights(run.method, again.method)
+    assert fit(helpers.Tiny(), protocol, runs=tmp_path, **QUIET).reused
+
+
+DAMAGES = {
+    "a list": lambda text: "[]",
+    "empty": lambda text: "",
+    "a number": lambda text: "3",
+    "null": lambda text: "null",
+    "truncated": lambda text: text[: len(text) // 2],
+    "no provenance": lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "provenance"}),
+    "provenance is text": lambda text: json.dumps(json.loads(text) | {"provenance": "x"}),
+    "other seconds": lambda text: text.replace('"seconds": ', '"seconds": 9'),
+    "another key": lambda text: text.replace('"key": "', '"key": "0'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_record_is_computed_again(tmp_path, damage):
+    protocol = helpers.tiny_protocol()
+    run = fit(helpers.Tiny(), protocol, runs=tmp_path, **QUIET)
+    path = run.directory / "run.json"
+    text = DAMAGES[damage](path.read_text())
+    assert text != path.read_text()
+    path.write_text(text)
+    with pytest.warns(RuntimeWarning, match=r"run\.json or metrics\.csv is damaged.*computed again"):
+        again = fit(helpers.Tiny(), protocol, runs=tmp_path, **QUIET)
+    assert not again.reused and helpers.same_weights(run.method, again.method)
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_a_damaged_history_is_computed_again(tmp_path, damage):
+    protocol = helpers.tiny_protocol()
+    run = fit(helpers.Tiny(), protocol, runs=tmp_path, **QUIET)
+    path = run.directory / "metrics.csv"
+    path.write_text(path.read_text().replace("1", "7", 1)) if damage == "changed" else path.unlink()
+    with pytest.warns(RuntimeWarning, match=r"metrics\.csv is damaged"):
+        assert not fit(helpers.Tiny(), protocol, runs=tmp_path, **QUIET).reused
+
+
+# ---- where, and with what
+
+
+def test_home_and_relative_folders(tmp_path, monkeypatch):
+    """``~`` is the home directory; a relative $REID_RUNS is the same folder wherever one stands."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert runs_directory("~/runs") == tmp_path / "runs"
+    monkeypatch.setenv("REID_RUNS", "~/others")
+    assert runs_directory() == tmp_path / "others"
+    monkeypatch.setenv("REID_RUNS", "rel")
+    found = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        found.append(runs_directory())
+    assert found[0] == found[1] == records.ROOT / "rel"
+    assert runs_directory("here") == Path("here")
+
+
+def test_a_home_folder_is_made_and_found_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    protocol = helpers.tiny_protocol()
+    found = [fit(helpers.Tiny(epochs=1), protocol, runs="~/runs", **QUIET) for _ in range(2)]
+    assert [run.reused for run in found] == [False, True] and found[0].directory.parent == tmp_path / "runs"
+
+
+@pytest.mark.parametrize("bad", ["0", 1.5, True, None, [1]])
+@pytest.mark.parametrize("what", ["seed", "accumulate", "processes"])
+def test_whole_numbers_are_whole_numbers(what, bad):
+    with pytest.raises(TypeError, match=f"{what} is a whole number"):
+        fit(helpers.Tiny(), helpers.tiny_protocol(), **{what: bad})
+
+
+@pytest.mark.parametrize(("what", "bad"), [("seed", -1), ("seed", 2**63), ("accumulate", 0), ("checkpoint_steps", 0)])
+def test_numbers_out_of_range_are_named(what, bad):
+    with pytest.raises(ValueError, match=f"{what} is at least"):
+        fit(helpers.Tiny(), helpers.tiny_protocol(), **{what: bad})
+
+
+def test_numpys_numbers_are_numbers(tmp_path):
+    """A sweep over np.arange finds what a plain number made."""
+    protocol = helpers.tiny_protocol()
+    plain = fit(helpers.Tiny(epochs=1), protocol, runs=tmp_path, seed=1, **QUIET)
+    for epochs, seed in ((np.int64(1), 1), (1, np.int32(1)), (torch.tensor(1), 1)):
+        again = fit(helpers.Tiny(epochs=epochs), protocol, runs=tmp_path, seed=seed, **QUIET)
+        assert again.reused and again.key == plain.key
+
+
+def test_settings_are_plain_data_or_refused():
+    assert records.plain({"a": (np.float32(0.5), Path("x"), torch.tensor([1, 2]))}, "settings") == {
+        "a": [0.5, "x", [1, 2]]
+    }
+    with pytest.raises(TypeError, match=r"settings\['a'\]\[0\] is a object"):
+        records.plain({"a": [object()]}, "settings")
+    with pytest.raises(ValueError, match="settings is nan"):
+        records.plain(float("nan"), "settings")
+
+
+def test_wrong_arguments_are_told_so():
+    method, protocol = helpers.Tiny(), helpers.tiny_protocol()
+    with pytest.raises(TypeError, match="the wrong way round"):
+        fit(protocol, method)
+    with pytest.raises(TypeError, match="create_method"):
+        fit("baseline", protocol)
+    with pytest.raises(TypeError, match="make_protocol"):
+        fit(method, protocol.dataset)
+
+
+def test_the_number_of_processes_counts_where_rounding_does():
+    """Several processes reach what one reaches, up to fp32's rounding; what bf16 rounds away is another number."""
+    method = helpers.Tiny()
+    method.setup("quick", 12)
+
+    def keys(precision):
+        told = [identity(method, helpers.tiny_protocol(), "quick", 0, precision, 1, {}, n) for n in (1, 2, 4)]
+        return len({key_of(one) for one in told})
+
+    assert keys("fp32") == 1 and keys("bf16") == 3
+
+
+def test_a_full_disk_is_told_so(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(checkpoint.DiskFull, match=r"the disk is full: free some space.*REID_RUNS.*metrics\.csv"):
+        fit(helpers.Tiny(), helpers.tiny_protocol(), runs=tmp_path, **QUIET)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_protocol_from_before_a_correction_is_refused(tmp_path):
+    """Labels corrected in place: the protocol that was made of the old ones does not fit any more."""
+    people = helpers.tiny_people()
+    protocol = helpers.tiny_protocol(people)
+    people.table.loc[0, "pid"], people.table.loc[5, "pid"] = "001", "000"
+    with pytest.raises(DataError, match="other images or labels"):
+        fit(helpers.Tiny(), protocol, runs=tmp_path, **QUIET)
+    fit(helpers.Tiny(epochs=1), helpers.tiny_protocol(people), runs=tmp_path, **QUIET)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 import training_helpers as helpers
 
 from lib.data.batches import Batch
-from lib.evaluation import evaluate
+from lib.evaluation import evaluate, objective
 from lib.methods import create_method
 from lib.methods.ensemble import AdaptiveEnsemble
 from lib.methods.method import Method
@@ -29,14 +29,13 @@ def built(name: str = "sing", identities: int = 4, **settings) -> Method:
 
 
 def batch_of(identities: int = 4, images: int = 4, size: tuple[int, int] = (32, 16)) -> Batch:
-    """Images of which every second one is on the low-resolution side; hr and lr are pictures of their own."""
+    """Images of which every second one is on the low-resolution side; their copies are pictures of their own."""
     torch.manual_seed(1)
     count = identities * images
-    shown, hr, lr = (torch.rand(count, 3, *size) for _ in range(3))
-    labels, ones = torch.arange(identities).repeat_interleave(images), torch.ones(count)
+    shown, lr = (torch.rand(count, 3, *size) for _ in range(2))
+    labels = torch.arange(identities).repeat_interleave(images)
     low, high = torch.arange(0, count, 2), torch.arange(1, count, 2)
-    views = {"hr": lambda: hr, "lr": lambda: lr}
-    return Batch(shown, labels, ones, ones, labels, labels, low, high, lr_ratio=ones / 2, views=views)
+    return helpers.training_batch(shown, labels, low, high, lr=lr)
 
 
 # ---- Eq. 2 to 5
@@ -56,11 +55,11 @@ def test_the_losses_are_those_of_the_equations():
         return total / len(positions)
 
     expected = {
-        "identity_hr": classified(batch.hr[batch.high], batch.high, restore=False),
-        "identity_synthetic": classified(batch.lr[batch.high], batch.high, restore=True),
+        "identity_hr": classified(batch.images[batch.high], batch.high, restore=False),
+        "identity_synthetic": classified(batch.at(0.5, batch.high), batch.high, restore=True),
         "identity_lr": classified(batch.images[batch.low], batch.low, restore=True),
     }
-    errors = [(method.sr(batch.lr[i][None])[0] - batch.hr[i]).square().sum() for i in batch.high]
+    errors = [(method.sr(batch.at(0.5)[i][None])[0] - batch.images[i]).square().sum() for i in batch.high]
     expected["pixel"] = sum(errors) / len(errors)  # Frobenius norm, mean over the images
     assert terms.keys() == expected.keys()
     for name, value in expected.items():
@@ -141,16 +140,16 @@ def test_every_variant_lowers_its_loss_on_a_fixed_batch(settings):
 
 
 def test_a_probe_goes_through_super_resolution_and_a_gallery_image_does_not():
-    method, images, r = built().eval(), torch.rand(2, 3, 32, 16), torch.ones(2)
+    method, images = built().eval(), torch.rand(2, 3, 32, 16)
     torch.nn.init.constant_(list(method.sr.parameters())[-1], 0.3)  # a super-resolution that brightens
-    probe, gallery = method.embed(images, r, "probe"), method.embed(images, r, "gallery")
+    probe, gallery = method.embed(Batch(images), "probe"), method.embed(Batch(images), "gallery")
     assert not torch.allclose(probe, gallery)
-    torch.testing.assert_close(probe, method.embed(method.sr(images), r, "gallery"))
+    torch.testing.assert_close(probe, method.embed(Batch(method.sr(images)), "gallery"))
 
 
 def test_dgd_has_the_papers_descriptor():
     method = built(backbone="dgd-quarter").eval()
-    assert method.embed(torch.rand(2, 3, 32, 16), torch.ones(2), "gallery").shape == (2, 256)
+    assert method.embed(Batch(torch.rand(2, 3, 32, 16)), "gallery").shape == (2, 256)
 
 
 # ---- learned one after the other
@@ -201,8 +200,8 @@ class Fixed(Method):
         super().__init__()
         self.factor, self.canvas = factor, (32, 16)
 
-    def embed(self, images, resolution, role):
-        return self.factor * images.mean((2, 3))
+    def embed(self, batch, role):
+        return self.factor * batch.images.mean((2, 3))
 
 
 def test_the_weights_are_those_computed_by_hand():
@@ -223,13 +222,14 @@ def test_fused_distances_are_the_weighted_sums_of_the_models():
     ensemble = AdaptiveEnsemble(anchors, ratios, sigma=0.3)
     probes, gallery = torch.rand(3, 3, 32, 16), torch.rand(4, 3, 32, 16)
     p_sizes, g_sizes = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([0.8, 1.0, 0.9, 0.7])
-    found = ensemble.distance(ensemble.embed(probes, p_sizes, "probe"), ensemble.embed(gallery, g_sizes, "gallery"))
+    sides = ensemble.embed(Batch(probes, p_sizes), "probe"), ensemble.embed(Batch(gallery, g_sizes), "gallery")
+    found = ensemble.distance(*sides)
     mean_area = float(np.mean([float(g) ** 2 for g in g_sizes]))  # sizes are square roots of areas
     for q in range(3):
         r = math.sqrt(float(p_sizes[q]) ** 2 / mean_area)
         weights = [math.exp(-((r - m) ** 2) / 0.3**2) for m in ratios]
         for g in range(4):
-            apart = [float((a.embed(probes, None, "")[q] - a.embed(gallery, None, "")[g]).norm()) for a in anchors]
+            apart = [float((a.embed(Batch(probes), "")[q] - a.embed(Batch(gallery), "")[g]).norm()) for a in anchors]
             expected = sum(w * d for w, d in zip(weights, apart, strict=True)) / max(weights)
             assert math.isclose(float(found[q, g]), expected, abs_tol=1e-3)
 
@@ -240,7 +240,7 @@ def test_a_subset_of_the_anchors_is_the_ensemble_of_the_subset():
     images, sizes = torch.rand(4, 3, 32, 16), torch.tensor([0.2, 0.4, 0.9, 1.0])
     three = AdaptiveEnsemble(anchors, ratios, sigma=0.3)
     two = AdaptiveEnsemble(anchors[1:], ratios[1:], sigma=0.3)
-    features, fewer = three.embed(images, sizes, "probe"), two.embed(images, sizes, "probe")
+    features, fewer = (model.embed(Batch(images, sizes), "probe") for model in (three, two))
     torch.testing.assert_close(three.choose([1, 2]).distance(features, features), two.distance(fewer, fewer))
     assert three.only == (0, 1, 2)  # the ensemble itself stays as it was
 
@@ -254,6 +254,20 @@ def test_equal_models_rank_as_one_does_and_evaluate_takes_an_ensemble():
     alone = evaluate(method, protocol)
     three = evaluate(AdaptiveEnsemble([method] * 3, (1 / 2, 1 / 3, 1 / 4)), protocol)
     assert abs(alone.rank(1) - three.rank(1)) < 0.005  # float32 sums break a few ties
+    ensemble = AdaptiveEnsemble([method], (1 / 2,))  # its descriptor has a column more, which O must not see
+    one, other = (objective(some, protocol, 1 / 4, 1.0, resamples=0).normalised for some in (method, ensemble))
+    assert one == pytest.approx(other, rel=1e-6)
+
+
+def test_o_refuses_a_distance_of_its_own_whose_features_nobody_knows():
+    from lib.data import load_dataset, make_protocol
+
+    class Own(Fixed):
+        def distance(self, probes, gallery):
+            return -probes @ gallery.T
+
+    with pytest.raises(TypeError, match=r"say in features\(descriptors\) what the objective O compares"):
+        objective(Own(), make_protocol(load_dataset("pedestrians"), "mlr"), 1 / 4, 1.0, resamples=0)
 
 
 def test_an_ensemble_refuses_what_does_not_fit():

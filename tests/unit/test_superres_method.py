@@ -12,7 +12,9 @@ from lib.data.batches import Batch
 from lib.data.resolution import degrade
 from lib.losses import discriminator_loss, generator_loss
 from lib.methods import create_method
-from lib.methods.superres import SuperResolved, create_network
+from lib.methods.ensemble import AdaptiveEnsemble
+from lib.methods.superres import create_network
+from lib.methods.wrapped import SuperResolved, Swapped
 from lib.models.backbones import create_backbone
 from lib.models.dgd import DGD
 from lib.models.sharpness import Sharpness, band_energies
@@ -29,9 +31,7 @@ def built(**settings):
 def batch_of(count: int = 6, size: tuple[int, int] = (32, 16)) -> Batch:
     torch.manual_seed(1)
     hr = torch.rand(count, 3, *size)
-    views = {"hr": lambda: hr, "lr": lambda: degrade(hr, 0.5)}
-    numbers = torch.arange(count)
-    return Batch(hr, numbers, numbers, numbers, numbers, numbers, numbers, numbers, lr_ratio=numbers / 2, views=views)
+    return helpers.training_batch(hr, lr=degrade(hr, 0.5))
 
 
 # ---- the losses
@@ -56,15 +56,15 @@ def test_the_discriminator_and_the_generator_each_learn_from_their_own_loss():
 
 def test_a_content_network_is_not_trained():
     method = built(network="srgan-narrow", ratios=(0.5,), content="bottleneck-8-1")
-    assert method.pretrained_parts() == {"content": "pedestrians"} and method.stages[0].trains == ("sr",)
+    assert method.first_weights() == {"content": "pedestrians"} and method.stages[0].trains == ("sr",)
     assert method.losses(batch_of(), method.stages[0]).keys() == {"pixel", "content"}
-    assert built(content="vgg19").pretrained_parts() == {"content": "imagenet"}
+    assert built(content="vgg19").first_weights() == {"content": "imagenet"}
 
 
 def test_drcn_is_asked_at_every_recursion():
     method, batch = built(network="drcn-narrow"), batch_of()
     terms = method.losses(batch, method.stages[0])
-    pictures, final = method.sr.predictions(batch.lr)
+    pictures, final = method.sr.predictions(batch.at(0.5))
     every = sum((p - batch.hr).square().mean() for p in pictures) / len(pictures)
     torch.testing.assert_close(terms["recursions"], every)
     torch.testing.assert_close(terms["pixel"], (final - batch.hr).square().mean())
@@ -94,9 +94,33 @@ def test_super_resolved_sends_probes_through_and_leaves_the_gallery():
         def forward(self, images):
             return images / 2
 
-    both, images, r = SuperResolved(method, Darker()), torch.rand(3, 3, 32, 16), torch.ones(3)
-    torch.testing.assert_close(both.embed(images, r, "probe"), method.embed(images / 2, r, "probe"))
-    torch.testing.assert_close(both.embed(images, r, "gallery"), method.embed(images, r, "gallery"))
+    both, images = SuperResolved(method, Darker()), torch.rand(3, 3, 32, 16)
+    torch.testing.assert_close(both.embed(Batch(images), "probe"), method.embed(Batch(images / 2), "probe"))
+    torch.testing.assert_close(both.embed(Batch(images), "gallery"), method.embed(Batch(images), "gallery"))
+
+
+def test_a_wrapper_forwards_what_it_does_not_change():
+    """Canvas, enlargement, what it was trained on, features and distance: RIPR's "bilinear" keeps its kernel."""
+    torch.manual_seed(0)
+    ripr = create_method("ripr", network="bilinear", backbone="bottleneck-8-1", canvas=(32, 16))
+    ripr.setup("quick", 4)
+    ripr.trained_on = ("abc", frozenset({"0001"}))
+    for wrapped in (
+        SuperResolved(ripr, torch.nn.Identity()),
+        Swapped(ripr),
+        AdaptiveEnsemble([ripr, ripr], (0.5, 0.25)),
+    ):
+        assert (
+            wrapped.enlargement == "bilinear" and wrapped.canvas == (32, 16) and wrapped.trained_on == ripr.trained_on
+        )
+        assert wrapped.profile == "quick" and wrapped.stages == []
+        descriptors = wrapped.eval().embed(Batch(torch.rand(3, 3, 32, 16)), "probe")
+        assert wrapped.distance(descriptors, descriptors).shape == (3, 3)
+        assert wrapped.features(descriptors).shape[1] % ripr.backbone.channels == 0
+    other = create_method("ripr", network="bicubic", backbone="bottleneck-8-1", canvas=(32, 16))
+    other.setup("quick", 4)
+    with pytest.raises(ValueError, match="different kernels"):
+        AdaptiveEnsemble([ripr, other], (0.5, 0.25))
 
 
 # ---- how much a picture shows

@@ -9,7 +9,8 @@ import torch
 import training_helpers as helpers
 from torch import nn
 
-from lib.data.batches import Batch, Canvases
+from lib.data.batches import Batch
+from lib.data.canvases import Canvases
 from lib.losses import batch_hard_triplet, cross_entropy
 from lib.methods import METHODS, Constant, Cosine, Solve, Stage, Step, Warmup, create_method
 from lib.methods.stages import describe
@@ -102,8 +103,8 @@ def test_a_stage_leaves_other_parts_untouched(tmp_path):
 def test_what_a_method_froze_for_good_stays_frozen():
     method = built(create_method("baseline", epochs=1, canvas=(32, 16)))
     Trainer(method, helpers.tiny_protocol(), 0, CPU, "fp32").run()
-    assert not method.neck.bn.bias.requires_grad and (method.neck.bn.bias == 0).all()
-    assert method.neck.classifier.weight.requires_grad
+    assert not method.head.bn.bias.requires_grad and (method.head.bn.bias == 0).all()
+    assert method.head.classifier.weight.requires_grad
 
 
 # ---- the contract
@@ -117,10 +118,9 @@ def test_every_method_keeps_the_contract(name):
     images = torch.rand(8, 3, height, width)
     ones = torch.ones(8)
     labels = torch.arange(4).repeat_interleave(2)
-    views = {"hr": lambda: images, "lr": lambda: images, "mask": lambda: torch.ones(8, 1, height, width)}
-    views["position"] = lambda: torch.rand(8, 2, height, width)
     low, high = torch.arange(0, 8, 2), torch.arange(1, 8, 2)
-    batch = Batch(images, labels, ones, ones, labels % 2, labels, low, high, lr_ratio=ones / 2, views=views)
+    more = {"mask": torch.ones(8, 1, height, width), "position": torch.rand(8, 2, height, width)}
+    batch = helpers.training_batch(images, labels, low, high, ones, **more)
     for stage in method.stages:
         if isinstance(stage, Solve):
             with torch.no_grad():
@@ -137,7 +137,8 @@ def test_every_method_keeps_the_contract(name):
         method.zero_grad()
     method.eval()
     with torch.no_grad():
-        probes, gallery = method.embed(images[:3], ones[:3], "probe"), method.embed(images, ones, "gallery")
+        probes, gallery = method.embed(Batch(images[:3]), "probe"), method.embed(Batch(images), "gallery")
+        assert method.features(gallery).shape[0] == 8
         distances = method.distance(probes, gallery)
     assert probes.shape == (3, gallery.shape[1]) and gallery.dtype == torch.float32
     assert distances.shape == (3, 8) and distances.isfinite().all() and (distances >= 0).all()
@@ -157,16 +158,52 @@ def test_names_and_settings_that_are_not_known():
         fit(create_method("baseline"), helpers.tiny_protocol(), profile="fast")
 
 
-def test_settings_are_recorded_with_their_defaults():
-    settings = create_method("baseline", canvas=(32, 16), epochs=2).settings
-    assert settings["canvas"] == [32, 16] and settings["epochs"] == 2 and settings["margin"] == 0.3
+def test_settings_are_typed_values():
+    """Each in one form, whatever it was told as: part of a run's key."""
+    told = create_method("baseline", canvas=[32, 16], epochs=np.int64(2), lr=0, jitter=(0, 0, np.float32(0.5), 0))
+    settings = told.settings
+    assert settings.canvas == (32, 16) and type(settings.epochs) is int and settings.lr == 0.0
+    assert type(settings.lr) is float and settings.jitter == (0.0, 0.0, 0.5, 0.0) and settings.margin == 0.3
+    with pytest.raises(AttributeError):
+        settings.epochs = 3
+    for wrong, message in (
+        ({"epochs": "2"}, "baseline: epochs is a whole number, not '2'"),
+        ({"epochs": 2.5}, "epochs is a whole number"),
+        ({"epochs": True}, "epochs is a whole number, not True"),
+        ({"lr": "fast"}, "lr is a number"),
+        ({"canvas": 64}, "canvas is several values, such as"),
+        ({"backbone": 18}, "backbone is a text"),
+        ({"weights": "imagenet"}, "weights is a dictionary"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            create_method("baseline", **wrong)
+    with pytest.raises(ValueError, match="lr is a finite number"):
+        create_method("baseline", lr=float("nan"))
+    assert create_method("sing", descriptor=None).settings.descriptor is None
 
+
+def test_what_is_told_wins_over_the_profile_and_the_profile_over_the_defaults():
+    method = create_method("baseline", epochs=7, canvas=None)
+    assert method.settings.epochs == 7 and method.settings.canvas == (256, 128)
+    with torch.device("meta"):
+        method.setup("quick", 5)
+    assert method.settings.epochs == 7 and method.settings.canvas == (64, 32) and method.settings.margin == 0.3
+    assert method.told == {"epochs": 7}
+
+
+def test_ones_own_settings_and_ones_own_constructor_are_part_of_a_key():
     class Child(METHODS["baseline"]):
         def __init__(self, extra: int = 3):
             super().__init__(epochs=extra)
 
-    settings = Child().settings
-    assert settings["extra"] == 3 and settings["epochs"] == 3 and settings["margin"] == 0.3
+    found = Child(4).told_all
+    assert found["arguments"] == {"extra": 4} and found["settings"]["epochs"] == 4
+    assert Child().told_all != found
+
+
+def test_a_layer_may_not_take_the_name_of_the_contract():
+    with pytest.raises(AttributeError, match="'features' is a method of the contract"):
+        helpers.Tiny().features = nn.Linear(2, 2)
 
 
 # ---- the baseline
@@ -196,18 +233,18 @@ def test_the_constructor_overrides_the_profile():
 def test_the_baselines_losses_are_the_functions_of_its_features():
     method = built(create_method("baseline", canvas=(32, 16)), identities=4).train()
     images, labels = torch.rand(8, 3, 32, 16), torch.arange(4).repeat_interleave(2)
-    terms = method.losses(Batch(images, *[labels] * 7), method.stages[0])
+    terms = method.losses(Batch(images, labels=labels), method.stages[0])
     features = method.pool(method.backbone(images))
     torch.testing.assert_close(terms["triplet"], batch_hard_triplet(features, labels, 0.3))
     normal = (features - features.mean(0)) / (features.var(0, unbiased=False) + 1e-5).sqrt()
-    torch.testing.assert_close(terms["identity"], cross_entropy(normal @ method.neck.classifier.weight.T, labels, 0.1))
+    torch.testing.assert_close(terms["identity"], cross_entropy(normal @ method.head.classifier.weight.T, labels, 0.1))
 
 
 def test_its_descriptor_has_length_one_after_the_bnneck():
-    images, r = torch.rand(4, 3, 32, 16), torch.ones(4)
-    after = built(create_method("baseline", canvas=(32, 16))).eval().embed(images, r, "probe")
+    batch = Batch(torch.rand(4, 3, 32, 16))
+    after = built(create_method("baseline", canvas=(32, 16))).eval().embed(batch, "probe")
     torch.testing.assert_close(after.norm(dim=1), torch.ones(4))
-    before = built(create_method("baseline", canvas=(32, 16), feature="before")).eval().embed(images, r, "probe")
+    before = built(create_method("baseline", canvas=(32, 16), feature="before")).eval().embed(batch, "probe")
     assert (before.norm(dim=1) - 1).abs().max() > 0.01
 
 
@@ -218,7 +255,7 @@ def test_it_learns_and_tells_people_apart(tmp_path):
     assert run.history["total"].iloc[-1] < 0.7 * run.history["total"].iloc[0]
     images = Canvases(protocol, (32, 16)).images(range(60), [1.0] * 60).float() / 255
     with torch.no_grad():
-        found = run.method.embed(images, torch.ones(60), "gallery")
+        found = run.method.embed(Batch(images), "gallery")
     distances = run.method.distance(found, found).fill_diagonal_(torch.inf)
     people = np.repeat(np.arange(12), 5)
     assert (people[distances.argmin(1)] == people).mean() > 0.6
@@ -230,7 +267,7 @@ def test_a_fixed_batch_is_learnt(precision):
 
     method = built(create_method("baseline", canvas=(32, 16)), identities=4).train()
     images, labels = torch.rand(8, 3, 32, 16), torch.arange(4).repeat_interleave(2)
-    batch = Batch(images, *[labels] * 7)
+    batch = Batch(images, labels=labels)
     optimizer, totals = torch.optim.Adam(method.parameters(), 1e-3), []
     for _ in range(12):
         with autocast(precision, CPU):
@@ -274,8 +311,8 @@ def test_metrics_are_written_while_it_runs():
 
 def test_loss_weights():
     class Weighted(helpers.Tiny):
-        def setup(self, profile, num_identities):
-            super().setup(profile, num_identities)
+        def build(self, num_identities):
+            super().build(num_identities)
             self.stages = [Stage("only", 1, weights={"pixel": 0.0, "identity": 2.0}, identities=4, images=2)]
 
         def losses(self, batch, stage):
@@ -386,7 +423,7 @@ def test_weights_from_a_file_a_run_and_torchvision(tmp_path):
 def test_fit_starts_from_the_file(tmp_path):
     source = built(create_method("baseline", canvas=(32, 16)), seed=1)
     torch.save(source.backbone.state_dict(), tmp_path / "w.pth")
-    method = create_method("baseline", canvas=(32, 16), epochs=0, pretrained=str(tmp_path / "w.pth"))
+    method = create_method("baseline", canvas=(32, 16), epochs=0, weights={"backbone": tmp_path / "w.pth"})
     run = fit(method, helpers.tiny_protocol(), runs=tmp_path, **QUIET)
     assert helpers.same_weights(run.method.backbone, source.backbone)
 
@@ -394,7 +431,7 @@ def test_fit_starts_from_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("source", "backbone", "message"),
     [
-        ("imagnet", "bottleneck-16-1", "neither 'imagenet' nor 'pedestrians' nor .* an existing file"),
+        ("imagnet", "bottleneck-16-1", "neither 'imagenet', 'pedestrians', .* nor an existing file"),
         ("imagenet", "bottleneck-16-1", "no ImageNet weights for 'bottleneck-16-1'"),
         ("{folder}/other.pth", "bottleneck-16-1", "does not fit ResNet: .* are missing"),
         ("{folder}/wide.pth", "bottleneck-16-1", "does not fit ResNet: .* differ in shape"),
@@ -437,27 +474,59 @@ def test_imagenet_weights_fill_the_backbone(monkeypatch):
     assert torch.equal(method.backbone.layer4[1].conv2.weight, theirs["layer4.1.conv2.weight"])
 
 
+def test_a_run_of_one_method_starts_another(tmp_path):
+    """The parts have the same names in all methods: a Baseline starts RIPR, both streams alike, and its head."""
+    small = {"canvas": (32, 16), "backbone": "bottleneck-8-1", "batch": (4, 2)}
+    first = fit(create_method("baseline", epochs=1, **small), helpers.tiny_protocol(), runs=tmp_path, **QUIET)
+    weights = {"backbone": first, "head": first}
+    for streams in ("one", "rife"):
+        method = create_method("ripr", network="bilinear", streams=streams, epochs=(0, 0, 0), weights=weights, **small)
+        run = fit(method, helpers.tiny_protocol(), runs=tmp_path, **QUIET)
+        assert helpers.same_weights(run.method.head, first.method.head)
+        own, theirs = run.method.backbone.state_dict(), first.method.backbone.state_dict()
+        assert any(torch.equal(value, theirs["conv1.weight"]) for name, value in own.items() if "conv1.weight" in name)
+    with pytest.raises(WeightsUnavailable, match="baseline has no part 'sr' for first weights; its parts are backbone"):
+        fit(create_method("baseline", weights={"sr": first}, **small), helpers.tiny_protocol(), runs=tmp_path, **QUIET)
+
+
+def test_the_key_of_a_run_knows_which_run_it_started_from_and_not_where_that_lies(tmp_path):
+    import shutil
+
+    def started_from(source):
+        method = create_method("baseline", epochs=0, weights={"backbone": source}, **small)
+        return fit(method, helpers.tiny_protocol(), runs=tmp_path, **QUIET).key
+
+    small = {"canvas": (32, 16), "backbone": "bottleneck-8-1", "batch": (4, 2)}
+    one, two = (
+        fit(create_method("baseline", epochs=1, **small), helpers.tiny_protocol(), seed=s, runs=tmp_path, **QUIET)
+        for s in (0, 1)
+    )
+    moved = shutil.copytree(one.directory, tmp_path / "elsewhere")
+    assert started_from(one) == started_from(str(one.directory)) == started_from(moved) != started_from(two)
+
+
 def test_pretraining_on_pedestrians_is_a_run_of_its_own(tmp_path, monkeypatch):
-    """Made once, found again by both its own key and the run that starts from it."""
+    """Made once, on purpose; a key knows it without making it, and a run that starts from it never makes it."""
     from dataclasses import replace
 
-    from lib.training import pretrain
+    from lib.training import pedestrians, pretrain
 
     rendered = pretrain.whole_set(helpers.tiny_people(identities=8, images=4))
     assert set(rendered.table["role"]) == {"train"} and len(rendered.rows("train")) == 32
     monkeypatch.setattr(pretrain, "pretraining_set", lambda profile: rendered)
-    monkeypatch.setitem(pretrain.PRETRAINING, "quick", replace(pretrain.PRETRAINING["quick"], epochs=1))
+    monkeypatch.setitem(pedestrians.PRETRAINING, "quick", replace(pedestrians.PRETRAINING["quick"], epochs=1))
 
-    def make():
-        return create_method("baseline", canvas=(32, 16), epochs=0, pretrained="pedestrians")
+    def started():
+        weights = {"backbone": "pedestrians"}
+        method = create_method("baseline", canvas=(32, 16), epochs=0, weights=weights)
+        return fit(method, helpers.tiny_protocol(), runs=tmp_path, **QUIET)
 
-    run = fit(make(), helpers.tiny_protocol(), runs=tmp_path, **QUIET)
-    source = pretrain.pretrained_backbone(
-        "bottleneck-16-1", (32, 16), "quick", runs=tmp_path, device="cpu", progress=False
-    )
-    assert source.reused and source.key == pretrain.pretraining_key("bottleneck-16-1", (32, 16), "quick", "cpu")
-    assert helpers.same_weights(run.method.backbone, source.method.backbone)
-    assert fit(make(), helpers.tiny_protocol(), runs=tmp_path, **QUIET).reused
-    monkeypatch.setitem(pretrain.PRETRAINING, "quick", replace(pretrain.PRETRAINING["quick"], epochs=2))
-    assert not fit(make(), helpers.tiny_protocol(), runs=tmp_path, **QUIET).reused
-    assert len(list(tmp_path.iterdir())) == 4
+    with pytest.raises(WeightsUnavailable, match=r"pretrain\('quick', backbone='bottleneck-16-1', canvas=\(32, 16\)\)"):
+        started()
+    source = pretrain.pretrain("quick", canvas=(32, 16), runs=tmp_path, device="cpu", progress=False)
+    run = started()
+    assert helpers.same_weights(run.method.backbone, source.method.backbone) and started().reused
+    assert pretrain.pretrain("quick", canvas=(32, 16), runs=tmp_path, device="cpu", progress=False).reused
+    monkeypatch.setitem(pedestrians.PRETRAINING, "quick", replace(pedestrians.PRETRAINING["quick"], epochs=2))
+    with pytest.raises(WeightsUnavailable, match="pre-training of bottleneck-16-1 at 32 x 16"):  # another plan
+        started()

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from lib.data.batches import Augmentation, Batch
+from lib.data.augmentation import Augmentation
+from lib.data.batches import Batch, ByHand
 from lib.data.dataset import PersonDataset
 from lib.data.protocol import FORMAT, Protocol
 from lib.losses import batch_hard_triplet, cross_entropy, pixel_mse
+from lib.methods import create_method
 from lib.methods.method import Method
-from lib.methods.stages import Cosine, Stage, Warmup
+from lib.methods.stages import Constant, Cosine, Solve, Stage, Warmup
+from lib.training.distributed import World
+from lib.training.loop import Trainer
+from lib.training.randomness import seeded
 
 
 def tiny_people(
@@ -50,53 +58,115 @@ def tiny_protocol(people: PersonDataset | None = None, ratios: tuple[str, ...] =
     return Protocol.from_manifest(people, manifest)
 
 
+def training_batch(images, labels=None, low=None, high=None, resolution=None, hr=None, lr=None, **more) -> Batch:
+    """A training batch of these pictures (B, 3, H, W); hr, lr: originals and copies; more: mask, position."""
+    everyone = torch.arange(len(images))
+    labels = everyone if labels is None else labels
+    low, high = (everyone if side is None else side for side in (low, high))
+    source = ByHand(images if hr is None else hr, images if lr is None else lr, **more)
+    return Batch(images, resolution, labels=labels, low=low, high=high, source=source)
+
+
 class Tiny(Method):
     """Two stages, a restoring and a recognising part, batch statistics, dropout: all that a checkpoint must carry."""
 
     name = "tiny"
-    synthetic_ratios = (0.5, 0.25)
 
-    def __init__(
-        self,
-        epochs: int = 2,
-        normalise: str = "batch",
-        dropout: float = 0.1,
-        lr: float = 1e-2,
-        clip: float | None = None,
-    ):
-        super().__init__()
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(Method.Settings):
+        epochs: int = 2
+        normalise: str = "batch"
+        dropout: float = 0.1
+        lr: float = 1e-2
+        clip: float | None = None
 
-    def setup(self, profile: str, num_identities: int) -> None:
+    settings: Settings
+
+    def build(self, num_identities: int) -> None:
         s = self.settings
         self.canvas, self.augmentation = (16, 8), Augmentation(pad=1, erase=0.5)
         self.restore = nn.Conv2d(3, 3, 3, padding=1)
         layers = [nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 16, 3, stride=2, padding=1)]
-        layers.insert(1, nn.BatchNorm2d(8) if s["normalise"] == "batch" else nn.GroupNorm(2, 8))
+        layers.insert(1, nn.BatchNorm2d(8) if s.normalise == "batch" else nn.GroupNorm(2, 8))
         self.body = nn.Sequential(*layers)
-        self.dropout = nn.Dropout(s["dropout"])
+        self.dropout = nn.Dropout(s.dropout)
         self.classifier = nn.Linear(16, num_identities)
-        common = {"lr": s["lr"], "identities": 4, "images": 2, "clip": s["clip"]}
+        common = {"lr": s.lr, "identities": 4, "images": 2, "clip": s.clip}
         self.stages = [
-            Stage("restore", s["epochs"], ("restore",), optimizer="sgd", weights={"pixel": 1.0}, **common),
-            Stage("joint", s["epochs"], schedule=Warmup(1, then=Cosine()), lr_multipliers={"restore": 0.1}, **common),
+            Stage("restore", s.epochs, ("restore",), optimizer="sgd", weights={"pixel": 1.0}, **common),
+            Stage("joint", s.epochs, schedule=Warmup(1, then=Cosine()), lr_multipliers={"restore": 0.1}, **common),
         ]
 
-    def features(self, images: Tensor) -> Tensor:
+    def described(self, images: Tensor) -> Tensor:
         return self.body(self.restore(images)).mean((2, 3))
 
     def losses(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        terms = {"pixel": pixel_mse(self.restore(batch.lr), batch.hr)}
+        terms = {"pixel": pixel_mse(self.restore(batch.original.at(batch.pick("degrade", (0.5, 0.25)))), batch.hr)}
         if stage.name == "joint":
-            features = self.features(batch.images)
+            features = self.described(batch.images)
             terms["identity"] = cross_entropy(self.classifier(self.dropout(features)), batch.labels, 0.1)
             terms["triplet"] = batch_hard_triplet(features, batch.labels)
         return terms
 
-    def embed(self, images: Tensor, resolution: Tensor, role: str) -> Tensor:
-        return self.features(images)
+    def embed(self, batch: Batch, role: str) -> Tensor:
+        return self.described(batch.images)
 
 
 def same_weights(a: nn.Module | dict, b: nn.Module | dict) -> bool:
     """Bit by bit."""
     a, b = (x.state_dict() if isinstance(x, nn.Module) else x for x in (a, b))
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+SMALL_NET = {"backbone": "bottleneck-4-1", "canvas": (32, 16)}
+# Case: a method and its settings, such that a step costs a second at most; every method of METHODS is there, and every
+# loss. ``test_distributed.py`` takes one step of every stage of each, in one process and in two.
+STEPS: dict[str, tuple[str, dict]] = {
+    "baseline": ("baseline", SMALL_NET),
+    "classical": ("classical", {"network": "srcnn-915-luma", "restore_epochs": 1}),
+    "histogram": ("histogram", {}),
+    "ripr": ("ripr", {"network": "ffsr-narrow", "mask": "person", **SMALL_NET}),
+    "ripr, fc": ("ripr", {"network": "ffsr-narrow", "descriptor": 8, "pairs": "synthetic", **SMALL_NET}),
+    "ripr-apart": ("ripr-apart", {"network": "ffsr-narrow", **SMALL_NET}),
+    "sing": ("sing", {"network": "srcnn-915-luma", **SMALL_NET}),
+    "sing, triplet": ("sing", {"network": "srcnn-915-luma", "triplet": 1.0, "descriptor": 8, **SMALL_NET}),
+    "sing-everywhere": ("sing-everywhere", {"network": "srcnn-915-luma", **SMALL_NET}),
+    "sr-then-reid": ("sr-then-reid", {"network": "srcnn-915-luma", "synthetic": True, "epochs": 1, **SMALL_NET}),
+    "superres": ("superres", {"network": "srcnn-915-luma", "canvas": (32, 16)}),
+    "superres, gan": ("superres", {"network": "srgan", "adversarial": 0.1, "canvas": (32, 16)}),
+}
+# Which of 4 people x 4 images are low: a few of some people, or (then one process sees no low image) all of two.
+UNEVEN = ("1/2", "1/2", "1/2", "1", "1", "1", "1", "1/2", "1", "1", "1", "1", "1/2", "1/2", "1", "1/2")
+APART = ("1/2",) * 8 + ("1",) * 8
+
+
+def take_steps(case: str, ratios: tuple[str, ...], world: World, precision: str = "fp32") -> dict:
+    """One optimiser step of every stage of a case, with plain gradient descent.
+
+    Returns {"terms": the history's loss terms, a row per stage, "gradients": a list of tensors per stage, "state": all
+    weights and statistics at the end}.
+    """
+    name, settings = STEPS[case]
+    protocol = tiny_protocol(tiny_people(4, 4), ratios)
+    gradients = []
+
+    def note(optimizer, *_) -> None:
+        gradients.append([p.grad.clone() for group in optimizer.param_groups for p in group["params"]])
+
+    with seeded(0):
+        method = create_method(name, **settings)
+        method.setup("quick", 4)
+        plain = {
+            "epochs": 1, "optimizer": "sgd", "lr": 0.01, "momentum": 0.0, "weight_decay": 0.0, "schedule": Constant(),
+            "identities": 4, "images": 4,
+        }  # fmt: skip
+        method.stages = [s if isinstance(s, Solve) else replace(s, **plain) for s in method.stages]
+        hook = register_optimizer_step_pre_hook(note)
+        try:
+            place = Trainer(method, protocol, 0, torch.device("cpu"), precision, world).run()
+        finally:
+            hook.remove()
+    other = ("stage", "epoch", "steps", "lr", "images_per_second", "seconds")
+    terms = [{key: value for key, value in row.items() if key not in other} for row in place.history]
+    assert all(row["steps"] == 1 for row in place.history)
+    return {"terms": terms, "gradients": gradients, "state": {k: v.clone() for k, v in method.state_dict().items()}}

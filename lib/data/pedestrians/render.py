@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lib.threads import few_threads
+
 from . import identities as people
 from .body import PARTS, build
 from .clothing import Hits, albedo
@@ -170,7 +172,7 @@ def render_people(
         from tqdm.auto import tqdm
 
         steps = tqdm(steps, desc="rendering people", unit="batch")
-    with torch.inference_mode():
+    with torch.inference_mode(), few_threads():
         for start in steps:
             part = slice(start, min(start + batch, count))
             a = {k: torch.from_numpy(v[owner[part]]).to(device) for k, v in attributes.items()}
@@ -360,7 +362,9 @@ def _render(a: dict, m: dict, c: dict, noise: Tensor, h: int, w: int):
     person = ((which >= 0) & (which < len(PARTS))).float().view(b, h, s, w, s).mean((2, 4))
     picture = canvas + behind * (1 - share)
     level = 0.75 * c["ambient"].mean(1) + 0.45 * c["sun_strength"] * (1 - 0.3 * c["dapple"])
-    picture = sensor(picture, {**c, "level": level, "aim": c["exposure"], "exposure": m["exposure"], "motion": m["motion"]}, noise)
+    picture = sensor(
+        picture, {**c, "level": level, "aim": c["exposure"], "exposure": m["exposure"], "motion": m["motion"]}, noise
+    )
     return picture, person > 0.5, _visible(body, camera, person, h, w)
 
 

@@ -63,7 +63,8 @@ def camera_model(number: int, seed: int) -> CameraModel:
         yaw_spread=rng.uniform(0.2, 0.9),
         sun=sun,
         sun_strength=rng.uniform(0.6, 1.3) if sunny else rng.uniform(0.0, 0.3),
-        ambient=(rng.uniform(0.45, 0.75) if sunny else rng.uniform(0.7, 1.0)) * np.array((1.0, 1.0 + rng.uniform(-0.03, 0.05), 1.0 + rng.uniform(-0.04, 0.14))),
+        ambient=(rng.uniform(0.45, 0.75) if sunny else rng.uniform(0.7, 1.0))
+        * np.array((1.0, 1.0 + rng.uniform(-0.03, 0.05), 1.0 + rng.uniform(-0.04, 0.14))),
         dapple=rng.uniform(0.3, 1.0) if rng.rand() < 0.5 else 0.0,
         cast=np.exp(rng.normal(0.0, 0.035, 3)),
         exposure=float(np.exp(rng.normal(np.log(0.45), 0.10))),

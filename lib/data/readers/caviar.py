@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from lib.data.errors import few
-from lib.data.readers.files import file_source, find_folder, list_images, parse
+from lib.data.readers.files import entries, file_source, find_folder, left_out, list_images, parse
 from lib.data.store import Source
 
 BLOCK = 10
@@ -33,7 +33,9 @@ def caviar(root: Path) -> Source:
         records.append(
             {"pid": match[1], "cam": "first" if index <= BLOCK else "second", "file": path.name, "index": index}
         )
-    return file_source("caviar", folder, records, version=1, finish=name_cameras)
+    return file_source(
+        "caviar", folder, records, version=1, finish=name_cameras, warnings=left_out(entries(folder), folder)
+    )
 
 
 def name_cameras(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

@@ -7,6 +7,7 @@ people).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -80,10 +81,13 @@ def check_version(path: Path) -> None:
     )
 
 
-def open_mat(path: Path) -> h5py.File:
+@contextmanager
+def open_mat(path: Path) -> Iterator[h5py.File]:
+    """The open file; what h5py raises inside the block becomes a DataError that names it."""
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
+        with h5py.File(path, "r") as mat:
+            yield mat
+    except (OSError, LookupError, RuntimeError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is truncated or damaged: {error}. Copy it again from the release.") from error
 
 
@@ -129,7 +133,7 @@ def read_images(path: Path, crops: tuple[str, ...]) -> Iterator[Item]:
                             if not is_image(node):
                                 continue
                             image = np.asarray(node)
-                        except (OSError, KeyError) as error:
+                        except (OSError, LookupError, RuntimeError, TypeError, AttributeError, ValueError) as error:
                             raise DataError(
                                 f"{path}, image {name}: {error}. The file is damaged: copy it again."
                             ) from error

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lib.data.errors import DataError, few
-from lib.data.store import Item, Source, as_read
+from lib.data.labels import clean_labels, readable, spelling_warnings
+from lib.data.pictures import is_picture, read_picture
+from lib.data.store import Item, Source
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
+DECODER = 2  # raised when a file gives other pixels than before, so that the cache is made anew
+JUNK_FOLDERS = {
+    "__macosx",
+    "__pycache__",
+    "@eadir",
+    "#recycle",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+}
+JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+PAPERS = {"readme", "license", "licence", "copying", "authors", "changelog"}
+NOTES = {
+    ".csv", ".doc", ".docx", ".htm", ".html", ".json", ".log", ".m", ".mat", ".md", ".npy", ".npz", ".odt", ".pdf",
+    ".pkl", ".py", ".rst", ".sh", ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".yml",
+}  # fmt: skip
 
 
 def find_folder(
@@ -29,35 +45,110 @@ def find_folder(
     ------
     DataError : none does; says where it looked and what was missing there.
     """
-    places = [root / candidate for candidate in candidates] + ([root] if itself else [])
-    for place in places:
+    for place in [root / candidate for candidate in candidates] + ([root] if itself else []):
         if place.is_dir() and all(any(place.glob(entry)) for entry in must_hold):
+            if place == root and not is_called(root, name):
+                raise DataError(
+                    f"{name}: {readable(root)} holds {', '.join(must_hold)}, but is not called like {name}. If it is "
+                    f"this set, rename the folder to {candidates[0]}. Another public set is loaded under its own name, "
+                    "your own from a CSV with the columns file, pid, cam."
+                )
             return place
     present = [root / candidate for candidate in candidates if (root / candidate).is_dir()]
     if present:
         missing = [entry for entry in must_hold if not any(present[0].glob(entry))]
         raise DataError(
-            f"{name}: {present[0]} lacks {', '.join(missing)}. Unpack the distributed archive there as it is."
+            f"{name}: {readable(present[0])} lacks {', '.join(missing)}. Unpack the distributed archive there as it is."
         )
     raise DataError(
-        f"{name} was not found below {root}: expected {root / candidates[0]}. Put it there, or name the "
-        "folder that holds it with "
-        "root=… or the environment variable REID_DATA; data/README.md says where to get it."
+        f"{name} was not found below {readable(root)}: expected {readable(root / candidates[0])}. Put it there, or "
+        "name the folder that holds it with root=… or the environment variable REID_DATA; data/README.md says where "
+        "to get it."
     )
 
 
-def list_images(folder: Path, deep: bool = False) -> list[Path]:
-    """Image files in ``folder`` in the order of their names, without hidden files, Thumbs.db and other strangers."""
-    if not folder.is_dir():
-        raise DataError(f"The folder {folder} is missing. Unpack the distributed archive again, or correct the path.")
-    found = folder.rglob("*") if deep else folder.iterdir()
-    files = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
-    return sorted(files, key=lambda path: path.as_posix())
+def is_called(folder: Path, name: str) -> bool:
+    """Whether a folder is called like a set, as far as letters and digits go: Market-1501-v15.09.15, Market for
+    market1501."""
+    wanted = name.replace("-", "")
+    called = {re.sub(r"[^a-z0-9]", "", path.name.lower()) for path in (folder, folder.resolve())}
+    return any(wanted in text or (len(text) >= 4 and wanted.startswith(text)) for text in called)
+
+
+def is_hidden(name: str) -> bool:
+    """Files and folders that programs leave behind, at any level: .DS_Store, ._a.jpg, .ipynb_checkpoints, __MACOSX."""
+    return name.startswith(".") or name.lower() in JUNK_FOLDERS | JUNK_FILES
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, in the order of the names, without what programs leave behind.
+
+    Raises
+    ------
+    DataError : the folder is missing or closed, or a name in it is not in UTF-8.
+    """
+    try:
+        found = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(
+            f"The folder {readable(folder)} is missing. Unpack the distributed archive again, or correct the path."
+        ) from error
+    except OSError as error:
+        raise DataError(f"The folder {readable(folder)} cannot be read: {error.strerror}.") from error
+    for path in found:
+        if any("\ud800" <= letter <= "\udfff" for letter in path.name):
+            raise DataError(
+                f"{readable(path)}: the name is not in UTF-8 (its bytes are {os.fsencode(path.name)!r}). Rename it, "
+                "for example with: convmv -f latin1 -t utf8 --notest."
+            )
+    return found
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Image files in ``folder`` in the order of their names: all endings that Pillow reads.
+
+    Raises
+    ------
+    DataError : the folder cannot be read, or a picture is a link to nowhere.
+    """
+    pictures = [path for path in entries(folder) if is_picture(path)]
+    check_links(pictures)
+    return [path for path in pictures if path.is_file()]
+
+
+def check_links(pictures: Iterable[Path]) -> None:
+    """Raises DataError where a picture is a link to nowhere."""
+    lost = [readable(path) for path in pictures if path.is_symlink() and not path.exists()]
+    if lost:
+        raise DataError(f"{few(lost, 3)}: a link to a missing file. Mend the link or delete it.")
 
 
 def list_folders(folder: Path) -> list[Path]:
     """Sub-folders in the order of their names, without hidden ones."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+    return [path for path in entries(folder) if path.is_dir()]
+
+
+def left_out(paths: Iterable[Path], base: Path) -> list[str]:
+    """What to say about files among pictures that are no pictures and no notes about them, named from ``base``."""
+    strangers = [
+        readable(path.relative_to(base).as_posix()) + ("/" if path.is_dir() else "")
+        for path in paths
+        if is_stranger(path)
+    ]
+    if not strangers:
+        return []
+    return [
+        f"left out, because Pillow reads no pictures from them: {few(strangers)}. Convert them to PNG or JPEG if they "
+        "are pictures."
+    ]
+
+
+def is_stranger(path: Path) -> bool:
+    """Whether something that lies among pictures is neither a picture nor a folder nor a note about them."""
+    if path.is_dir():
+        return is_picture(path)  # a folder called b.jpg
+    note = path.suffix.lower() in NOTES or path.stem.lower() in PAPERS
+    return not note and not (is_picture(path) and path.is_file())
 
 
 def parse(path: Path, pattern: str, name: str, example: str) -> re.Match[str]:
@@ -65,8 +156,8 @@ def parse(path: Path, pattern: str, name: str, example: str) -> re.Match[str]:
     match = re.match(pattern, path.name)
     if match is None:
         raise DataError(
-            f"{name}: cannot read the name of {path}; expected one like {example}. Rename the file or move it "
-            "elsewhere."
+            f"{name}: cannot read the name of {readable(path)}; expected one like {example}. Rename the file or move "
+            "it elsewhere."
         )
     return match
 
@@ -74,27 +165,48 @@ def parse(path: Path, pattern: str, name: str, example: str) -> re.Match[str]:
 def file_source(
     name: str,
     folder: Path,
-    records: list[dict[str, Any]],
+    records: Sequence[dict[str, Any]],
     version: int,
-    options: dict[str, Any] | None = None,
     finish: Callable[[pd.DataFrame], tuple[pd.DataFrame, list[str]]] | None = None,
-    notes: list[str] | None = None,
+    notes: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> Source:
-    """A source of image files: each record has pid, cam and ``file``, the path relative to ``folder``."""
+    """A source of image files: each record has pid, cam and ``file``, the path relative to ``folder``.
+
+    Without ``finish``, people whom one camera saw are warned about; a set that explains them itself gives a function.
+    """
     if not records:
-        raise DataError(f"{name}: there are no images in {folder}. Unpack the distributed archive there.")
+        raise DataError(f"{name}: there are no images in {readable(folder)}. Unpack the distributed archive there.")
+    spelling: list[str] = []
+    for column in ("pid", "cam"):
+        given = [record[column] for record in records]
+        names = clean_labels(given, column, name)
+        spelling += spelling_warnings(given, names, column)
+        records = [record | {column: text} for record, text in zip(records, names, strict=True)]
 
     def items() -> Iterator[Item]:
         for record in records:
             yield decode(folder / record["file"], record)
 
     def finished(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-        table, more = (finish or as_read)(table)
-        return table, [*more, *one_camera_only(table)]
+        return table, one_camera_only(table)
 
-    key = {"version": version, "options": options or {}, "files": listing_digest(folder, records)}
-    # A set that explains its own one-camera people in `finish` says so by passing a function.
-    return Source(name, key, items, len(records), finish or finished, list(notes or []))
+    said = [*warnings, *spelling, *same_but_ending(record["file"] for record in records)]
+    key = {"version": version, "decoder": DECODER, "files": listing_digest(folder, records)}
+    return Source(name, key, items, len(records), finish or finished, list(notes), said)
+
+
+def same_but_ending(files: Iterable[str]) -> list[str]:
+    """A warning about files such as a.jpg and a.png in one folder: likely one picture, converted and left there."""
+    endings: dict[str, list[str]] = {}
+    for file in files:
+        endings.setdefault(os.path.splitext(file)[0], []).append(file)
+    twins = [" and ".join(some) for some in endings.values() if len(some) > 1]
+    if not twins:
+        return []
+    return [
+        f"files that differ in their ending only: {few(twins)}. Both count; remove one if it was made of the other."
+    ]
 
 
 def decode(path: Path, record: dict[str, Any]) -> Item:
@@ -102,32 +214,31 @@ def decode(path: Path, record: dict[str, Any]) -> Item:
 
     Raises
     ------
-    DataError : the file is missing, truncated or no image.
+    DataError : the file is missing or closed, truncated, no image, or of a kind that cannot be shown in 8 bits.
     """
     try:
         content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"The image {path} does not exist. Copy it again, or take its row out of the list.") from error
-    try:
-        with Image.open(path) as picture:
-            image = np.array(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        message = (
-            f"The image {path} ({len(content)} bytes) is truncated or damaged: {error}. Copy it again "
-            "from the archive, or delete it."
-        )
-        raise DataError(message) from error
-    return Item(record, image, None, hashlib.blake2b(content, digest_size=16).digest())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(
+            f"The image {readable(path)} does not exist. Copy it again, or take its row out of the list."
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise DataError(
+            f"The image {readable(path)} cannot be read: {getattr(error, 'strerror', None) or error}. Correct the "
+            "path, or take its row out of the list."
+        ) from error
+    image, remarks = read_picture(content, path)
+    return Item(record, image, None, hashlib.blake2b(content, digest_size=16).digest(), remarks)
 
 
 def listing_digest(folder: Path, records: list[dict[str, Any]]) -> str:
     """SHA-256 over the names, labels, sizes and times of files: changes when one is replaced, without reading any."""
-    hasher = hashlib.sha256(str(folder.resolve()).encode())
+    hasher = hashlib.sha256(os.fsencode(folder.resolve()))
     for record in records:
         try:
             stat = (folder / record["file"]).stat()
             stamp = f"{stat.st_size} {stat.st_mtime_ns}"
-        except FileNotFoundError:
+        except (OSError, ValueError):  # `decode` says what is wrong with it
             stamp = "missing"
         hasher.update(f"{json.dumps(record, sort_keys=True)} {stamp}\n".encode())
     return hasher.hexdigest()
@@ -139,7 +250,10 @@ def one_camera_only(table: pd.DataFrame) -> list[str]:
     alone = list(seen.index[seen < 2])
     if not alone or len(seen) == 1:
         return []
+    several = int((table["pid"].value_counts()[alone] > 1).sum())
     return [
         f"{len(alone)} of {len(seen)} people were seen by one camera only: {few(alone)}. They can be trained "
-        "on, but not be searched for."
+        "on, but not be searched for in another camera. "
+        f'make_protocol(people, "mlr-half") searches among the images of one person, whichever camera took them '
+        f"({several} of these people have two or more); a CSV with the column subset says who is trained on."
     ]

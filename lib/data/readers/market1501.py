@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lib.data.readers.files import file_source, find_folder, list_images, parse
+from lib.data.readers.files import entries, file_source, find_folder, left_out, list_images, parse
 from lib.data.store import Source
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
-DISTRACTORS = "0000"
 
 
 def market1501(root: Path) -> Source:
     """``PPPP_cCsS_FFFFFF_DD.jpg``; identity -1 (junk) is dropped, identity 0000 (distractors) stays in the gallery."""
     places = ("Market-1501-v15.09.15", "Market-1501", "market1501", "market1501/Market-1501-v15.09.15", "Market1501")
-    return three_folders(root, "market1501", places, "0002_c1s1_000451_03.jpg")
+    return three_folders(root, "market1501", places, r"(-1|\d+)_c(\d+)s\d+_", "0002_c1s1_000451_03.jpg")
 
 
 def dukemtmc(root: Path) -> Source:
     """``PPPP_cC_fFFFFFFF.jpg``. The authors withdrew the set; the reader stays for those who hold it
     (data/README.md)."""
     places = ("DukeMTMC-reID", "dukemtmc-reid", "dukemtmc-reid/DukeMTMC-reID", "dukemtmc", "DukeMTMC")
-    return three_folders(root, "dukemtmc", places, "0005_c2_f0046985.jpg")
+    return three_folders(root, "dukemtmc", places, r"(-1|\d+)_c(\d+)_f\d+", "0005_c2_f0046985.jpg")
 
 
-def three_folders(root: Path, name: str, places: tuple[str, ...], example: str) -> Source:
+def three_folders(root: Path, name: str, places: tuple[str, ...], pattern: str, example: str) -> Source:
     folder = find_folder(root, name, places, tuple(FOLDERS.values()))
     records, junk = [], 0
     for subset, place in FOLDERS.items():
         for path in list_images(folder / place):
-            match = parse(path, r"(-1|\d+)_c(\d+)", name, example)
+            match = parse(path, pattern, name, example)
             if match[1] == "-1":
                 junk += 1
                 continue
             records.append({"pid": match[1], "cam": f"c{match[2]}", "subset": subset, "file": f"{place}/{path.name}"})
     notes = [f"{junk} junk images (identity -1) were dropped."] if junk else []
-    return file_source(name, folder, records, version=1, notes=notes)
+    strangers = left_out([path for place in FOLDERS.values() for path in entries(folder / place)], folder)
+    return file_source(name, folder, records, version=1, notes=notes, warnings=strangers)

@@ -34,7 +34,11 @@ def msmt17(root: Path) -> Source:
     records = []
     for name, subset in LISTS.items():
         part, owner = (release[0], "train") if subset == "train" else (release[1], "test")
-        for number, line in enumerate((folder / name).read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            lines = (folder / name).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{folder / name} cannot be read: {error}. Restore the list from the archive.") from error
+        for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             path, _, person = line.strip().rpartition(" ")

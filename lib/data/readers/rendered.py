@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lib import definitions
 from lib.data.store import Item, Source
 
 PEOPLE_AT_ONCE = 40
@@ -47,7 +47,8 @@ def pedestrians_pretrain(
     size: tuple[int, int] = (128, 64),
     device: str = "cpu",
 ) -> Source:
-    """Other people for pre-training: ``images`` of each, over ``cameras`` (4, or as many as images) of ``camera_pool``."""
+    """Other people for pre-training: ``images`` of each, over ``cameras`` (4, or as many as images) of a
+    ``camera_pool``."""
     cameras = cameras or min(4, images)
     if images % cameras:
         raise ValueError(f"images={images} must be a multiple of cameras={cameras}")
@@ -63,31 +64,28 @@ def pedestrians_pretrain(
 
 
 def rendered(name: str, options: dict[str, Any], device: str) -> Source:
+    total = options["identities"] * options["cameras"] * options["images_per_camera"]
+    # Which people these are: the options, and the renderer's definitions. Not the pixels, which two machines round
+    # differently, and not its files' text: a comment makes nobody another person.
+    identity = {"renderer": definitions.total(renderer_code()), "options": options}
+    return Source(name, identity, lambda: people(options, device), total, identity=identity)
+
+
+def renderer_code(root: Path | None = None) -> dict[str, str]:
+    """{definition: hash} of all code that the pictures depend on; ``root`` as in ``lib.definitions``."""
+    return definitions.definitions(people, root=root)
+
+
+def people(options: dict[str, Any], device: str) -> Iterator[Item]:
+    """All images, rendered a few people at a time."""
     from lib.data import pedestrians as renderer  # only those who render pay for importing it
 
-    total = options["identities"] * options["cameras"] * options["images_per_camera"]
     start = options.get("first_identity", 0)
-
-    def items() -> Iterator[Item]:
-        for first in range(start, start + options["identities"], PEOPLE_AT_ONCE):
-            some = min(PEOPLE_AT_ONCE, start + options["identities"] - first)
-            chosen = options | {"identities": some, "first_identity": first, "size": tuple(options["size"])}
-            images, masks, table = renderer.render_people(**chosen, device=device)
-            # The dataset's height is a picture's, in pixels.
-            table = table.rename(columns={"height": "body_height", "width": "body_width"})
-            for record, image, mask in zip(table.to_dict("records"), images, masks, strict=True):
-                yield Item(record | {"pid": str(record["pid"]), "cam": str(record["cam"]), "file": ""}, image, mask)
-
-    identity = {"renderer": renderer.VERSION, "options": options}
-    # The fingerprint trusts the version; the cache does not, so that nobody who works on the renderer sees yesterday's
-    # pictures.
-    return Source(
-        name, identity | {"code": code_digest(Path(renderer.__file__).parent)}, items, total, identity=identity
-    )
-
-
-def code_digest(package: Path) -> str:
-    hasher = hashlib.sha256()
-    for file in sorted(package.glob("*.py")):
-        hasher.update(file.name.encode() + file.read_bytes())
-    return hasher.hexdigest()
+    for first in range(start, start + options["identities"], PEOPLE_AT_ONCE):
+        some = min(PEOPLE_AT_ONCE, start + options["identities"] - first)
+        chosen = options | {"identities": some, "first_identity": first, "size": tuple(options["size"])}
+        images, masks, table = renderer.render_people(**chosen, device=device)
+        # The dataset's height is a picture's, in pixels.
+        table = table.rename(columns={"height": "body_height", "width": "body_width"})
+        for record, image, mask in zip(table.to_dict("records"), images, masks, strict=True):
+            yield Item(record | {"pid": str(record["pid"]), "cam": str(record["cam"]), "file": ""}, image, mask)

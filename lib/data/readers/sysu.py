@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lib.data.errors import DataError
-from lib.data.readers.files import file_source, find_folder, list_folders, list_images
+from lib.data.readers.files import entries, file_source, find_folder, left_out, list_folders, list_images
 from lib.data.store import Source
 
 
@@ -23,4 +23,11 @@ def sysu(root: Path) -> Source:
         for person in list_folders(camera):
             for path in list_images(person):
                 records.append({"pid": person.name, "cam": camera.name, "file": path.relative_to(folder).as_posix()})
-    return file_source("sysu", folder, records, version=1)
+    people = [person for camera in cameras for person in list_folders(camera)]
+    return file_source(
+        "sysu",
+        folder,
+        records,
+        version=1,
+        warnings=left_out([path for person in people for path in entries(person)], folder),
+    )

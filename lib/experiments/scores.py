@@ -1,0 +1,42 @@
+"""What the lessons say of results: a table of scores for many rows at once, and a difference in words."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import pandas as pd
+
+from lib.evaluation import Result, summarise
+
+
+def scores(results: Mapping[Hashable, Sequence[Result] | Result], *columns: str, seed: int = 0) -> pd.DataFrame:
+    """A row per key of ``results`` and metric: its mean over trials with std and interval, as fractions.
+
+    columns : what the parts of a key are called, ("name",) when left out; a key of several parts is a tuple:
+    ``scores({("SING", 0.5): [result, ...]}, "name", "ratio")``. They stand first in the table, before metric, value,
+    std, low, high, trials, identities. Raises ValueError for no results, or a key that has not that many parts.
+    """
+    columns = columns or ("name",)
+    parts = []
+    for key, some in results.items():
+        names = key if isinstance(key, tuple) else (key,)
+        if len(names) != len(columns):
+            raise ValueError(f"{key!r} has {len(names)} part(s), but the columns are {', '.join(columns)}")
+        parts.append(summarise(some, seed=seed).assign(**dict(zip(columns, names, strict=True))))
+    if not parts:
+        raise ValueError("there are no results to score")
+    table = pd.concat(parts, ignore_index=True).rename(columns={"mean": "value"})
+    return table[[*columns, *(column for column in table if column not in columns)]]
+
+
+def said(difference, scale: float = 100.0, unit: str = "points", digits: int = 1) -> str:
+    """A difference in words for a title: "+3.2 points", or "undecided" where its interval includes zero or is none.
+
+    difference : has mean, low and high, as attributes (a Difference) or as a row of a table has them. They are shown
+    times ``scale``, which makes points of fractions.
+    """
+    if isinstance(difference, (Mapping, pd.Series)):
+        mean, low, high = (difference[name] for name in ("mean", "low", "high"))
+    else:
+        mean, low, high = difference.mean, difference.low, difference.high
+    return f"{scale * mean:+.{digits}f} {unit}" if low > 0 or high < 0 else "undecided"

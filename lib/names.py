@@ -1,0 +1,14 @@
+"""Names that the command line checks before anything large is loaded. A leaf: it uses nothing, so it costs nothing."""
+
+PROFILES = ("quick", "course", "paper")
+DATASETS = (  # those of lib.data.readers.READERS, which imports torch; a test compares the two
+    "pedestrians",
+    "pedestrians-pretrain",
+    "viper",
+    "caviar",
+    "cuhk03",
+    "market1501",
+    "dukemtmc",
+    "msmt17",
+    "sysu",
+)

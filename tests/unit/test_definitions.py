@@ -1,0 +1,596 @@
+"""What code a result depends on: edits of a copy of the package, and whose key they change.
+
+Every edit is a replacement of text. Those that change numbers must change the keys of exactly the methods that use what
+was edited; harmless ones must change none.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import linecache
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import training_helpers as helpers
+
+import lib
+from lib import definitions as code
+from lib.data.readers.rendered import renderer_code
+from lib.definitions import (
+    CodeChanged,
+    UnknownDefinition,
+    definitions,
+    definitions_of_text,
+    differences,
+    essence,
+    total,
+)
+from lib.losses import batch_hard_triplet, cross_entropy
+from lib.methods import METHODS, create_method
+from lib.training import fit
+from lib.training.sources import code_of
+
+ALL = set(METHODS)
+SING = {"sing", "sing-everywhere", "sr-then-reid"}
+RIPR = {"ripr", "ripr-apart"}
+
+
+class Copy:
+    """A copy of the package that can be edited, and the keys of all methods as its text gives them."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        shutil.copytree(Path(lib.__file__).parent, root / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+        self.protocol, self.methods = helpers.tiny_protocol(), {}
+        for name in METHODS:
+            self.methods[name] = method = create_method(name)
+            method.setup("quick", 12)
+        self.before = self.keys()
+
+    def keys(self) -> dict[str, str]:
+        found = {name: code_of(method, self.protocol, self.root).sha256 for name, method in self.methods.items()}
+        return found | {"rendered people": total(renderer_code(self.root))}
+
+    def changed_by(self, old: str, new: str) -> set[str]:
+        """Whose keys change when ``old``, which one file holds, becomes ``new``; the edit is undone afterwards."""
+        files = {path: path.read_text(encoding="utf-8") for path in sorted((self.root / "lib").rglob("*.py"))}
+        holders = [path for path, text in files.items() if old in text]
+        assert len(holders) == 1, f"{old!r} stands in {[path.name for path in holders]}"
+        path, text = holders[0], files[holders[0]]
+        edited = text.replace(old, new)
+        assert edited != text
+        ast.parse(edited)
+        path.write_text(edited, encoding="utf-8")
+        try:
+            now = self.keys()
+        finally:
+            path.write_text(text, encoding="utf-8")
+        return {name for name in now if now[name] != self.before[name]}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    return Copy(tmp_path_factory.mktemp("copy"))
+
+
+WITH_HEAD = {"baseline"} | SING | RIPR
+
+# what changes numbers: (title, text, its replacement, the methods that use it)
+EDITS = [
+    ("widest doubled", "return widest(self.dataset, ", "return 2 * widest(self.dataset, ", ALL),
+    ("is_low inverted", 'return (rows["ratio"] < 1).to_numpy()', 'return (rows["ratio"] >= 1).to_numpy()', ALL),
+    ("masks inverted", "return bits.astype(bool)", "return ~bits.astype(bool)", ALL),
+    ("first weights load nothing", "    fill(module, state, ", "    (module, state, ", ALL),
+    ("seeded ignores its seed", "    torch.manual_seed(seed)\n", "    torch.manual_seed(0)\n", ALL),
+    (
+        "sampler without chance",
+        "torch.randperm(len(self.members), generator=drawn)",
+        "torch.arange(len(self.members))",
+        ALL,
+    ),
+    ("erased boxes elsewhere", "u[:, 2] * (height - h)", "u[:, 2] * height", ALL),
+    ("grey of erased boxes", "GREY = (0.485, ", "GREY = (0.5, ", ALL),
+    ("optimiser without decay", '"weight_decay": stage.weight_decay', '"weight_decay": 0.0', ALL),
+    ("smaller pictures by a pixel", "int(np.floor(height", "int(np.ceil(height", ALL),
+    ("sides of a protocol's table", '"resolution": width / widest(dataset, ', '"resolution": width / (dataset, ', ALL),
+    ("floor of all distances", "squared.clamp(min=1e-12 ", "squared.clamp(min=1e-6 ", ALL),
+    ("a head, BNNeck", "std=0.001", "std=0.002", WITH_HEAD),
+    ("a head, FCHead", "class FCHead(nn.Module):", "class FCHead(nn.Identity):", SING),
+    ("default of a loss", "Tensor, smoothing: float = 0.0", "Tensor, smoothing: float = 0.1", WITH_HEAD),
+    ("default of a setting", "smoothing: float = 0.1\n", "smoothing: float = 0.2\n", {"baseline"}),
+    ("default of the triplet", "margin: float | None = 0.3", "margin: float | None = 0.4", {"baseline"} | SING),
+    ("a decorator of losses", "return x.float() if", "return x.double() if", ALL),
+    ("an entry of SUPERRES", '"srcnn-915-luma", SRCNN, middle=1', '"srcnn-915-luma", SRCNN, middle=3', SING),
+    ("another entry", '"ffsr-narrow", FFSR, width=12', '"ffsr-narrow", FFSR, width=16', RIPR),
+    ("a class of networks", "class DualStream(TwoStreams):", "class DualStream(TwoNetworks):", RIPR),
+    (
+        "a function of one method",
+        "def gaussian_mask(position: Tensor, width: float) -> Tensor:",
+        "def gaussian_mask(position: Tensor, width: float, *more) -> Tensor:",
+        RIPR,
+    ),
+    ("a descriptor", "def lomo(images: Tensor,", "def lomo(images: Tensor, *,", {"classical"}),
+    ("a colour space", "sector / 6, torch", "sector / 3, torch", {"histogram", "classical"}),
+    (
+        "a loss of one method",
+        "def discriminator_loss(real: Tensor,",
+        "def discriminator_loss(real: Tensor, *,",
+        {"superres"},
+    ),
+    (
+        "retargeted import",
+        "import BasicBlock, Bottleneck\n\nfrom lib.models import dgd",
+        "import Bottleneck as BasicBlock, BasicBlock as Bottleneck\n\nfrom lib.models import dgd",
+        WITH_HEAD | {"superres"},
+    ),
+    ("the renderer", "* 255 + 0.5).to(torch.uint8)", "* 127 + 0.5).to(torch.uint8)", {"rendered people"}),
+    ("the order of rendered people", "PEOPLE_AT_ONCE = 40", "PEOPLE_AT_ONCE = 20", {"rendered people"}),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), [e[1:] for e in EDITS], ids=[e[0] for e in EDITS])
+def test_edits_that_change_numbers_change_the_keys_of_who_uses_them(copy, old, new, expected):
+    assert copy.changed_by(old, new) == expected
+
+
+def before(anchor: str, text: str) -> tuple[str, str]:
+    return anchor, textwrap.dedent(text) + anchor
+
+
+HARMLESS = [
+    ("an error's text in batches", "batch.{what} is there in training only", "batch.{what} is not there in a test"),
+    (
+        "the wording of NonFiniteLoss",
+        "is not finite; a smaller learning rate",
+        "is not a number; a smaller learning rate",
+    ),
+    ("an error with a number", 'f"a ratio must lie in (0, 1], not {ratio}; ', 'f"{height} and {ratio} do not fit; '),
+    ("a docstring", '"""All generators seeded inside;', '"""Everything is seeded inside;'),
+    ("a comment", "    torch.manual_seed(seed)\n", "    torch.manual_seed(seed)  # torch's\n"),
+    (
+        "a wrapped line",
+        "F.cross_entropy(logits, labels, label_smoothing=smoothing, ",
+        "F.cross_entropy(\n        logits,\n        labels,\n        label_smoothing=smoothing,\n        ",
+    ),
+    (
+        "a type annotation",
+        "def cross_entropy(logits: Tensor, labels: Tensor,",
+        "def cross_entropy(logits, labels: torch.LongTensor,",
+    ),
+    (
+        "a new loss",
+        *before(
+            "def gathered(*tensors: Tensor) -> list[Tensor]:",
+            """\
+        def weighted_loss(errors: Tensor) -> Tensor:
+            return errors.square().mean()
+
+
+        """,
+        ),
+    ),
+    (
+        "a new head",
+        *before(
+            "class FCHead(nn.Module):",
+            """\
+        class PartHead(nn.Module):
+            def forward(self, features):
+                return features.chunk(6, 1)
+
+
+        """,
+        ),
+    ),
+    (
+        "a new backbone",
+        *before('BACKBONES.add("resnet34", ', 'BACKBONES.add("resnet6", ResNet, BasicBlock, (1, 1, 1, 1))\n'),
+    ),
+    (
+        "a new super-resolution network",
+        *before('SUPERRES.add("drcn", ', 'SUPERRES.add("vdsr-deep", VDSR, layers=40)\n'),
+    ),
+    ("another entry's options", '"vdsr-narrow", VDSR, layers=8', '"vdsr-narrow", VDSR, layers=9'),
+    ("a new way to join streams", *before('STREAMS.add("rife", ', 'STREAMS.add("single", WeightedNetworks)\n')),
+    ("a new method", *before("METHODS: dict[", 'class Newest(Baseline):\n    name = "newest"\n\n\n')),
+    ("a new entry of METHODS", "    for kind in (Baseline, ", "    for kind in (Method, Baseline, "),
+    (
+        "a new optional attribute of Method",
+        '    name: str = "method"\n',
+        '    name: str = "method"\n    teacher: str | None = None\n',
+    ),
+    (
+        "a new setting of every method",
+        "        weights: Mapping[str, Any] = field(default_factory=dict)\n",
+        "        weights: Mapping[str, Any] = field(default_factory=dict)\n        newest: float = 1.0\n",
+    ),
+    (
+        "a new field of Stage",
+        "    clip: float | None = None\n",
+        "    clip: float | None = None\n    newest: float = 1.0\n",
+    ),
+    ("what a data set looks like", "images of {people} people in", "pictures of {people} people in"),
+    (
+        "a new method of PersonDataset",
+        "    def take(self, rows",
+        "    def shuffled_once(self) -> list:\n        return list(self.table)\n\n    def take(self, rows",
+    ),
+    ("a new plot", *before("def ratio_name(", "def new_plot(results):\n    return len(results)\n\n\n")),
+    ("a new reader", '    "viper": viper,\n', '    "viper": viper,\n    "grid": viper,\n'),
+    (
+        "a new preset",
+        "PRESETS: dict[str, dict[str, Any]] = {\n",
+        'PRESETS: dict[str, dict[str, Any]] = {\n    "newest": {},\n',
+    ),
+    (
+        "a helper that nobody uses",
+        *before("def shrink(", "def shrunk_twice(images):\n    return shrink(shrink(images))\n\n\n"),
+    ),
+    ("an import moved", "import contextlib\nimport random\n", "import random\nimport contextlib\n"),
+    ("the progress bar", 'desc="training"', 'desc="learning"'),
+    ("an assertion's text", "class Normalise(nn.Module):", "LATER = 3\n\n\nclass Normalise(nn.Module):"),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), [e[1:] for e in HARMLESS], ids=[e[0] for e in HARMLESS])
+def test_harmless_edits_change_no_key(copy, old, new):
+    assert copy.changed_by(old, new) == set()
+
+
+def test_there_are_enough_edits():
+    assert len(EDITS) >= 14 and len(HARMLESS) >= 14
+
+
+# ---- nothing is missing: what really runs
+
+
+UNDECIDING = ("fit", "runs", "checkpoint", "progress", "sources", "precision", "processes")  # find, write, draw
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_whatever_a_training_calls_is_in_its_key(name, tmp_path):
+    """Each function of the package that Python enters while a method is trained, against the definitions found."""
+    called = set()
+
+    def note(frame, event, _):
+        module = frame.f_globals.get("__name__", "")
+        if event == "call" and module.startswith("lib."):
+            called.add(f"{module}.{frame.f_code.co_qualname.partition('.<locals>')[0]}")
+
+    method, protocol = create_method(name, **SHORT.get(name, {"epochs": 1})), helpers.tiny_protocol()
+    sys.setprofile(note)
+    try:
+        run = fit(method, protocol, runs=tmp_path, device="cpu", precision="fp32", progress=False)
+        with torch.no_grad():
+            run.method.distance(torch.rand(2, 8), torch.rand(3, 8))
+    finally:
+        sys.setprofile(None)
+    skipped = ("lib.definitions.", "lib.paths.", *(f"lib.training.{part}." for part in UNDECIDING))
+    made = ("<", "__create_fn__")  # lambdas and modules; what dataclasses write themselves
+    called = {c for c in called if not c.startswith(skipped) and not c.rpartition(".")[2].startswith(made)}
+    known = {"World.agree", "world", "first_weights", "told_all", "made_by"}  # our name; data in the key
+    known |= {"check_canvas", "wider_than", "weights.check"}  # refuse or warn
+    missing = {c for c in called - run.code.definitions.keys() if not c.endswith(tuple(f".{k}" for k in known))}
+    assert not missing and len(called) > 20
+
+
+SHORT = {
+    "histogram": {},
+    "classical": {"restore_epochs": 1},
+    "ripr": {"epochs": (1, 1, 1)},
+    "ripr-apart": {"epochs": (1, 1, 1)},
+}
+
+
+# ---- a reader's own code
+
+
+HELPER = """
+    from lib.methods.baseline import Baseline
+    import lib.losses as L
+    from lib import losses
+    from lib.models.heads import GlobalPool as Pool
+
+    WEIGHT = 0.5
+    TABLE = {"scale": 2}
+
+
+    def extra(features, scale=TABLE["scale"]):
+        return WEIGHT * scale * features.square().mean()
+
+
+    def unused(features):
+        return features
+
+
+    class Mine(Baseline):
+        name = "mine"
+
+        def losses(self, batch, stage):
+            features = Pool()(self.backbone(batch.images))
+            _, logits = self.neck(features)
+            return {"identity": L.cross_entropy(logits, batch.labels), "extra": extra(features)}
+"""
+NUMBER = iter(range(1000))
+
+
+def own(folder: Path, text: str, monkeypatch):
+    """The class ``Mine`` from a file of its own, always under the same name, as after a restart of the kernel."""
+    (folder / "own_method.py").write_text(textwrap.dedent(text), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "own_method", raising=False)
+    importlib.invalidate_caches()
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+    return importlib.import_module("own_method").Mine
+
+
+def own_code(folder: Path, text: str, monkeypatch, root: Path | None = None) -> dict[str, str]:
+    method = own(folder, text, monkeypatch)(epochs=1, canvas=(32, 16), batch=(4, 2))
+    method.setup("quick", 12)
+    return code_of(method, helpers.tiny_protocol(), root).definitions
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("features.square()", "features.abs()"), ("WEIGHT = 0.5", "WEIGHT = 0.25"), ('{"scale": 2}', '{"scale": 3}'),
+        ("GlobalPool as Pool", "BNNeck as Pool"), ('"extra": extra(', '"more": extra('),
+        ("return {\"identity\": L.cross_entropy", "return {\"identity\": 2 * L.cross_entropy"),
+    ],
+)  # fmt: skip
+def test_what_stands_beside_a_readers_own_class_counts(tmp_path, monkeypatch, old, new):
+    before = own_code(tmp_path, HELPER, monkeypatch)
+    assert {"own_method.Mine.losses", "own_method.extra", "lib.losses.cross_entropy"} <= before.keys()
+    assert "own_method.unused" not in before
+    assert own_code(tmp_path, HELPER.replace(old, new), monkeypatch) != before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("return features\n", "return 2 * features\n"), ("WEIGHT = 0.5", "WEIGHT = 1 / 2  # a half"),
+        ("def extra(features, scale", "def extra(features: object, scale"),
+        ('name = "mine"', '"""Mine."""\n        name = "mine"'),
+        ("class Mine", "ANOTHER = 1\n\n\n    class Mine"),
+    ],
+)  # fmt: skip
+def test_what_does_not_count_beside_it(tmp_path, monkeypatch, old, new):
+    assert own_code(tmp_path, HELPER.replace(old, new), monkeypatch) == own_code(tmp_path, HELPER, monkeypatch)
+
+
+@pytest.mark.parametrize("way", ["L", "losses"])
+def test_a_loss_is_found_through_any_import(copy, tmp_path, monkeypatch, way):
+    text = HELPER.replace("L.cross_entropy", f"{way}.centre_loss")
+    found = own_code(tmp_path, text, monkeypatch, copy.root)
+    assert "lib.losses.centre_loss" in found and "lib.losses.foreground_loss" not in found
+
+
+def test_a_file_that_was_changed_after_its_import_is_refused(tmp_path, monkeypatch):
+    method = own(tmp_path, HELPER, monkeypatch)(epochs=1, canvas=(32, 16), batch=(4, 2))
+    method.setup("quick", 12)
+    path = tmp_path / "own_method.py"
+    path.write_text(path.read_text().replace("features.square()", "features.abs()"))
+    with pytest.raises(CodeChanged, match=r"own_method.py was changed.*restart the kernel"):
+        code_of(method, helpers.tiny_protocol())
+
+
+def cell(text: str, space: dict) -> None:
+    """Run a notebook's cell as IPython does: under a name of its own, its text kept for whoever asks."""
+    name, text = f"<ipython-input-{next(NUMBER)}>", textwrap.dedent(text)
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    space.setdefault("In", []).append(text)
+    exec(compile(text, name, "exec"), space)
+
+
+def test_a_notebooks_cells(monkeypatch):
+    """Definitions come from the cells that made them, constants by their values, and the last one counts."""
+
+    def key(*cells: str) -> str:
+        space = {"__name__": "__main__"}
+        for text in cells:
+            cell(text, space)
+        return total(definitions(space["use"]))
+
+    first = "from lib.losses import cross_entropy as loss\nweight = 2.0"
+    second = "def double(x):\n    return weight * x"
+    third = "def use(x, y):\n    return double(loss(x, y))"
+    assert key(first, second, third) == key(f"{first}  # two", '"""A cell."""', second, "other = 3", third)
+    assert key(first, second, third) == key(first, "def double(x):\n    return 0", second, third)
+    assert key(first, second, third) != key(first.replace("2.0", "3.0"), second, third)
+    assert key(first, second, third) != key(first, second, third, "weight = 3.0")
+    assert key(first, second, third) != key(first, second, third, "def double(x):\n    return x")
+    assert key(first, second, third) != key(first.replace("cross_entropy", "pixel_mse"), second, third)
+
+
+def test_without_a_text_there_is_code():
+    spaces = [{"__name__": "__main__"} for _ in range(3)]
+    for space, body in zip(spaces, ("x + 1", "x + 1", "x + 2"), strict=True):
+        exec(f"def use(x): return {body}", space)
+    found = [total(definitions(space["use"])) for space in spaces]
+    assert found[0] == found[1] != found[2]
+
+
+def test_values_arrays_partials_and_closures_count():
+    def make(value):
+        def use(x):
+            return value, x
+
+        return use
+
+    values = [
+        1,
+        1.0,
+        "1",
+        (1,),
+        [1],
+        {"a": 1},
+        {1},
+        None,
+        torch.ones(2),
+        torch.zeros(2),
+        cross_entropy,
+        batch_hard_triplet,
+    ]
+    keys = [total(definitions(make(value))) for value in values]
+    assert len(set(keys)) == len(values)
+    assert keys == [total(definitions(make(value))) for value in values]
+
+
+def test_what_a_notebook_holds_counts_by_what_it_is():
+    """Tables, data sets and protocols that a cell's function names: the same content is the same."""
+
+    def use_of(value):
+        def use(x):
+            return value, x
+
+        return total(definitions(use))
+
+    table = pd.DataFrame({"pid": ["a", "b"], "r": [0.5, 1.0]})
+    assert use_of(table) == use_of(table.copy()) != use_of(table.assign(r=0.25))
+    assert use_of(table) != use_of(table.rename(columns={"r": "s"})) and use_of(table["r"]) != use_of(table["pid"])
+    assert use_of(helpers.tiny_protocol()) == use_of(helpers.tiny_protocol())
+    assert use_of(helpers.tiny_protocol()) != use_of(helpers.tiny_protocol(ratios=("1",)))
+    assert use_of(np.array(["a", None], object)) == use_of(np.array(["a", None], object)) != use_of(["a", None])
+    loop = []
+    loop.append(loop)
+    assert use_of(loop) == use_of(loop)
+
+
+# ---- the package as it runs
+
+
+def test_a_changed_file_of_the_package_is_refused_where_it_matters(copy, monkeypatch):
+    """What runs is the text that was imported; an edit that cannot matter to a result is none of its business."""
+    disk = {name: code.Package(copy.root).read(name) for name in code.LOADED}
+    text, is_package = disk["lib.losses"]
+    monkeypatch.setitem(
+        code.LOADED, "lib.losses", (text.replace("label_smoothing=smoothing", "label_smoothing=0"), is_package)
+    )
+    with pytest.raises(CodeChanged, match=r"lib\.losses\.cross_entropy changed on disk.*restart the kernel"):
+        definitions(cross_entropy)
+    assert "lib.losses.pixel_mse" in definitions("lib.losses.pixel_mse")
+
+
+def test_unknown_starts_are_named():
+    with pytest.raises(UnknownDefinition, match="lib.losses has no 'nothing'"):
+        definitions("lib.losses.nothing")
+
+
+def test_names_and_living_objects_begin_at_the_same_place():
+    assert definitions(cross_entropy) == definitions("lib.losses.cross_entropy")
+    assert differences({"a": "1", "b": "2"}, {"b": "3", "c": "4"}) == ["a", "b", "c"]
+
+
+def test_a_key_is_quick_to_find(copy):
+    """Text is parsed once: the second key of a method reads files and nothing else."""
+    method = copy.methods["sing"]
+    first, second = (code_of(method, copy.protocol) for _ in range(2))
+    assert first == second and "lib.losses.cross_entropy" in first.definitions
+    assert "lib.training.loop.Trainer.run" in first.definitions
+
+
+# ---- what a text means
+
+
+def test_comments_docstrings_and_layout_do_not_count():
+    plain = "def f(x):\n    return g(x, 1)\n"
+    dressed = '"""Module."""\n\n# a remark\ndef f(x: int = 0) -> int:  # why\n    """What."""\n'
+    dressed = dressed.replace(": int = 0", ": int") + "\n    return g(\n        x,\n        1,\n    )\n"
+    assert essence(plain) == essence(dressed)
+    others = [plain.replace("1", "2"), plain.replace("f(", "h("), plain.replace("x, 1", "1, x"), plain + "f(3)\n"]
+    for changed in others:
+        assert essence(plain) != essence(changed)
+    assert essence('x = "# one"\n') != essence('x = "# two"\n')
+    assert essence("raise ValueError('a')") == essence("raise ValueError(f'{b}')") != essence("raise KeyError('a')")
+    assert essence("if x:\n    raise E('a')") != essence("if x:\n    pass")
+
+
+def test_names_belong_to_the_scope_that_python_looks_in():
+    """A local name is not the module's; defaults, decorators and comprehensions' first sources are outside."""
+    text = """
+    def f(a, size=SIZE):
+        from lib.losses import pixel_mse as loss
+        own = [helper(x) for x in table if x > limit]
+        def inner(b):
+            return own, b, outer(b)
+        table = loss(a)
+        return inner
+    """
+    found = code.Code.of(ast.parse(textwrap.dedent(text)).body, "lib")
+    assert found.names == {("SIZE",), ("helper",), ("limit",), ("outer",), ("from", "lib.losses", "pixel_mse")}
+
+
+def test_only_the_members_in_use_and_those_of_other_packages_bases(tmp_path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "__init__.py").write_text("")
+    (tmp_path / "lib" / "parts.py").write_text(
+        textwrap.dedent("""
+        from dataclasses import dataclass
+        from torch import nn
+
+        class Base(nn.Module):
+            extra = 1
+            def forward(self, x):
+                return self.helper(x)
+            def helper(self, x):
+                return x
+            def unused(self, x):
+                return x
+
+        class Part(Base):
+            def helper(self, x):
+                return getattr(self, "named")(x)
+            def named(self, x):
+                return x
+            def extra_repr(self):
+                return ""
+
+        @dataclass
+        class Told:
+            first: int
+            second: int = 2
+            third: int = 3
+
+        class Owner:
+            @dataclass(frozen=True, kw_only=True)
+            class Settings:
+                unset: int = 1
+                rate: float = 0.5
+                other: str = "a"
+
+        class Heir(Owner):
+            @dataclass(frozen=True, kw_only=True)
+            class Settings(Owner.Settings):
+                more: int = 1
+                idle: int = 2
+
+        def use(x):
+            return Part()(x), Told(1).second, Heir.Settings(more=2).rate
+        """)
+    )
+    found = definitions("lib.parts.use", root=tmp_path)
+    parts = {name.removeprefix("lib.parts.") for name in found}
+    assert parts == {
+        "use", "Base", "Base.forward", "Base.helper", "Part", "Part.helper", "Part.named", "Part.extra_repr", "Told",
+        "Told.first", "Told.second", "Heir", "Owner", "Heir.Settings", "Owner.Settings", "Owner.Settings.rate",
+        "Heir.Settings.more",
+    }  # fmt: skip
+
+
+def test_a_text_reaches_what_it_uses_and_every_entry_of_a_registry():
+    text = """
+    from lib.models.backbones import create_backbone
+    network = create_backbone(f"resnet{18}")
+    """
+    found = definitions_of_text(textwrap.dedent(text))
+    assert "lib.models.dgd.BACKBONES[dgd]" in found and "lib.models.dgd.DGD.forward" in found
+    assert not any(name.startswith(("lib.plots", "lib.models.superres")) for name in found)
+    assert inspect.getmodule(create_method).__name__ == "lib.methods"
