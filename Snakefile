@@ -4,7 +4,7 @@
 #   snakemake --cores 2 --config profile=course          the same by hand
 #   snakemake --profile profiles/slurm                   on a cluster
 #
-# A notebook is run again when its code, what it uses of lib/ (definitions, see lib/definitions.py), the published numbers, the profile or the data
+# A notebook is run again when its code, what it uses of lib/ (definitions, see lib/definitions/), the published numbers, the profile or the data
 # set changed; not when only its text or its stored outputs did. Settings (--config): profile, dataset, jobs, lessons, notebooks, build; a data folder
 # with an odd name: COURSE_DATASET.
 import os

@@ -22,7 +22,6 @@ import torch
 import training_helpers as helpers
 
 import lib
-from lib import definitions as code
 from lib.data.readers.rendered import renderer_code
 from lib.definitions import (
     CodeChanged,
@@ -33,6 +32,8 @@ from lib.definitions import (
     essence,
     total,
 )
+from lib.definitions.files import LOADED, Package
+from lib.definitions.reading import Code
 from lib.losses import batch_hard_triplet, cross_entropy
 from lib.methods import METHODS, create_method
 from lib.training import fit
@@ -469,10 +470,10 @@ def test_what_a_notebook_holds_counts_by_what_it_is():
 
 def test_a_changed_file_of_the_package_is_refused_where_it_matters(copy, monkeypatch):
     """What runs is the text that was imported; an edit that cannot matter to a result is none of its business."""
-    disk = {name: code.Package(copy.root).read(name) for name in code.LOADED}
+    disk = {name: Package(copy.root).read(name) for name in LOADED}
     text, is_package = disk["lib.losses"]
     monkeypatch.setitem(
-        code.LOADED, "lib.losses", (text.replace("label_smoothing=smoothing", "label_smoothing=0"), is_package)
+        LOADED, "lib.losses", (text.replace("label_smoothing=smoothing", "label_smoothing=0"), is_package)
     )
     with pytest.raises(CodeChanged, match=r"lib\.losses\.cross_entropy changed on disk.*restart the kernel"):
         definitions(cross_entropy)
@@ -524,7 +525,7 @@ def test_names_belong_to_the_scope_that_python_looks_in():
         table = loss(a)
         return inner
     """
-    found = code.Code.of(ast.parse(textwrap.dedent(text)).body, "lib")
+    found = Code.of(ast.parse(textwrap.dedent(text)).body, "lib")
     assert found.names == {("SIZE",), ("helper",), ("limit",), ("outer",), ("from", "lib.losses", "pixel_mse")}
 
 
