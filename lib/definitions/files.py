@@ -39,7 +39,7 @@ class Package:
         if self.texts is not None:
             return self.texts.get(name)
         path = self.root.joinpath(*name.split("."))
-        for file, is_package in ((path.with_suffix(".py"), False), (path / "__init__.py", True)):
+        for file, is_package in ((path / "__init__.py", True), (path.with_suffix(".py"), False)):
             try:
                 return file.read_text(encoding="utf-8"), is_package
             except (FileNotFoundError, NotADirectoryError):

@@ -175,9 +175,12 @@ class Follower:
         """Follow what a piece of code names; returns what each name of another place means, for the hash."""
         meant = []
         for parts in sorted(chains):
+            if parts[0] in source.nodes:
+                self.ours(source.name, ".".join(parts[:2]))
+            elif parts[0] not in source.imports:
+                for star in source.imports.get("*", ()):
+                    self.ours(star[1], ".".join(parts[:2]))
             if parts[0] != "from" and parts[0] not in source.imports:
-                if parts[0] in source.nodes:
-                    self.ours(source.name, ".".join(parts[:2]))
                 continue
             targets = [parts] if parts[0] == "from" else [(*t, *parts[1:]) for t in source.imports[parts[0]]]
             for target in targets:

@@ -1,4 +1,4 @@
-"""Living functions and classes: what is behind them, whose they are, where they look for names."""
+"""Objects in memory: the function behind them, whose they are, where they look for names, what they hold."""
 
 from __future__ import annotations
 
@@ -73,3 +73,25 @@ def _is_filled(cell: types.CellType) -> bool:
     except ValueError:  # the name has no value yet
         return False
     return True
+
+
+def state_of(value: object) -> dict[str, object]:
+    """Attributes of an object; those in slots too, where its class is no other package's."""
+    state = dict(getattr(value, "__dict__", {}))
+    for kind in type(value).__mro__:
+        if is_ours(kind.__module__) or is_readers_own(kind.__module__, kind):
+            slots = [name for name, part in vars(kind).items() if isinstance(part, types.MemberDescriptorType)]
+            state |= {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    return state
+
+
+def values_of(kind: type) -> dict[str, object]:
+    """Attributes of a class that its text does not tell: values as they are now, and functions put there later."""
+    values = {}
+    for name, value in vars(kind).items():
+        function = function_behind(value)
+        written = function is not None and function.__qualname__ == f"{kind.__qualname__}.{name}"
+        described = isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType | type)
+        if not (written or described or (name.startswith("__") and name.endswith("__"))):
+            values[name] = value
+    return values

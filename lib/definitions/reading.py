@@ -29,7 +29,9 @@ class Code:
         nodes, reader = list(nodes), Reader(package, members)
         for node in nodes:
             reader.visit(node)
-        return cls(essence(nodes), frozenset(reader.names), frozenset(reader.attributes))
+        # one renamed import can mean one thing only; of two it must be told which is which
+        told = repr(sorted(reader.renamed)) if len(reader.renamed) > 1 else ""
+        return cls(essence(nodes) + told, frozenset(reader.names), frozenset(reader.attributes))
 
 
 @dataclass
@@ -114,7 +116,7 @@ class Module:
                 own |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and part.id in self.nodes}
                 for name in own:  # also what it may change: all that it names
                     self.nodes.setdefault(name, []).append(node)
-                if not own and not imported:
+                if (not own and not imported) or _reaches_beyond(node, own):
                     self.effects.append(node)
             elif not is_silent(node):
                 self.effects.append(node)
@@ -124,7 +126,8 @@ class Module:
             return
         call = node.value
         parts = chain(call.func) if isinstance(call, ast.Call) else ()
-        if len(parts) > 1 and parts[-1] == "add" and len(call.args) > 1 and isinstance(call.args[0], ast.Constant):
+        adds = len(parts) > 1 and parts[-1] == "add" and len(call.args) > 1 and isinstance(call.args[0], ast.Constant)
+        if adds and (parts[0] not in self.nodes or is_registry(self.nodes[parts[0]])):
             self.entries[f"{'.'.join(parts[:-1])}[{call.args[0].value}]"] = call
         elif len(parts) > 1:
             self._changes(node, call.func)
@@ -166,3 +169,18 @@ def _stored(node: ast.Name) -> bool:
 
 def is_registry(nodes: list[ast.AST]) -> bool:
     return any(isinstance(n, ast.Assign | ast.AnnAssign) and chain(callee(n.value))[-1:] == (REGISTRY,) for n in nodes)
+
+
+def _reaches_beyond(node: ast.AST, own: Collection[str]) -> bool:
+    """A loop or a condition that changes something of another name than these: ``torch.backends.x = …``, ``a.b(…)``."""
+    for part in ast.walk(node):
+        changed = part.value.func if isinstance(part, ast.Expr) and isinstance(part.value, ast.Call) else part
+        if changed is part and not (
+            isinstance(part, ast.Attribute | ast.Subscript) and isinstance(part.ctx, ast.Store)
+        ):
+            continue
+        while isinstance(changed, ast.Attribute | ast.Subscript):
+            changed = changed.value
+        if not (isinstance(changed, ast.Name) and changed.id in own):
+            return True
+    return False

@@ -21,7 +21,8 @@ class Reader(ast.NodeVisitor):
     """Collects what a piece of code names.
 
     package : of the module, for relative imports. members : names of the class whose body the code stands in.
-    names : chains that begin outside of the code. attributes : see ``lib.definitions.reading.Code``.
+    names : chains that begin outside of the code. attributes : see ``lib.definitions.reading.Code``. renamed : what the
+    code itself imports under another name, (name here, target).
     """
 
     def __init__(self, package: str, members: Collection[str] = ()):
@@ -29,15 +30,19 @@ class Reader(ast.NodeVisitor):
         self.scopes: list[Scope] = []
         self.names: set[tuple[str, ...]] = set()
         self.attributes: set[str] = set()
+        self.renamed: set[tuple[str, tuple[str, ...]]] = set()
 
     def _name(self, parts: tuple[str, ...]) -> None:
         for depth, scope in enumerate(reversed(self.scopes)):
             if scope.of_class and depth > 0:
                 continue
             if parts[0] in scope.imported:
-                self.names.add((*scope.imported[parts[0]], *parts[1:]))
+                target = scope.imported[parts[0]]
+                if target[-1] != parts[0]:
+                    self.renamed.add((parts[0], target))
+                self.names.add((*target, *parts[1:]))
                 return
-            if parts[0] in scope.own:
+            if parts[0] in scope.own and not scope.of_class:  # in a class `x = x` takes the other x from outside
                 return
         if not self.scopes and parts[0] in self.members:  # in a class body: another member
             self.attributes.add(parts[0])
@@ -62,6 +67,10 @@ class Reader(ast.NodeVisitor):
     def visit_keyword(self, node: ast.keyword) -> None:
         self.attributes.update([node.arg] if node.arg else [])
         self.visit(node.value)
+
+    def visit_MatchClass(self, node: ast.MatchClass) -> None:
+        self.attributes.update(node.kwd_attrs)
+        self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> None:
         pass

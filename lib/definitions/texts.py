@@ -72,8 +72,16 @@ def bytecode(code: types.CodeType) -> Code:
 
 
 def _instructions(code: types.CodeType) -> str:
-    inner = [_instructions(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
-    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {inner}"
+    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {[_constant(c) for c in code.co_consts]}"
+
+
+def _constant(value: object) -> str:
+    """The same in every process: a set is in an order of its own in each."""
+    if isinstance(value, types.CodeType):
+        return _instructions(value)
+    if isinstance(value, frozenset):
+        return f"{{{','.join(sorted(map(_constant, value)))}}}"
+    return f"({','.join(map(_constant, value))})" if isinstance(value, tuple) else repr(value)
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -88,7 +96,7 @@ def refuse_stale(function: types.FunctionType) -> None:
         return  # a cell, whose text is kept as it ran; or rewritten while it was imported
     text = "".join(linecache.getlines(function.__code__.co_filename))
     now = _compiled(text, function.__code__.co_filename).get(function.__code__.co_qualname, [])
-    if text and not any(_same_code(function.__code__, code) for code in now):
+    if text and _instructions(function.__code__) not in map(_instructions, now):
         raise CodeChanged(
             f"{function.__code__.co_filename} was changed after it was imported ({function.__qualname__} runs as it "
             "was before): restart the kernel"
@@ -104,12 +112,3 @@ def _compiled(text: str, filename: str) -> dict[str, list[types.CodeType]]:
         found.setdefault(code.co_qualname, []).append(code)
         pending += [c for c in code.co_consts if isinstance(c, types.CodeType)]
     return found
-
-
-def _same_code(a: types.CodeType, b: types.CodeType) -> bool:
-    if any(getattr(a, part) != getattr(b, part) for part in ("co_code", "co_names", "co_varnames")):
-        return False
-    if len(a.co_consts) != len(b.co_consts):
-        return False
-    pairs = zip(a.co_consts, b.co_consts, strict=True)
-    return all(_same_code(x, y) if isinstance(x, types.CodeType) else repr(x) == repr(y) for x, y in pairs)

@@ -10,7 +10,9 @@ import ast
 import importlib
 import inspect
 import linecache
+import os
 import shutil
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -465,6 +467,120 @@ def test_what_a_notebook_holds_counts_by_what_it_is():
     assert use_of(loop) == use_of(loop)
 
 
+def cells_key(*cells: str) -> str:
+    """The key of ``use`` after these cells have run."""
+    space = {"__name__": "__main__"}
+    for text in cells:
+        cell(text, space)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["__main__"], "In", space["In"], raising=False)
+        return total(definitions(space["use"]))
+
+
+MAKE = "def make(v):\n    def f(x):\n        return v * x\n    return f\n"
+HAS_M = "class A:\n    m = 1\n    def f(self, x):\n        return self.m * x\n"
+OWN = "def __init__(self, m):\n        self.m = m\n    def f(self, x):\n        return self.m * x\n"
+USE = "def use(x):\n    return A().f(x)"
+# (cells, a text in them, its replacement), which gives other numbers
+OTHER_NUMBERS = {
+    "two closures of one factory, the last": ([MAKE + "a, b = make(1), make(2)", "def use(x): return a(x) - b(x)"],
+                                              "make(2)", "make(3)"),
+    "two closures of one factory, exchanged": ([MAKE + "a, b = make(1), make(2)", "def use(x): return a(x) - b(x)"],
+                                               "a, b = make", "b, a = make"),
+    "the last of two lambdas": (["T = {1: lambda x: x + 1, 2: lambda x: x * 2}", "def use(x): return T[2](x)"],
+                                "x * 2", "x * 3"),
+    "a lambda's default": (["f = lambda x, k=2: x * k", "def use(x): return f(x)"], "k=2", "k=3"),
+    "a default from before a constant changed": (["W = 1", "def use(x, w=W): return w * x", "W = 2"], "W = 1", "W = 3"),
+    "what a decorator holds": ([MAKE + "def d(v): return lambda f: make(v)", "K = 1", "@d(K)\ndef f(x): ...", "K = 0",
+                                "use = f"], "K = 1", "K = 2"),
+    "a method bound to an object": ([f"class A:\n    {OWN}", "g = A(1).f", "def use(x): return g(x)"], "A(1)", "A(2)"),
+    "the text of a method bound to an object": ([f"class A:\n    {OWN}", "g = A(1).f", "def use(x): return g(x)"],
+                                               "self.m * x", "self.m + x"),
+    "a function bound to one object": ([f"class A:\n    {OWN}", "import types\ndef f(self, x): return 2 * x\na = A(1)",
+                                        "a.f = types.MethodType(f, a)", "def use(x): return a.f(x)"], "2 * x", "3 * x"),
+    "a method bound to a table": (["g = {1: 1}.get", "def use(x): return g(x)"], "{1: 1}", "{1: 2}"),
+    "an attribute set later": ([HAS_M + USE, "A.m = 2"], "A.m = 2", "A.m = 3"),
+    "an attribute added later": ([HAS_M.replace("m = 1", "k = 1") + USE, "A.m = 2"], "A.m = 2", "A.m = 3"),
+    "an attribute from before a constant changed": (["W = 1", HAS_M.replace("m = 1", "m = W") + USE, "W = 2"],
+                                                    "W = 1", "W = 3"),
+    "a method put in later": ([HAS_M + USE, "def f(self, x): return 2 * x", "A.f = f"], "2 * x", "3 * x"),
+    "which import has which name": (["def use(x):\n    from lib.losses import cross_entropy as f, pixel_mse as g\n"
+                                     "    return f(x, x) - g(x, x)"],
+                                    "cross_entropy as f, pixel_mse as g", "cross_entropy as g, pixel_mse as f"),
+    "a class in a function": (["w = 1", "def use():\n    class A:\n        w = w\n    return A.w"], "w = 1", "w = 2"),
+    "an attribute in a pattern": (["class P:\n    @property\n    def x(self): return 1", "def use(p):\n    match P():\n"
+                                   "        case P(x=1): return p"], "return 1", "return 2"),
+    "what stands in slots": (["class A:\n    __slots__ = ('t',)\na = A()\na.t = 1", "def use(): return a.t"],
+                             "a.t = 1", "a.t = 2"),
+    "a list of one's own class": (["class A(list):\n    def f(self): return 1\na = A()", "def use(): return a.f()"],
+                                  "return 1", "return 2"),
+    "a text of one's own class": (["class A(str):\n    def f(self): return 1\na = A()", "def use(): return a.f()"],
+                                  "return 1", "return 2"),
+    "a tensor of bfloat16": (["import torch\nt = torch.ones(2, dtype=torch.bfloat16)", "def use(): return t"],
+                             "ones", "zeros"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OTHER_NUMBERS)
+def test_what_a_reader_changed_in_a_notebook_counts(case):
+    cells, old, new = OTHER_NUMBERS[case]
+    assert sum(text.count(old) for text in cells) == 1
+    assert cells_key(*cells) == cells_key(*cells) != cells_key(*(text.replace(old, new) for text in cells))
+
+
+def test_whence_each_function_imports_counts():
+    """Both modules are used before and after: only who takes the name from where is exchanged."""
+    text = "def {}():\n    from lib.{} import few\n    return few, f"
+    text = "f = 0\n" + text.format("f", "{}") + "\n" + text.format("use", "{}")
+    assert cells_key(text.format("definitions", "data.errors")) != cells_key(text.format("data.errors", "definitions"))
+
+
+@pytest.mark.parametrize("use", ["random.gauss(0, 1)", "draw(0, 1)", "print(file=out)", "log.warning('x')"])
+def test_what_was_drawn_or_said_before_does_not_count(use):
+    cells = [
+        "import io, logging, random\nrandom.seed(0)",
+        "draw, log, out = random.gauss, logging.getLogger('x'), io.StringIO()",
+    ]
+    cells.append(f"def use():\n    return {use}")
+    space = {"__name__": "__main__"}
+    for text in cells:
+        cell(text, space)
+    before = definitions(space["use"])
+    space["use"]()
+    assert definitions(space["use"]) == before
+
+
+def test_what_a_function_of_the_package_made_counts_by_what_it_closed_over():
+    def made(value):
+        def inner(x):
+            return value, x
+
+        inner.__module__, inner.__qualname__ = "lib.losses", "cross_entropy.<locals>.inner"
+        return inner
+
+    def key(inner):
+        def use(x):
+            return inner(x)
+
+        return definitions(use)
+
+    assert key(made(1)) == key(made(1)) != key(made(2)) and "lib.losses.cross_entropy" in key(made(1))
+
+
+def test_a_lambda_has_the_same_key_in_every_process():
+    """Python keeps a set of texts in another order in each."""
+    script = """
+    from lib.definitions import definitions, total
+    print(total(definitions(lambda x: x in {"a", "b", "c", "d", "e"})))
+    """
+    found = set()
+    for seed in ("1", "2", "3"):
+        variables = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(lib.__file__).parents[1])}
+        command = [sys.executable, "-c", textwrap.dedent(script)]
+        found.add(subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout)
+    assert len(found) == 1
+
+
 # ---- the package as it runs
 
 
@@ -584,6 +700,50 @@ def test_only_the_members_in_use_and_those_of_other_packages_bases(tmp_path):
         "Told.first", "Told.second", "Heir", "Owner", "Heir.Settings", "Owner.Settings", "Owner.Settings.rate",
         "Heir.Settings.more",
     }  # fmt: skip
+
+
+OTHER_FILES = {
+    "which import has which name": ("def use():\n    from lib.a import f as x, g as y\n    return x() - y()",
+                                    "f as x, g as y", "f as y, g as x"),
+    "what stands in for a missing import": ("try:\n    from lib.fast import f\nexcept ImportError:\n"
+                                            "    def f(): return 1\n"
+                                            "def use(): return f()", "return 1", "return 2"),
+    "a loop that sets another package": ("import torch\nfor k in ('a', 'b'):\n    torch.backends.x[k] = 1\n"
+                                         "def use(): return torch", "= 1", "= 2"),
+    "an entry of what is no registry": ("class T:\n    def __init__(self): self.d = {}\n"
+                                        "    def add(self, n, v): self.d[n] = v\nt = T()\nt.add('a', 1)\n"
+                                        "def use(): return t.d", "'a', 1", "'a', 2"),
+    "everything of a module": ("from lib.b import *\ndef use(): return h(W)", "from lib.b", "from lib.c"),
+    "an attribute in a pattern": ("class P:\n    @property\n    def x(self): return 1\ndef use():\n    match P():\n"
+                                  "        case P(x=1): return 0", "return 1", "return 2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OTHER_FILES)
+def test_what_a_file_of_the_package_says_in_other_ways_counts(tmp_path, case):
+    text, old, new = OTHER_FILES[case]
+    folder = tmp_path / "lib"
+    folder.mkdir()
+    others = {"__init__": "", "a": "def f(): return 1\ndef g(): return 2\n", "b": "W = 1\ndef h(x): return x\n"}
+    for name, content in (others | {"c": others["b"].replace("1", "2")}).items():
+        (folder / f"{name}.py").write_text(content)
+    found = []
+    for content in (text, text.replace(old, new)):
+        (folder / "m.py").write_text(content)
+        found.append((definitions("lib.m.use", root=tmp_path), definitions_of_text(content, root=tmp_path)))
+    assert old in text and found[0][0] != found[1][0]
+    if case == "everything of a module":
+        assert {"lib.b.W", "lib.b.h"} <= found[0][1].keys() and {"lib.c.W", "lib.c.h"} <= found[1][1].keys()
+
+
+def test_a_folder_comes_before_a_file_of_the_same_name(tmp_path):
+    """As Python has it: a file that was left behind when a module became a folder is never imported."""
+    (tmp_path / "lib" / "m").mkdir(parents=True)
+    for name, content in {"__init__": "", "m": "def use(): return 1", "m/__init__": "def use(): return 2"}.items():
+        (tmp_path / "lib" / f"{name}.py").write_text(content)
+    before = definitions("lib.m.use", root=tmp_path)
+    (tmp_path / "lib" / "m.py").unlink()
+    assert definitions("lib.m.use", root=tmp_path) == before
 
 
 def test_a_text_reaches_what_it_uses_and_every_entry_of_a_registry():
