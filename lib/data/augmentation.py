@@ -36,6 +36,8 @@ class Augmentation:
         180 degrees).
     ratios : factors on the protocol's ratio, one drawn per image and visit: (1, 1/2, 1/3, 1/4) is JBIM's
         "All-Resolution".
+
+    ValueError for what is no probability, a negative shift, or another ratio.
     """
 
     flip: float = 0.5
@@ -45,6 +47,15 @@ class Augmentation:
     erase_aspect: tuple[float, float] = (0.3, 3.33)
     jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     ratios: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self):
+        for what, share in (("flip", self.flip), ("erase", self.erase)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{what} is a probability, not {share}")
+        if self.pad < 0:
+            raise ValueError(f"the largest shift is not negative: {self.pad} pixels")
+        if not self.ratios or not all(0 < ratio <= 1 for ratio in self.ratios):
+            raise ValueError(f"ratios lie in (0, 1], not {self.ratios}")
 
 
 NOTHING = Augmentation(flip=0.0)  # pictures as they are: for steps in closed form

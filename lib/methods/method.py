@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -38,7 +38,8 @@ class Method(nn.Module):
     augmentation : what happens to training images.
     enlargement : the kernel that puts images on the canvas, where it is not the protocol's own.
     two_sides : whether it learns from images on both sides of the protocol (``Batch.low``, ``Batch.high``).
-    trained_on : (fingerprint of the data set, identities) that ``fit`` trained it on; None before.
+    trained_on : (fingerprint of the data set, identities) that ``fit`` trained it on, and the runs that its first
+        weights are from; None before.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,8 @@ class Method(nn.Module):
 
         weights : first weights, {part: source}. A part is a sub-module's name ("backbone", "sr", "head"); a source is a
             ``Run``, a run's directory, a file, "imagenet", or "pedestrians" (the pre-training on rendered people;
-            "pedestrians-long" for the longer one), see ``lib.training.weights``.
+            "pedestrians-long" for the longer one), see ``lib.training.weights``. What is called otherwise there:
+            {"teacher": (run, "backbone")}.
         """
 
         weights: Mapping[str, Any] = field(default_factory=dict)
@@ -66,11 +68,19 @@ class Method(nn.Module):
     trained_on: tuple[str, frozenset[str]] | None = None
 
     def __init_subclass__(cls, **kwargs):
+        """TypeError for ``Settings`` that are no dataclass made from ``Method.Settings``."""
         super().__init_subclass__(**kwargs)
+        if not issubclass(cls.Settings, Method.Settings) or "__dataclass_params__" not in vars(cls.Settings):
+            raise TypeError(
+                f"{cls.__name__}.Settings has to be a dataclass made from the base's: write @dataclass(frozen=True, "
+                "kw_only=True) and below it class Settings(Method.Settings)"
+            )
         if "__init__" in cls.__dict__:
             cls.__init__ = _recording(cls.__init__)
-        else:
-            cls.__signature__ = inspect.signature(cls.Settings)  # what an editor and help() show
+        # what an editor and help() show: the settings, or the arguments of a constructor of one's own
+        own = cls.__init__ is not Method.__init__
+        shown = inspect.signature(cls.__init__ if own else cls.Settings)
+        cls.__signature__ = shown.replace(parameters=list(shown.parameters.values())[own:])
 
     def __init__(self, **told: Any):
         """``told``: fields of ``Settings``; None means "not told" where the field does not take it.
@@ -90,20 +100,25 @@ class Method(nn.Module):
 
     def setup(self, profile: str, num_identities: int) -> None:
         """Settle the settings for a profile and build the layers; ``fit`` calls it under the seed. May be called again:
-        it starts afresh. ValueError for an unknown profile.
+        it starts afresh. ValueError for an unknown profile, and where ``build`` left no ``canvas`` or no ``stages``.
         """
         self.profile, self.num_identities = check_profile(profile), num_identities
         self.settings = self.settings_for(profile)
         self.build(num_identities)
+        canvas, stages = tuple(getattr(self, "canvas", ())), getattr(self, "stages", None)
+        if len(canvas) != 2 or not all(isinstance(side, int) and side > 0 for side in canvas):
+            raise ValueError(f"{self.name}: build() sets canvas to (H, W) in pixels; it is {canvas}")
+        if not isinstance(stages, list):
+            raise ValueError(f"{self.name}: build() sets stages to a list of Stage or Solve, which may be empty")
 
     @classmethod
     def defaults(cls, profile: str) -> Settings:
         """The settings of a profile: the dataclass' defaults, and what ``PROFILES`` of this class says otherwise."""
-        return replace(cls.Settings(), **cls.PROFILES.get(check_profile(profile), {}))
+        return cls.Settings(**cls.PROFILES.get(check_profile(profile), {}))
 
     def settings_for(self, profile: str) -> Settings:
         """This method's settings in a profile."""
-        return replace(self.defaults(profile), **self.told)
+        return type(self).Settings(**{**self.PROFILES.get(check_profile(profile), {}), **self.told})
 
     def build(self, num_identities: int) -> None:
         """Make the layers for ``self.settings``, and set ``canvas``, ``stages`` and what else is not the default."""
@@ -134,8 +149,13 @@ class Method(nn.Module):
         """(B, D) -> (B, F): what the objective O compares by squared Euclidean distances (RIPR Eq. 2).
 
         The descriptors themselves, unless they carry more than features (sizes, weights): a method with a ``distance``
-        of its own has to say.
+        of its own has to say, else TypeError.
         """
+        if type(self).distance is not Method.distance:
+            raise TypeError(
+                f"{getattr(self, 'name', type(self).__name__)} compares descriptors by a distance of its own, so that "
+                "they may hold more than features: say in features(descriptors) what the objective O compares"
+            )
         return descriptors
 
     def first_weights(self) -> dict[str, str]:
@@ -159,17 +179,23 @@ class Method(nn.Module):
 
 def _recording(init):
     """Wrap the constructor of somebody's own subclass: ``self.arguments`` holds its arguments, defaults included, so
-    that a run's key knows them although they are in no ``Settings``.
+    that a run's key knows them although they are in no ``Settings``. First weights that it passes on are a setting.
     """
     signature = inspect.signature(init)
+    more = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
 
     def wrapper(self, *args, **kwargs):
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
         said = dict(list(bound.arguments.items())[1:])
+        for name in more:
+            said |= said.pop(name)
+        weights = {"weights": said.pop("weights")} if "weights" in said else {}
         # the outermost constructor knows what the caller said; the inner ones add their own
         object.__setattr__(self, "arguments", plain(said) | getattr(self, "arguments", {}))
         init(self, *args, **kwargs)
+        if "weights" not in self.told:
+            self.arguments = plain(weights) | self.arguments
 
     wrapper.__signature__ = signature
     wrapper.__doc__ = init.__doc__

@@ -92,16 +92,15 @@ class Ripr(Method):
         shift: float = 10 / 256
 
         def __post_init__(self):
-            for what, value, known in (("mask", self.mask, MASKS), ("pairs", self.pairs, PAIRS)):
+            choices = {"mask": MASKS, "pairs": PAIRS, "schedule": ("steps", "cosine"), "reduction": ("mean", "sum")}
+            for what, known in choices.items():
+                value = getattr(self, what)
                 if value not in known:
                     raise ValueError(f"unknown {what} {value!r}; known: {', '.join(known)}")
             if self.mask_width <= 0:
                 raise ValueError(f"the Gaussian mask needs a width above 0, not {self.mask_width}")
             if min(self.alpha, self.beta) < 0:
                 raise ValueError(f"alpha and beta, the weights of losses, are not negative: {self.alpha}, {self.beta}")
-            for what, values in (("epochs", self.epochs), ("lr", self.lr)):
-                if len(values) != len(STEPS):
-                    raise ValueError(f"{what} has one value for each of the steps {', '.join(STEPS)}, not {values!r}")
 
     SHORT: ClassVar = {
         "network": "ffsr-narrow", "lr": (2e-4, 5e-4, 2e-4), "optimizer": "adamw", "schedule": "cosine",

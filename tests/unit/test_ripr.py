@@ -396,8 +396,8 @@ def test_settings_that_make_no_sense():
         ({"mask_width": 0.0}, "width above 0"),
         ({"alpha": -1.0}, "not negative"),
         ({"beta": -0.1}, "not negative"),
-        ({"epochs": (1, 2)}, "epochs has one value for each of the steps restore, features, joint"),
-        ({"lr": (0.1,)}, "lr has one value for each"),
+        ({"epochs": (1, 2)}, "epochs is 3 values, such as"),
+        ({"lr": (0.1,)}, "lr is 3 values"),
     ):
         with pytest.raises(ValueError, match=message):
             create_method("ripr", **settings)
