@@ -22,7 +22,7 @@ from lib.training.processes import in_processes
 from lib.training.randomness import seeded
 from lib.training.runs import Run
 from lib.training.sources import Code, code_of
-from lib.training.weights import check, fingerprint, load_first_weights
+from lib.training.weights import check, fingerprint, load_first_weights, people_behind
 
 NO_EPOCHS = ["stage", "epoch", "steps", "lr", "total", "images_per_second", "seconds"]
 
@@ -177,6 +177,7 @@ def _fit(
             if our_world.first:
                 provenance = records.machine(device)
                 provenance |= {"seconds": place.seconds, "processes": our_world.size, "steps": place.total_steps}
+                provenance |= {"people": sorted(people_of(method, protocol)[1])}
                 weights = {name: tensor.cpu() for name, tensor in method.state_dict().items()}
                 _write_metrics(directory, place.history)
                 records.finish(directory, key, what, weights, provenance, code)
@@ -186,7 +187,7 @@ def _fit(
             if lock is not None:
                 lock.release()
     _, provenance, history = records.read(directory, key)
-    method.trained_on = people_of(protocol)
+    method.trained_on = people_of(method, protocol)
     return Run(method.eval(), protocol, key, directory, history, provenance["seconds"], False, provenance, code, seed)
 
 
@@ -212,15 +213,18 @@ def _find(
         warnings.warn(f"{error}; the run is computed again", RuntimeWarning, stacklevel=4)
         return None
     method.load_state_dict(weights)
-    method.trained_on = people_of(protocol)
+    method.trained_on = people_of(method, protocol)
     return Run(
         method.to(device).eval(), protocol, key, directory, history, provenance["seconds"], True, provenance, code, seed
     )
 
 
-def people_of(protocol: Protocol) -> tuple[str, frozenset[str]]:
-    """The data set's fingerprint and the people that a protocol trains on: ``Method.trained_on``."""
-    return protocol.dataset.fingerprint, frozenset(protocol.rows("train")["pid"])
+def people_of(method: Method, protocol: Protocol) -> tuple[str, frozenset[str]]:
+    """The data set's fingerprint and its people that the weights have seen, the first weights' included:
+    ``Method.trained_on``.
+    """
+    fingerprint = protocol.dataset.fingerprint
+    return fingerprint, frozenset(protocol.rows("train")["pid"]) | people_behind(method, fingerprint)
 
 
 def _write_metrics(directory: Path, rows: list[dict]) -> None:

@@ -1,7 +1,11 @@
 """First weights of a part of a method: another run's, a file's, ImageNet's, or those of the rendered pedestrians.
 
 A part is a sub-module's name; the parts are called the same in all methods ("sr", "backbone", "head"), so that a run of
-one can start another. Nothing here trains or renders: what is not there yet is an error that says who makes it.
+one can start another. Where a part is called otherwise in the source, that is said: {"teacher": (run, "backbone")}, or
+"<source>::backbone". Without it, weights below the part's own name are taken, where there are some, and else all:
+{"him": run} is a whole method's run for the method ``him`` inside another.
+
+Nothing here trains or renders: what is not there yet is an error that says who makes it.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from torch import nn
 
 from lib.methods.method import Method
 from lib.models.state import WeightsUnavailable, read_state
+from lib.training import checkpoint
 from lib.training.pedestrians import SOURCES as PEDESTRIANS
 from lib.training.pedestrians import plan_of, recorded, recorded_run
 from lib.training.precision import resolve_device, resolve_precision
@@ -39,21 +44,26 @@ def imagenet_weights(name: str):
 
 
 def check(method: Method) -> None:
-    """Raise WeightsUnavailable for a part that the method, which has been set up, does not have."""
+    """Raise WeightsUnavailable for a part that the method, which has been set up, does not have, or that has no weights
+    to be filled.
+    """
     for part in method.first_weights():
-        _module(method, part)
+        if not _module(method, part).state_dict():
+            raise WeightsUnavailable(f"{part!r} of {_name(method)} learns nothing: it takes no first weights")
 
 
 def fingerprint(method: Method, part: str, source: str, device: torch.device | None = None) -> str:
     """What identifies the first weights, without making or fetching them; ``device`` as for ``fit``."""
-    if source == "imagenet":
-        return f"torchvision {imagenet_weights(_network_name(method, part))}"
-    if source in PEDESTRIANS:
-        return f"pedestrians {_pedestrians(method, part, source, device)}"
-    path = _weights_file(source)
-    if (key := _run_key(path)) is not None:
-        return f"run {key}"
-    return f"file {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    where, there = _split(source)
+    if where == "imagenet":
+        found = f"torchvision {imagenet_weights(_network_name(method, part))}"
+    elif where in PEDESTRIANS:
+        found = f"pedestrians {_pedestrians(method, part, where, device)}"
+    else:
+        path = _weights_file(where)
+        record = _record(path)
+        found = f"run {record['key']}" if record else f"file {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    return f"{found} {there}" if there else found
 
 
 def load_first_weights(
@@ -66,21 +76,58 @@ def load_first_weights(
 ) -> None:
     """Fill the sub-module ``part`` from ``source``; ``device`` and ``runs`` as for ``fit``.
 
-    Raises WeightsUnavailable where the weights are not there, or do not fit.
+    Raises WeightsUnavailable where the weights are not there, are damaged, or do not fit.
     """
-    module = _module(method, part)
-    if source == "imagenet":
+    module, (where, there) = _module(method, part), _split(source)
+    if where == "imagenet":
         state = _fetch_imagenet(_network_name(method, part), progress)
-    elif source in PEDESTRIANS:
-        network, plan = _network_name(method, part), plan_of(source, method.profile)
-        digest = _pedestrians(method, part, source, device)
-        state = read_state(_weights_file(str(recorded_run(network, method.canvas, plan, digest, runs))), "backbone")
+    elif where in PEDESTRIANS:
+        network, plan = _network_name(method, part), plan_of(where, method.profile)
+        digest = _pedestrians(method, part, where, device)
+        state = _read(_weights_file(str(recorded_run(network, method.canvas, plan, digest, runs))))
+        there = there or "backbone"
     else:
-        state = read_state(_weights_file(source), part)
+        state = _read(_weights_file(where))
+    below = {name: value for name, value in state.items() if name.startswith(f"{there or part}.")}
+    if there and not below:
+        raise WeightsUnavailable(f"weights from {where!r} have no part {there!r}; their parts are {_parts(state)}")
+    parts = _parts(state)
+    state = {name.removeprefix(f"{there or part}."): value for name, value in below.items()} or state
     # weights under other names: one network's for a part with two streams, old files of a DenseNet
     if hasattr(module, "doubled") and missing_weights(module, state):
         state = module.doubled(state)
-    fill(module, state, f"weights={{{part!r}: {source!r}}}")
+    fill(module, state, f"weights={{{part!r}: {source!r}}} (whose parts are {parts})")
+
+
+def people_behind(method: Method, fingerprint: str) -> frozenset[str]:
+    """The people of the data set with this fingerprint whom the runs were trained on that first weights are from."""
+    found: set[str] = set()
+    for source in method.first_weights().values():
+        where, _ = _split(source)
+        record = None if where in ("imagenet", *PEDESTRIANS) else _record(_weights_file(where))
+        if record and record.get("identity", {}).get("data") == fingerprint:
+            found |= set(record.get("provenance", {}).get("people", ()))
+    return frozenset(found)
+
+
+def _split(source: str) -> tuple[str, str]:
+    """ "<where>::<part there>" -> both; the part is "" where it is not said."""
+    where, _, there = source.partition("::")
+    return where, there
+
+
+def _parts(state: dict) -> str:
+    return ", ".join(dict.fromkeys(name.partition(".")[0] for name in state))
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    """All weights of a file by name; those of a run are the ones that it ended with, bit by bit."""
+    if (record := _record(path)) is None:
+        return read_state(path)
+    try:
+        return checkpoint.load(path, record["key"])["weights"]
+    except checkpoint.CheckpointError as error:
+        raise WeightsUnavailable(f"{error}: train that run again") from error
 
 
 def fill(module: nn.Module, state: dict, origin: str) -> None:
@@ -129,13 +176,14 @@ def _network_name(method: Method, part: str) -> str:
     return name
 
 
-def _run_key(path: Path) -> str | None:
-    """The key of the run that a weights file belongs to, or None for anybody else's file."""
+def _record(path: Path) -> dict | None:
+    """The record of the run that a weights file belongs to, or None for anybody else's file."""
     record = path.with_name("run.json")
     if path.name != "weights.pt" or not record.is_file():
         return None
     try:
-        return str(json.loads(record.read_text(encoding="utf-8"))["key"])
+        found = json.loads(record.read_text(encoding="utf-8"))
+        return found | {"key": str(found["key"])}
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsUnavailable(f"{record} is damaged ({error!r}): train that run again") from error
 
