@@ -150,7 +150,7 @@ def gradient_sizes(method: Method, protocol: Protocol, profile: str, seed: int =
     method.train()
     wanted, labels = batch.images[batch.high], batch.labels[batch.high]
     restored = method.sr(batch.at(method.settings.ratio, batch.high)).detach().requires_grad_(True)
-    terms = method.identity_terms({"hr": wanted, "synthetic": restored}, {"hr": labels, "synthetic": labels})
+    terms, _ = method.identity_terms({"hr": wanted, "synthetic": restored}, {"hr": labels, "synthetic": labels})
     losses = {
         "pixel, sum": pixel_mse(restored, wanted, "sum"),
         "pixel, mean": pixel_mse(restored, wanted, "mean"),

@@ -82,6 +82,8 @@ class Sing(Method):
                 raise ValueError(f"alpha, the weight of the pixel loss, is not negative: {self.alpha}")
             if self.schedule not in ("steps", "cosine"):
                 raise ValueError(f"schedule is 'steps' or 'cosine', not {self.schedule!r}")
+            if self.reduction not in ("sum", "mean"):
+                raise ValueError(f"reduction is 'sum' or 'mean', not {self.reduction!r}")
 
     PROFILES: ClassVar = {
         "quick": {
@@ -115,6 +117,10 @@ class Sing(Method):
         return [self.stage("joint", ("",), weights, {"sr": s.sr_rate})]
 
     def losses(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
+        return self.learn(batch)[0]
+
+    def learn(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The loss terms, and the descriptors that they are of: {stream: (b, D)}, as ``identity_terms`` gives them."""
         sharp, high, low = self.streams(batch)
         terms, pictures = {}, {"hr": sharp.images[high], "lr": self.sr(batch.images[low])}
         if self.settings.synthetic:
@@ -122,14 +128,17 @@ class Sing(Method):
             terms, restored = restoration_terms(self.sr, degraded, pictures["hr"], self.settings.reduction)  # Eq. 2
             pictures["synthetic"] = restored
         labels = {name: batch.labels[low if name == "lr" else high] for name in pictures}
-        return terms | self.identity_terms(pictures, labels)
+        identity, descriptors = self.identity_terms(pictures, labels)
+        return terms | identity, descriptors
 
     def streams(self, batch: Batch) -> tuple[Batch, Tensor, Tensor]:
         """The pictures x^h are taken from, and which of the batch's images are x^h and which are x^l."""
         return batch, batch.high, batch.low
 
-    def identity_terms(self, pictures: dict[str, Tensor], labels: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Eq. 3: the classification loss of each stream, in one pass through the network."""
+    def identity_terms(self, pictures: dict[str, Tensor], labels: dict[str, Tensor]) -> tuple[dict, dict]:
+        """Eq. 3, ({name: ()}, {stream: (b, D)}): the classification loss of each stream, and its descriptors (behind
+        the BNNeck, or the fully connected layer's), in one pass through the network.
+        """
         sizes = [len(some) for some in pictures.values()]
         features = self.pool(self.backbone(torch.cat(list(pictures.values()))))  # (all streams, C)
         descriptors, logits = self.head(features)
@@ -141,7 +150,7 @@ class Sing(Method):
             compared = features if isinstance(self.head, BNNeck) else descriptors
             everyone = torch.cat(list(labels.values()))
             terms["triplet"] = batch_hard_triplet(compared, everyone, self.settings.margin)
-        return terms
+        return terms, dict(zip(pictures, descriptors.split(sizes), strict=True))
 
     def embed(self, batch: Batch, role: str) -> Tensor:
         images = self.sr(batch.images) if role == "probe" else batch.images
@@ -217,7 +226,7 @@ class SrThenReid(Sing):
             if self.settings.synthetic:
                 pictures["synthetic"] = self.sr(sharp.at(self.settings.ratio, high))
         labels = {name: batch.labels[low if name == "lr" else high] for name in pictures}
-        return self.identity_terms(pictures, labels)
+        return self.identity_terms(pictures, labels)[0]
 
 
 class SingEverywhere(Sing):
