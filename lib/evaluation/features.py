@@ -128,16 +128,11 @@ def compared(method: Method, descriptors: np.ndarray) -> np.ndarray:
 
     TypeError for a method with a ``distance`` of its own that does not say what its features are.
     """
-    kind = type(method)
-    if getattr(kind, "features", Method.features) is Method.features:
-        if getattr(kind, "distance", Method.distance) is not Method.distance:
-            raise TypeError(
-                f"{getattr(method, 'name', kind.__name__)} compares descriptors by a distance of its own, so that they "
-                "may hold more than features: say in features(descriptors) what the objective O compares"
-            )
+    features = getattr(type(method), "features", Method.features)
+    if features is Method.features and getattr(type(method), "distance", Method.distance) is Method.distance:
         return descriptors
     with torch.inference_mode():
-        found = method.features(torch.from_numpy(np.ascontiguousarray(descriptors)).to(device_of(method)))
+        found = features(method, torch.from_numpy(np.ascontiguousarray(descriptors)).to(device_of(method)))
     return as_array(found.float(), "features")
 
 

@@ -46,22 +46,22 @@ class AdaptiveEnsemble(Wrapped):
                 f"{len(anchors)} models for {len(ratios)} ratios: each model has the ratio it was made for"
             )
         super().__init__(*anchors)
-        if sigma is not None and not sigma > 0:
-            raise ValueError(f"sigma is positive, or None for equal weights, not {sigma}")
-        self.ratios, self.sigma, self.scale = tuple(float(m) for m in ratios), sigma, scale
+        self.ratios, self.sigma, self.scale = tuple(float(m) for m in ratios), _positive(sigma), scale
         self.name = f"{anchors[0].name} x {len(anchors)}"
         self.only = tuple(range(len(anchors)))
 
     def choose(self, only: Sequence[int], sigma: float | str | None = "as it is") -> AdaptiveEnsemble:
         """The same models with the anchors ``only`` (positions) and another sigma; descriptors stay those of all, so
-        that subsets are compared without describing anything again.
+        that subsets are compared without describing anything again. ValueError for anchors that are not there or are
+        named twice, and for a sigma that is not positive.
         """
-        if not len(list(only)) or not set(only) <= set(range(len(self.ratios))):
-            raise ValueError(f"anchors {list(only)} of {len(self.ratios)}: choose at least one of them")
+        only = tuple(only)
+        if not only or len(set(only)) < len(only) or not set(only) <= set(range(len(self.ratios))):
+            raise ValueError(f"anchors {list(only)} of {len(self.ratios)}: choose at least one of them, each once")
         other = copy.copy(self)
-        object.__setattr__(other, "only", tuple(only))
+        other.only = only
         if sigma != "as it is":
-            other.sigma = sigma
+            other.sigma = _positive(sigma)
         return other
 
     def embed(self, batch: Batch, role: str) -> Tensor:
@@ -98,3 +98,9 @@ class AdaptiveEnsemble(Wrapped):
     def _split(self, descriptors: Tensor) -> tuple[Tensor, ...]:
         """(B, D) -> each model's part of it."""
         return descriptors[:, :-1].chunk(len(self.parts), 1)
+
+
+def _positive(sigma: float | None) -> float | None:
+    if sigma is not None and not sigma > 0:
+        raise ValueError(f"sigma is positive, or None for equal weights, not {sigma}")
+    return sigma

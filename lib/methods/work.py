@@ -28,12 +28,12 @@ def work_of(method: nn.Module) -> int:
 
 
 def networks(method: nn.Module) -> Iterator[nn.Module]:
-    """The parts that take pictures (B, 3, H, W): networks have a name, as their registries give it."""
+    """The parts that take pictures (B, 3, H, W), however deep: what has a name, as the registries give it, and a
+    convolution (a head with a name has none).
+    """
     for part in method.children():
-        if isinstance(part, nn.ModuleList):
-            for inner in part:
-                yield from networks(inner) if hasattr(inner, "embed") else ()
-        elif hasattr(part, "embed"):
-            yield from networks(part)
-        elif isinstance(getattr(part, "name", None), str):
+        named = isinstance(getattr(part, "name", None), str) and not hasattr(part, "embed")
+        if named and any(isinstance(inner, nn.Conv2d) for inner in part.modules()):
             yield part
+        else:
+            yield from networks(part)

@@ -20,7 +20,8 @@ class Wrapped(Method):
     """Trained methods as one. Canvas, enlargement, profile and what it was trained on are those of its ``parts``; its
     descriptors, features and distances are the first part's, unless a subclass says otherwise.
 
-    ValueError where the parts do not look at the same pictures: different canvases or enlargements.
+    ValueError where the parts do not look at the same pictures: different canvases or enlargements. It is tested, not
+    trained: ``fit`` gives a TypeError.
     """
 
     name = "wrapped"
@@ -35,6 +36,9 @@ class Wrapped(Method):
             raise ValueError("the models enlarge their images by different kernels")
         self.parts = nn.ModuleList(methods)
         self.stages = []
+
+    def setup(self, profile: str, num_identities: int) -> None:
+        raise TypeError(f"{self.name} is made of trained methods: fit those, then wrap what came out")
 
     @property
     def method(self) -> Method:
@@ -60,7 +64,7 @@ class Wrapped(Method):
     @property
     def trained_on(self) -> tuple[str, frozenset[str]] | None:
         """Of all parts together; None where one of them was not trained, or they saw different data sets."""
-        trained = [part.trained_on for part in self.parts if part.stages or part.trained_on]
+        trained = [part.trained_on for part in self.parts if getattr(part, "stages", []) or part.trained_on]
         if not trained or None in trained or len({fingerprint for fingerprint, _ in trained}) > 1:
             return None
         return trained[0][0], frozenset().union(*(people for _, people in trained))
@@ -93,9 +97,14 @@ class SuperResolved(Wrapped):
 
 
 class Reweighted(Wrapped):
-    """A trained RIPR whose streams are weighted in another way when it is tested."""
+    """A trained RIPR whose streams are weighted in another way when it is tested.
+
+    TypeError for another method, ValueError for a RIPR that learned no weights.
+    """
 
     def __init__(self, method: Ripr):
+        if not isinstance(method, Ripr):
+            raise TypeError(f"{self.name} needs a trained RIPR, not {method.name}: wrap it before anything else")
         super().__init__(method)
         if not isinstance(method.backbone, TwoStreams) or not method.backbone.blocks:
             raise ValueError(f"this {method.name} has no learned weights: streams={method.settings.streams!r}")
