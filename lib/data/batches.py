@@ -11,7 +11,7 @@ is too cheap to hide.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -91,10 +91,14 @@ class Batch:
         A picture that shows 1/2 of its file comes at 1/2 as 1/4 of it: more than it shows is never shown. Each is
         shrunk at the file's own size, not on the canvas, where half a small person would still be all of it.
 
-        ratio : in (0, 1], one for all or one for each picture. of : positions (b,) on the CPU, for some of the pictures
-            only.
+        ratio : in (0, 1], one for all or one for each picture. Take few different ones: the canvases of all training
+            images are made, and kept, for each. of : positions (b,), or one truth value for each picture, for some of
+            the pictures only; on the CPU, because a GPU would have to be waited for.
         ValueError for another ratio, and for a batch made by hand of images alone.
         """
+        if of is not None:
+            of = torch.as_tensor(of, device="cpu")
+            of = of.nonzero().flatten() if of.dtype == torch.bool else of.long()
         ratios = torch.as_tensor(ratio, dtype=torch.float64).cpu().flatten()
         wanted = len(self) if of is None else len(of)
         if len(ratios) not in (1, wanted) or not bool(((ratios > 0) & (ratios <= 1)).all()):
@@ -111,7 +115,8 @@ class Batch:
     @cached_property
     def original(self) -> Batch:
         """The same pictures at full resolution, with the same flip, crop, colours and erased box: in training only."""
-        return self._training("original").original()
+        with torch.inference_mode(False):  # kept: whoever comes next may want a gradient
+            return self._training("original").original()
 
     @property
     def hr(self) -> Tensor:
@@ -121,27 +126,35 @@ class Batch:
     @cached_property
     def mask(self) -> Tensor | None:
         """(B, 1, H, W) float, 1 on the person, same flip and crop; None where the set has no masks."""
-        return self._training("mask").mask()
+        with torch.inference_mode(False):
+            return self._training("mask").mask()
 
     @cached_property
     def position(self) -> Tensor:
         """(B, 2, H, W) float in (0, 1): where each pixel lies in the whole canvas, from the top and from the left,
         after the same flip and crop: for masks that are a function of the place.
         """
-        return self._training("position").position()
+        with torch.inference_mode(False):
+            return self._training("position").position()
 
     def pick(self, name: str, options: Sequence[float]) -> Tensor:
         """(B,) one of ``options`` for each picture, on the CPU: this step's own random numbers under this name."""
         return self._training("pick").draws.pick(name, options)
 
     def through(self, network: Callable[[Tensor], Tensor]) -> Batch:
-        """The batch whose pictures, also those of ``at``, went through a network (B, 3, H, W) -> (B, 3, H, W)."""
+        """The batch whose pictures, also those of ``at``, went through a network (B, 3, H, W) -> (B, 3, H, W).
+
+        ``hr``, ``mask`` and the like are asked of the batch that it was made from.
+        """
         source = None if self.source is None else Through(self.source, network)
-        return Batch(network(self.images), self.resolution, self.extent, rows=self.rows, source=source)
+        return replace(self, images=network(self.images), source=source)
 
     def _training(self, what: str) -> Augmented:
         if not hasattr(self.source, what if what != "pick" else "draws"):
-            raise ValueError(f"batch.{what} is there in training only: a test shows what the protocol shows")
+            raise ValueError(
+                f"batch.{what} is there in training only: a test shows what the protocol shows. After batch.through(…) "
+                "ask the batch that it was made from"
+            )
         return self.source
 
 
@@ -190,9 +203,7 @@ class Augmented(Source):
         return self.views.picture(self.batches.places(positions, own, ratios), of)
 
     def original(self) -> Batch:
-        ones = torch.ones(len(self.positions), dtype=torch.float64)
-        source = Augmented(self.batches, self.positions, None, self.views, self.draws)
-        return Batch(source.at(ones, None), source=source)
+        return self.batches.batch(Augmented(self.batches, self.positions, None, self.views, self.draws))
 
     def mask(self) -> Tensor | None:
         if not self.batches.canvases.dataset.has_masks:
@@ -310,16 +321,19 @@ class TrainingBatches:
 
     def make(self, positions: Tensor, draws: Draws) -> Batch:
         """The batch of these training images (B,) with these random numbers."""
-        device = self.canvases.device
-        low = self.low[positions]
-        low, high = (which.nonzero().flatten() for which in (low, ~low))
         factor = draws.pick("ratio", self.augmentation.ratios)
         views = Views(self.augmentation, self.canvases, draws)
-        images = views.picture(self.places(positions, factor, torch.ones_like(factor)))
-        at = positions.to(device, non_blocking=True)
-        ratio, resolution, extent = self._tell(positions, factor)
+        return self.batch(Augmented(self, positions, factor, views, draws))
+
+    def batch(self, source: Augmented) -> Batch:
+        """What a source shows, and all that is known of it."""
+        positions = source.positions
+        low = self.low[positions]
+        low, high = (which.nonzero().flatten() for which in (low, ~low))
+        at = positions.to(self.canvases.device, non_blocking=True)
+        ratio, resolution, extent = self._tell(positions, source.factor)
         return Batch(
-            images=images,
+            images=source.at(torch.ones(len(positions), dtype=torch.float64), None),
             resolution=resolution,
             extent=extent,
             labels=self.labels[at],
@@ -328,7 +342,7 @@ class TrainingBatches:
             low=low,
             high=high,
             rows=self.rows[at],
-            source=Augmented(self, positions, factor, views, draws),
+            source=source,
         )
 
     def places(self, positions: Tensor, factor: Tensor | None, ratios: Tensor) -> Tensor:
@@ -352,12 +366,13 @@ class TrainingBatches:
             self._places[factor, ratio] = self.canvases.slots(self.table_rows, shown * ratio)
         return self._places[factor, ratio]
 
-    def _tell(self, positions: Tensor, factor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Ratio, resolution and extent (b,) of training images with these factors."""
+    def _tell(self, positions: Tensor, factor: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Ratio, resolution and extent (b,) of training images with these factors; None: of the originals."""
         told = torch.empty(3, len(positions))
+        own, factor = (np.ones_like(self.own), 0.0 * positions) if factor is None else (self.own, factor)
         for value in torch.unique(factor):
             if float(value) not in self._told:
-                ratios = self.own * float(value)
+                ratios = own * (float(value) or 1.0)
                 sizes = [of(self.table_rows, ratios) for of in (self.canvases.resolution, self.canvases.extent)]
                 self._told[float(value)] = torch.from_numpy(np.stack([ratios, *sizes])).float()  # (3, N)
             here = factor == value

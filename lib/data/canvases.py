@@ -80,7 +80,7 @@ class Canvases:
         missing = sorted(set(keys) - self._slots.keys())
         if missing:
             self._fill(missing)
-        return torch.tensor([self._slots[key] for key in keys], device=self.device)
+        return torch.tensor([self._slots[key] for key in keys], dtype=torch.int64, device=self.device)
 
     def shown(self, row: int, ratio: float) -> tuple[int, int]:
         """(height, width) in pixels that an image has left at a ratio."""

@@ -37,7 +37,9 @@ class Draws:
         return torch.rand(self.size, count, generator=generator(*self.address, name))[self.part]
 
     def pick(self, name: str, options: Sequence[float]) -> Tensor:
-        """(b,) one of ``options`` for each image, each as likely as another."""
+        """(b,) one of ``options`` for each image, each as likely as another. ValueError where there are none."""
+        if not len(options):
+            raise ValueError(f"there is nothing to pick {name!r} from")
         choice = (self(name)[:, 0] * len(options)).long()
         return torch.tensor([float(option) for option in options], dtype=torch.float64)[choice]
 
