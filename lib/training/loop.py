@@ -196,8 +196,8 @@ class Trainer:
         if self.world.size == 1:
             return terms
         ids = [self.device.index] if self.device.type == "cuda" else None
-        several = len(self.method.stages) > 1  # a stage may leave parts without a gradient
-        return DistributedDataParallel(terms, device_ids=ids, find_unused_parameters=several)
+        # a stage may leave parts without a gradient, and so may a share of a batch without an image of one side
+        return DistributedDataParallel(terms, device_ids=ids, find_unused_parameters=True)
 
     def _step(self, forward: Callable, pieces: list[Batch], stage: Stage) -> None:
         """One optimiser step on a whole batch, given in pieces."""
