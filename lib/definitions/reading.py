@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lib.definitions.essence import callee, chain, essence, is_silent
 from lib.definitions.scopes import Reader, bound, targets_of
 
+ENUMS = ("Enum", "Flag")  # how the names of Python's own end: auto() counts the members
 REGISTRY = "Registry"  # a table made by a class of this name: each of its entries is a definition of its own
 
 
@@ -56,16 +57,19 @@ class Class:
         by_name = any(k.arg == "kw_only" for d in structured for k in getattr(d, "keywords", []))
         fields = [s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)]
         outer = [*node.decorator_list, *node.bases, *node.keywords, *loose]
-        return cls(
-            Code.of(outer, package, members),
-            {
-                name: cls._member(some, package, members)
-                for name, some in members.items()
-                if structured or any(not is_silent(s) for s in some)
-            },
-            [chain(base.value if isinstance(base, ast.Subscript) else base) or None for base in node.bases],
-            () if by_name or not structured else tuple(fields),
-        )
+        above = [chain(base.value if isinstance(base, ast.Subscript) else base) for base in node.bases]
+        is_tuple = any(base[-1:] == ("NamedTuple",) for base in above)
+        order = tuple(fields) if is_tuple or (structured and not by_name) else ()
+        found = {
+            name: cls._member(some, package, members)
+            for name, some in members.items()
+            if structured or is_tuple or any(not is_silent(s) for s in some)
+        }
+        ordered = order or (tuple(members) if any(base and base[-1].endswith(ENUMS) for base in above) else ())
+        for place, name in enumerate(ordered):  # T(1, 2) means what the order of the fields says
+            if place and isinstance(found.get(name), Code):
+                found[name] = replace(found[name], text=f"{found[name].text} after {ordered[:place]}")
+        return cls(Code.of(outer, package, members), found, [base or None for base in above], order)
 
     @classmethod
     def _member(cls, nodes: list[ast.AST], package: str, members: Collection[str]) -> Code | Class:

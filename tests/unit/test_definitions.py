@@ -702,6 +702,8 @@ def test_only_the_members_in_use_and_those_of_other_packages_bases(tmp_path):
     }  # fmt: skip
 
 
+FIELDS = "class T:\n    a: int\n    b: int\ndef use(t=T(1, 2)): return t.a - t.b"
+TURNED = ("a: int\n    b: int", "b: int\n    a: int")
 OTHER_FILES = {
     "which import has which name": ("def use():\n    from lib.a import f as x, g as y\n    return x() - y()",
                                     "f as x, g as y", "f as y, g as x"),
@@ -713,6 +715,10 @@ OTHER_FILES = {
     "an entry of what is no registry": ("class T:\n    def __init__(self): self.d = {}\n"
                                         "    def add(self, n, v): self.d[n] = v\nt = T()\nt.add('a', 1)\n"
                                         "def use(): return t.d", "'a', 1", "'a', 2"),
+    "the order of a dataclass' fields": ("from dataclasses import dataclass\n@dataclass\n" + FIELDS, *TURNED),
+    "the order of a tuple's fields": ("import typing\n" + FIELDS.replace("T", "T(typing.NamedTuple)", 1), *TURNED),
+    "the order of an enumeration": ("from enum import Enum, auto\nclass E(Enum):\n    a = auto()\n    b = auto()\n"
+                                    "def use(): return E.a.value", "a = auto()\n    b", "b = auto()\n    a"),
     "everything of a module": ("from lib.b import *\ndef use(): return h(W)", "from lib.b", "from lib.c"),
     "an attribute in a pattern": ("class P:\n    @property\n    def x(self): return 1\ndef use():\n    match P():\n"
                                   "        case P(x=1): return 0", "return 1", "return 2"),
