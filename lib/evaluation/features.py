@@ -84,6 +84,8 @@ def stream(
         raise ValueError("there are no images to extract features from")
     check_ready(method)
     if device is not None:
+        if torch.device(device).type == "meta":
+            raise ValueError("device 'meta' holds no numbers: a method that is moved there has lost its weights")
         method.to(device)
     device = device_of(method) if device is None else torch.device(device)
     images = rows["image"].to_numpy()

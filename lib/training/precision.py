@@ -19,6 +19,8 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
         if isinstance(device, bool) or not isinstance(device, str | int | torch.device):
             raise TypeError
         found = torch.device(device if not isinstance(device, int) else f"cuda:{device}")
+        if found.type == "meta":  # holds no numbers
+            raise TypeError
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"unknown device {device!r}: None, 'cpu', 'cuda' or 'cuda:1', for example") from error
     here = torch.cuda.device_count()
