@@ -326,6 +326,14 @@ def test_a_head_with_a_name_is_no_network_and_a_network_inside_another_is_one():
     assert one > 0 and work_of(plain) == one and work_of(method) == 3 * one
 
 
+def test_no_method_loses_its_weights_to_a_device_without_numbers(baseline, tmp_path):
+    with pytest.raises(ValueError, match="device 'meta' holds no numbers"):
+        evaluate(baseline.method, make_protocol(helpers.tiny_people(), "mlr"), device="meta")
+    assert {p.device.type for p in baseline.method.parameters()} == {"cpu"}
+    with pytest.raises(ValueError, match="unknown device 'meta'"):
+        fit(Baseline(**SMALL), baseline.protocol, device="meta", runs=tmp_path)
+
+
 # ---- batches
 
 
@@ -360,7 +368,8 @@ def test_what_a_batch_keeps_may_be_asked_for_in_inference_mode_first():
     with torch.inference_mode():
         batch.hr, batch.position, batch.at(0.5)
     net = nn.Conv2d(3, 1, 3)
-    net(batch.hr * batch.position[:, :1]).sum().backward()
+    net(batch.hr).sum().backward()
+    net(batch.images * batch.position[:, :1]).sum().backward()
     net(batch.at(0.5)).sum().backward()
     assert net.weight.grad is not None
 
