@@ -530,3 +530,30 @@ def test_pretraining_on_pedestrians_is_a_run_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setitem(pedestrians.PRETRAINING, "quick", replace(pedestrians.PRETRAINING["quick"], epochs=2))
     with pytest.raises(WeightsUnavailable, match="pre-training of bottleneck-16-1 at 32 x 16"):  # another plan
         started()
+
+
+def test_the_key_of_a_run_renders_and_trains_nothing(monkeypatch):
+    """Rendered people cost minutes; what identifies the pre-training on them is known without."""
+    from lib.data import pedestrians as renderer
+    from lib.training import pedestrians
+    from lib.training.fit import run_key
+
+    def nothing(*arguments, **options):
+        raise AssertionError("rendered, or trained")
+
+    monkeypatch.setattr(renderer, "render_people", nothing)
+    monkeypatch.setattr(Trainer, "run", nothing)
+    method = built(create_method("baseline", canvas=(32, 16), weights={"backbone": "pedestrians"}))
+    keys = [run_key(method, helpers.tiny_protocol(), "quick", 0, "fp32", device=CPU)[0] for _ in range(2)]
+    assert keys[0] == keys[1]
+    longer = pedestrians.recorded("bottleneck-16-1", (32, 16), "long", "fp32")
+    assert longer != pedestrians.recorded("bottleneck-16-1", (32, 16), "course", "fp32")
+
+
+def test_a_rate_of_zero_is_zero(tmp_path):
+    """Not the profile's: nothing learns, as it was told."""
+    method = create_method("baseline", backbone="bottleneck-8-1", canvas=(32, 16), epochs=2, lr=0, weight_decay=0)
+    run = fit(method, helpers.tiny_protocol(), runs=tmp_path, **QUIET)
+    assert run.history["lr"].tolist() == [0.0, 0.0]
+    start = built(create_method("baseline", backbone="bottleneck-8-1", canvas=(32, 16)))
+    assert all(torch.equal(a, b) for a, b in zip(run.method.parameters(), start.parameters(), strict=True))
