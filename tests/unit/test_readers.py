@@ -674,6 +674,35 @@ def test_people_of_one_camera_and_what_can_be_done(tmp_path):
     assert "0004" in {pid for some in half.manifest["identities"].values() for pid in some}
 
 
+def test_people_of_one_camera_and_one_image_each(tmp_path):
+    pids = [f"{i // 2}" for i in range(8)] + [f"{i}" for i in range(8, 12)]  # as PRID 2011
+    with pytest.warns(DataWarning, match="4 of 8 people were seen by one camera only") as caught:
+        load(write_csv(tmp_path, csv_of(pids)), None, tmp_path)
+    (said,) = (str(warning.message) for warning in caught)
+    assert "mlr-half" not in said and said.endswith("A CSV with the column subset says who is trained on.")
+
+
+def test_distractors_of_one_camera_are_said_once(tmp_path):
+    pids = ["1", "1", "2", "2", *["0000"] * 8]  # as GRID
+    cams = ["c0", "c1", "c0", "c1", *["c1"] * 8]
+    with pytest.warns(DataWarning, match="stands for all strangers") as caught:
+        load(write_csv(tmp_path, csv_of(pids, cams)), None, tmp_path)
+    assert len(caught) == 1
+
+
+def test_csv_from_windows(tmp_path):
+    folder = people_in(tmp_path, "{first}/{second}/0", PEOPLE, CAMERAS)
+    rows = [f"{first}\\{second}\\0.png,{first},{second}" for first in PEOPLE for second in CAMERAS]
+    (folder / "list.csv").write_text("file,pid,cam\n" + "\n".join(rows), encoding="utf-8")
+    assert len(load(folder / "list.csv", None, tmp_path)) == 6
+    (folder / "list.csv").write_text("File,PID,Cam\n" + "\n".join(rows), encoding="utf-8")
+    with pytest.raises(DataError, match="it has File, PID, Cam. Write these names in small letters"):
+        load(folder / "list.csv", None, tmp_path)
+    (folder / "list.csv").write_text("file,pid,cam\n0.png,José,c1", encoding="latin1")
+    with pytest.raises(DataError, match="cannot be read as CSV in UTF-8: .*invalid.*Save it again"):
+        load(folder / "list.csv", None, tmp_path)
+
+
 # Arguments
 
 

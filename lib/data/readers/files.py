@@ -251,9 +251,12 @@ def one_camera_only(table: pd.DataFrame) -> list[str]:
     if not alone or len(seen) == 1:
         return []
     several = int((table["pid"].value_counts()[alone] > 1).sum())
+    half = (
+        'make_protocol(people, "mlr-half") searches among the images of one person, whichever camera took them '
+        f"({several} of these people have two or more); "
+    )
     return [
         f"{len(alone)} of {len(seen)} people were seen by one camera only: {few(alone)}. They can be trained "
-        "on, but not be searched for in another camera. "
-        f'make_protocol(people, "mlr-half") searches among the images of one person, whichever camera took them '
-        f"({several} of these people have two or more); a CSV with the column subset says who is trained on."
+        f"on, but not be searched for in another camera. {half if several else ''}"
+        f"{'a' if several else 'A'} CSV with the column subset says who is trained on."
     ]

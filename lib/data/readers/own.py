@@ -12,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from lib.data.dataset import SUBSETS
 from lib.data.errors import DataError, few
 from lib.data.labels import INVISIBLE, JUNK, STRANGERS, readable
 from lib.data.pictures import is_picture
-from lib.data.readers.files import check_links, entries, file_source, is_called, left_out
+from lib.data.readers.files import check_links, entries, file_source, is_called, left_out, one_camera_only
 from lib.data.store import Source
 
 LOOKS_LIKE = {
@@ -165,6 +167,8 @@ def from_csv(file: Path) -> Source:
         hint = next(
             (f" Separate the columns by commas, not {name}." for sign, name in signs.items() if sign in first), ""
         )
+        if not hint and set(missing) <= {column.lower() for column in rows[0]}:
+            hint = " Write these names in small letters."
         raise DataError(
             f"The list {readable(file)} lacks the column(s) {', '.join(missing)}; it has {', '.join(rows[0])}.{hint}"
         )
@@ -219,7 +223,8 @@ def read_csv(file: Path) -> tuple[list[int], list[dict[str, str]]]:
                 lines.append(here)
                 rows.append(dict(zip(header, fields, strict=False)))
     except (OSError, csv.Error, UnicodeError) as error:
-        raise DataError(f"The list {readable(file)} cannot be read as CSV in UTF-8: {error}") from error
+        hint = '. Save it again as "CSV UTF-8".' if isinstance(error, UnicodeError) else ""
+        raise DataError(f"The list {readable(file)} cannot be read as CSV in UTF-8: {error}{hint}") from error
     if not header:
         raise DataError(f"The list {readable(file)} cannot be read as CSV in UTF-8: it is empty")
     if not rows:
@@ -241,7 +246,9 @@ def column_names(fields: Sequence[str], file: Path) -> list[str]:
 
 
 def as_on_disk(folder: Path, name: str) -> str:
-    """A file's path with accents as the disk spells them: a Mac writes é as e and an accent."""
+    """A file's path as the disk spells it: a Mac writes é as e and an accent, Windows \\ between folders."""
+    if "\\" in name and "\0" not in name and not (folder / name).exists():
+        name = name.replace("\\", "/")
     forms = (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))
     if not name.isascii() and "\0" not in name:
         return next((form for form in forms if (folder / form).exists()), name)
@@ -253,27 +260,33 @@ def own_source(name: str, folder: Path, records: Sequence[dict[str, Any]], warni
     one."""
     if len(name.encode("utf-8", "replace")) > LONGEST:  # it becomes a part of the names of runs and tables
         name = f"{name[: LONGEST // 4]}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
-    said = [*warnings, *market_names([record["pid"].strip(INVISIBLE) for record in records])]
-    return file_source(f"own-{readable(name)}", folder, records, version=2, warnings=said)
+    nobody, market = market_names([record["pid"].strip(INVISIBLE) for record in records])
+
+    def finish(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+        return table, one_camera_only(table[~table["pid"].isin(nobody)])
+
+    said = [*warnings, *market]
+    return file_source(f"own-{readable(name)}", folder, records, version=2, finish=finish, warnings=said)
 
 
-def market_names(pids: Sequence[str]) -> list[str]:
-    """Warnings about identities that are no person in the numbering of Market-1501: -1, and 0000 where it has far more
-    pictures than anybody else (beside a -1: the most)."""
+def market_names(pids: Sequence[str]) -> tuple[set[str], list[str]]:
+    """Identities that are no person in the numbering of Market-1501, and what to say about them: -1, and 0000 where it
+    has far more pictures than anybody else (beside a -1: the most)."""
     counts = Counter(pids)
     junk = sum(count for pid, count in counts.items() if JUNK.fullmatch(pid))
     zeros = {pid: count for pid, count in counts.items() if STRANGERS.fullmatch(pid)}
     others = [count for pid, count in counts.items() if not JUNK.fullmatch(pid) and pid not in zeros]
-    found = []
+    nobody, found = {pid for pid in counts if JUNK.fullmatch(pid)}, []
     if junk:
         found.append(
             f"{junk} pictures have the identity -1, which in Market-1501 is nobody. If it is a person here, give it "
             "another name."
         )
     if others and sum(zeros.values()) > max(others) * (1 if junk else MANY):
+        nobody |= set(zeros)
         found.append(
             f"the identity {' or '.join(zeros)} has {sum(zeros.values())} of {len(pids)} pictures, nobody else more "
             f"than {max(others)}: in Market-1501 it stands for all strangers in the gallery. Give it another name if "
             "it is one person here."
         )
-    return found
+    return nobody, found
