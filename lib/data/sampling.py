@@ -62,7 +62,8 @@ class IdentitySampler:
         self.members = [torch.from_numpy(np.flatnonzero(labels == label)) for label in np.unique(labels)]
         if len(self.members) < 2:
             raise ValueError(
-                f"identity sampling needs at least two identities to train on, there are {len(self.members)}"
+                f"identity sampling needs at least two identities to train on, there are {len(self.members)}: take "
+                "more people, or a protocol that tests or leaves out fewer (test_identities=…, seen_once=…)"
             )
         self.images = min(images, max(len(m) for m in self.members))
         self.identities = min(len(self.members), identities * images // self.images)

@@ -323,6 +323,10 @@ def remedies(dataset: PersonDataset, kept: np.ndarray, both: set[str]) -> str:
         asking = natural(dataset.table.loc[dataset.table["subset"] == "query", "cam"].unique())
         found.append(f"lr_camera=… with cameras that query images come from ({few(asking)})")
     else:
+        everybody = set(dataset.table.loc[kept, "pid"])
+        if everybody <= both:
+            fewer = ", or fewer of them tested (test_identities=…)" if len(everybody) > 3 else ""
+            return f"What helps: more people{fewer}."
         found = found or ["more images of each person, or more people"]
         found.append("a CSV whose column subset marks train, query and gallery")
     return f"What helps: {'; '.join(found)}."

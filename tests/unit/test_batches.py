@@ -159,7 +159,7 @@ def test_a_draw_under_a_new_name_moves_no_other_draw():
 
 
 def test_one_identity_is_refused():
-    with pytest.raises(ValueError, match="at least two identities"):
+    with pytest.raises(ValueError, match="at least two identities.*there are 1: take more people"):
         IdentitySampler([0, 0, 0], 4, 2)
 
 

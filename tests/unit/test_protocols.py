@@ -812,6 +812,14 @@ def test_people_of_one_camera(preset):
         make_protocol(single, preset)
 
 
+def test_more_images_of_everybody_would_not_help():
+    with pytest.raises(DataError, match="too few to train on some and to test others. What helps: more people.$"):
+        make_protocol(mini.tiny(2, 2, 2), "mlr", test_identities=2)
+    with pytest.raises(DataError, match="What helps: more people, or fewer of them tested .test_identities=…..$"):
+        make_protocol(mini.tiny(4, 2, 2), "mlr", test_identities=4)
+    make_protocol(mini.tiny(4, 2, 2), "mlr", test_identities=2)
+
+
 def test_sides_that_nobody_was_seen_from_both_of():
     people = a_set([(f"{p:04d}", f"c{2 * (p % 2) + k}") for p in range(8) for k in (0, 1)])
     with pytest.raises(
