@@ -203,9 +203,9 @@ class Protocol:
             warnings.warn(
                 f"{share:.0%} of the probes of {self.preset} on {self.dataset.name} are still at least {canvas_width} "
                 "pixels wide, as wide as the method's canvas: on it they show as much as the gallery does, and little "
-                "is measured of low resolution. Take a wider canvas, or smaller ratios.",
+                "is measured of low resolution. Take a wider canvas, or smaller ratios=… (of vr: widths=…).",
                 DataWarning,
-                stacklevel=stacklevel + 1,
+                stacklevel=stacklevel,
             )
 
     def degrade(self, images: Tensor, ratio: Any) -> Tensor:

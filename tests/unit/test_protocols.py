@@ -842,8 +842,9 @@ def test_probes_as_wide_as_the_canvas():
     for canvas in (1, 32, 33, 43, 48, 64, 65, 200):
         assert protocol.wider_than(canvas) == sum(w >= canvas for w in width) / len(width)
     assert protocol.wider_than(32) == 1 and 0.25 < protocol.wider_than(48) < 0.45 and protocol.wider_than(65) == 0
-    with pytest.warns(DataWarning, match="100% of the probes of mlr on tiny are still at least 32 pixels wide"):
+    with pytest.warns(DataWarning, match="100% of the probes of mlr on tiny are still at least 32 pixels") as caught:
         protocol.check_canvas(32)
+    assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         protocol.check_canvas(65)

@@ -164,6 +164,14 @@ def test_methods_that_need_both_sides_say_so(name, tmp_path):
             fit(create_method(name, **small), protocol, runs=tmp_path, **QUIET)
 
 
+def test_a_warning_of_fit_names_the_line_that_calls_it(tmp_path):
+    protocol = make_protocol(helpers.tiny_people(size=(64, 40)), "mlr")
+    method = create_method("baseline", canvas=(8, 4), backbone="bottleneck-8-1", epochs=0)
+    with pytest.warns(UserWarning, match="as wide as the method's canvas") as caught:
+        fit(method, protocol, runs=tmp_path, **QUIET)
+    assert [one.filename for one in caught] == [__file__]
+
+
 # ---- steps that are solved, and classical methods
 
 
