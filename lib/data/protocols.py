@@ -32,7 +32,8 @@ Sets that nobody prepared:
 - Person -1 is nobody (Market-1501's junk) and is left out. Person 0000 with far more images than anybody, or beside a
   -1, stands for all distractors: it is never trained on and never asked for, and in the gallery each of its images
   counts as another person. Both are said.
-- What cannot be measured is refused: one person in the gallery is found by whatever one does.
+- What cannot be measured is refused: one person in the gallery is found by whatever one does. Where the pictures' own
+  sizes undo what is asked for (probes larger than the gallery, pictures smaller than ``widths``), a warning says so.
 """
 
 from __future__ import annotations
@@ -118,9 +119,10 @@ def make_protocol(dataset: PersonDataset, preset: str, trial: int = 0, seed: int
             f"{error} Not counted: {' and '.join(nobody)} (-1 is nobody, 0000 stands for all distractors; people have "
             "other ids)."
         ) from None
-    for sentence in remarks(dataset, rows, low, kept, split, chosen, crowd, suspects):
-        warnings.warn(f"{dataset.name}: {sentence}", DataWarning, stacklevel=2)
     ratio = assign_ratios(dataset, rows, low & kept, chosen, (seed, -1 if once is None else trial))
+    said = remarks(dataset, rows, low, kept, split, chosen, crowd, suspects)
+    for sentence in (*said, *size_remarks(dataset, rows, ratio, chosen)):
+        warnings.warn(f"{dataset.name}: {sentence}", DataWarning, stacklevel=2)
     manifest = {
         "format": FORMAT,
         "set": dataset.name,
@@ -266,6 +268,28 @@ def remarks(
             f"both: most of them have no pair to learn from. {'To change that: ' + '; '.join(found) if found else ''}"
             f"{'.' if found else 'More images of them would help.'}"
         )
+
+
+def size_remarks(
+    dataset: PersonDataset, rows: pd.DataFrame, ratio: list[Fraction], chosen: Mapping[str, Any]
+) -> Iterable[str]:
+    """What to know where the pictures' own sizes leave nothing of the low resolution that is asked for."""
+    test = (rows["subset"] == "test").to_numpy()
+    probe = test & (rows["role"] == "probe").to_numpy()
+    own, ratios = dataset.table["width"].to_numpy()[rows["image"]], np.array(ratio, dtype=float)
+    if chosen["degrade"] == "widths" and test.any() and (ratios[test] == 1).all():
+        yield (
+            f"no test image is degraded: the widest has {own[test].max()} pixels, which is no more than it is to show "
+            f"with widths={chosen['widths']}. Take smaller widths=…."
+        )
+    if chosen["degrade"] == "low-side" and (test & ~probe).any():
+        asked, searched = (np.median((own * ratios)[which]) for which in (probe, test & ~probe))
+        if asked >= searched:
+            yield (
+                f"the probes are not smaller than the gallery: half of them show {asked:.0f} pixels in width or more, "
+                f"of the gallery {searched:.0f}. Their cameras have the larger images: lr_camera=… names others, "
+                '"smaller-side" takes for each person the camera with the smaller ones.'
+            )
 
 
 def stranger(dataset: PersonDataset, rows: pd.DataFrame, split: Split) -> np.ndarray:

@@ -291,7 +291,8 @@ def test_market_plain_is_the_sets_own(miniature):
 
 
 def test_market_vr(miniature):
-    protocol = make_protocol(miniature("market1501"), "vr")
+    with pytest.warns(DataWarning, match="no test image is degraded: the widest has 10 pixels"):
+        protocol = make_protocol(miniature("market1501"), "vr")
     assert len(protocol.rows("test", "probe")) == 9 and protocol.convention == "market1501"
     assert (protocol.table["width"] <= 10).all()  # the miniature is narrower than 12 pixels: nothing is enlarged
 
@@ -853,6 +854,23 @@ def test_probes_as_wide_as_the_canvas():
     for wrong in (0, "64", 64.0, (64, 32)):
         with pytest.raises(DataError, match="canvas_width"):
             protocol.wider_than(wrong)
+
+
+def test_low_resolution_that_the_sizes_undo():
+    small = mini.tiny(12, 2, 2, width=8)
+    protocol, said = made(small, "vr")
+    assert (protocol.table["ratio"] == 1).all()
+    assert "no test image is degraded: the widest has 8 pixels" in said and "widths=(12, 32)" in said
+    protocol, said = made(small, "vr", widths=(3, 6))  # the remedy
+    assert (protocol.table["ratio"] < 1).all() and not said
+    rows = [(f"{p}", cam) for p in range(12) for cam in ("c1", "c2")]
+    pictures = [np.full((24, 60 if cam == "c1" else 16, 3), i, np.uint8) for i, (_, cam) in enumerate(rows)]
+    people = PersonDataset.from_arrays("sizes", pictures, pd.DataFrame(rows, columns=["pid", "cam"]))
+    protocol, said = made(people, "mlr", ratios=["1/2", "1/3"])  # c1 is the low side, and shows 20 or 30 pixels
+    assert "the probes are not smaller than the gallery" in said and "of the gallery 16" in said
+    for remedy in ({"lr_camera": "smaller-side"}, {"lr_camera": "c2"}):
+        assert not made(people, "mlr", **remedy)[1]
+    assert not made(people, "plain")[1] and not made(people, "mlr", test_identities=0)[1]
 
 
 @pytest.mark.parametrize("preset", ["mlr", "vr", "plain"])
