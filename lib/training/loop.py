@@ -94,7 +94,8 @@ class Trainer:
         rows = protocol.rows("train")
         self.method, self.rows, self.seed = method, rows.assign(low=protocol.is_low(rows)), seed
         if method.two_sides:
-            protocol.check_sides(method.name, "Name the low-resolution camera with lr_camera=…, or " + INSTEAD)
+            remedy = "Take a preset that degrades one side, such as 'mlr' (lr_camera=… says which), or "
+            protocol.check_sides(method.name, remedy + INSTEAD)
         self.device, self.precision, self.world = device, precision, world
         self.accumulate, self.compile, self.progress = accumulate, compile, progress
         self.save, self.log = save, log
