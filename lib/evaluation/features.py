@@ -142,6 +142,8 @@ def _embed(method: Method, canvases: Canvases, images: np.ndarray, ratios: np.nd
     batch = Batch.shown(canvases, images, ratios)
     with torch.inference_mode():
         features = method.embed(batch, role)
+    if not isinstance(features, torch.Tensor):
+        raise TypeError(f"embed returned a {type(features).__name__}, expected a tensor ({len(images)}, D)")
     features = as_array(features.float(), "features")
     if features.ndim != 2 or len(features) != len(images):
         raise ValueError(f"embed returned shape {features.shape} for {len(images)} images, expected ({len(images)}, D)")
