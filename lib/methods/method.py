@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -68,12 +68,22 @@ class Method(nn.Module):
     trained_on: tuple[str, frozenset[str]] | None = None
 
     def __init_subclass__(cls, **kwargs):
-        """TypeError for ``Settings`` that are no dataclass made from ``Method.Settings``."""
+        """TypeError for ``Settings`` that are no dataclass made from ``Method.Settings``, and for ``PROFILES`` with a
+        profile or setting that there is not.
+        """
         super().__init_subclass__(**kwargs)
         if not issubclass(cls.Settings, Method.Settings) or "__dataclass_params__" not in vars(cls.Settings):
             raise TypeError(
                 f"{cls.__name__}.Settings has to be a dataclass made from the base's: write @dataclass(frozen=True, "
                 "kw_only=True) and below it class Settings(Method.Settings)"
+            )
+        known = {f.name for f in fields(cls.Settings)}
+        unknown = sorted(set(cls.PROFILES) - set(PROFILES))
+        unknown += [f"{p}: {name}" for p, said in cls.PROFILES.items() for name in said if name not in known]
+        if unknown:
+            raise TypeError(
+                f"{cls.__name__}.PROFILES says {{profile: {{setting: value}}}}; there is no {', '.join(unknown)}. The "
+                f"profiles are {', '.join(PROFILES)}, the settings {', '.join(sorted(known))}"
             )
         if "__init__" in cls.__dict__:
             cls.__init__ = _recording(cls.__init__)

@@ -63,7 +63,8 @@ class Stage:
     lr, weight_decay : at a schedule factor of 1. Normalisation layers and biases are decayed like the rest.
     lr_multipliers : factors on ``lr`` by sub-module name, the longest matching name wins (SING's tiny SR rate).
     schedule : an object with ``factor(epoch, epochs)``; the rate is set before every optimiser step.
-    weights : factor of each named loss term; a term that is not named counts 1. The sum is minimised.
+    weights : factor of each named loss term; a term that is not named counts 1, and a name that is no term's is an
+        error. The sum is minimised.
     identities, images : P identities with K images each in a batch.
     clip : largest norm of the gradient, or None.
     """

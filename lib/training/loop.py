@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,27 @@ class Terms(nn.Module):
 
     def forward(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         return self.method.losses(batch, stage)
+
+
+def check_terms(who: str, terms: object, stage: Stage) -> None:
+    """Refuse losses that cannot be summed, or are not weighted as the stage says.
+
+    TypeError where they are no scalars by name; ValueError where nothing is learned from any of them, and for a weight
+    that is no term's.
+    """
+    if not isinstance(terms, Mapping) or not all(isinstance(v, Tensor) and v.ndim == 0 for v in terms.values()):
+        raise TypeError(
+            f"{who}: losses(batch, stage) returns {{name: a tensor of one number}}, such as a mean over the batch"
+        )
+    if not any(value.requires_grad for value in terms.values()):
+        raise ValueError(
+            f"{who}, stage {stage.name!r}: none of the loss terms ({', '.join(terms) or 'there are none'}) depends on "
+            f"what the stage trains: {', '.join(part or 'all parts' for part in stage.trains)}"
+        )
+    if unknown := sorted(set(stage.weights) - set(terms)):
+        raise ValueError(
+            f"{who}, stage {stage.name!r}: weights of {', '.join(unknown)}, but the loss terms are {', '.join(terms)}"
+        )
 
 
 class Trainer:
@@ -209,6 +230,8 @@ class Trainer:
             with quiet:
                 with autocast(self.precision, self.device):
                     terms = forward(batch, stage)
+                if self.names is None:
+                    check_terms(self.method.name, terms, stage)
                 total = sum(stage.weights.get(name, 1.0) * value.float() for name, value in terms.items())
                 self.scaler.scale(total / len(pieces)).backward()
             values = values + torch.stack([v.detach().float() for v in (*terms.values(), total)]) / len(pieces)

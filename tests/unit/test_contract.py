@@ -166,6 +166,31 @@ def test_settings_that_are_no_settings_are_refused_where_they_are_written():
             type("Wrong", (Method,), {"Settings": type("Settings", (base,), {})})
 
 
+def test_profiles_name_what_there_is():
+    for said, message in (({"quik": {"lr": 1.0}}, "no quik. The profiles"), ({"quick": {"rate": 1}}, "no quick: rate")):
+        with pytest.raises(TypeError, match=f"PROFILES says.*{message}"):
+            type("Wrong", (Baseline,), {"PROFILES": said})
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        (lambda total: total, "losses.batch, stage. returns"),
+        (lambda total: {"a": total[None]}, "a tensor of one number"),
+        (lambda total: {"a": total.detach()}, "none of the loss terms .a. depends on what the stage trains: all parts"),
+        (lambda total: {"identity": total}, "weights of triplet, but the loss terms are identity"),
+    ],
+)
+def test_losses_that_cannot_be_weighted_are_refused(terms, message, tmp_path):
+    class Wrong(Baseline):
+        def losses(self, batch, stage):
+            return terms(sum(super().losses(batch, stage).values()))
+
+    method = Wrong(canvas=(32, 16), backbone="bottleneck-8-1", epochs=1)
+    with pytest.raises((TypeError, ValueError), match=message):
+        fit(method, helpers.tiny_protocol(), runs=tmp_path, device="cpu", progress=False)
+
+
 def test_a_build_that_forgets_canvas_or_stages_is_told_so():
     for done, message in (({}, "sets canvas"), ({"canvas": (8, 4)}, "sets stages")):
         kind = type("Half", (Method,), {"build": lambda self, n, done=done: vars(self).update(done)})
