@@ -384,3 +384,15 @@ def test_own_distances_neither_overflow_nor_cancel(protocol):
 
         found = evaluate(Own(), protocol, features={"probe": probes, "gallery": gallery})
         np.testing.assert_allclose(found.ranking.cmc, expected.cmc)
+
+
+def test_an_embed_that_returns_no_tensor_is_told_so():
+    class Pair(nn.Module):
+        name, canvas = "pair", (8, 4)
+
+        def embed(self, batch, role):
+            return batch.images.flatten(1), role
+
+    protocol = make_protocol(mini.tiny(), "mlr")
+    with pytest.raises(TypeError, match=r"embed returned a tuple, expected a tensor \(\d+, D\)"):
+        extract(Pair(), protocol, protocol.rows("test"))
