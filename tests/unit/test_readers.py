@@ -546,7 +546,8 @@ def test_names_that_are_almost_the_same_are_warned_about(tmp_path, one, other):
 def test_names_that_are_different_are_not(tmp_path, one, other):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        load(write_csv(tmp_path, csv_of([one, one, other, other])), None, tmp_path)
+        people = load(write_csv(tmp_path, csv_of([one, one, other, other])), None, tmp_path)
+    assert people.table["pid"].nunique() == 2
 
 
 def test_junk_and_strangers_are_said(tmp_path):
