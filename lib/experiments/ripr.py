@@ -1,186 +1,196 @@
-"""What lessons 20, 21 and 22 train: RIPR, its variants and what it is compared with, all from the same first weights.
+"""What lessons 20, 21 and 22 compare: RIPR (Mao et al., IJCAI 2019), its parts, and what they stand against.
 
-The paper starts FFSR from ImageNet; of the re-id network it says "initialize". Here FFSR and every other
-super-resolution network is first trained on rendered people, with the MSE, and the re-id network is that of the
-pre-training (lesson 04) on them. Rows share what they have in common: the step "restore" of FFSR, the step "features"
-of the ResNet and of RIFE are trained once and gone on with.
+The paper starts FFSR from ImageNet; of the re-id network it says "initialize". Here both start from rendered people
+(``data/weights``), in all rows alike. A row is a chain of steps, and what two rows share is trained once: FFSR's step
+"restore", the step "features" of the ResNet and of RIFE.
+
+Two thirds of the budget go to the step "features", one third to the step "joint" or to its control, the same network
+trained on; in ``paper`` the paper's epochs decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lib.data import Protocol
 from lib.data.canvases import Canvases
-from lib.evaluation import Result, evaluate
 from lib.evaluation.features import View, device_of
 from lib.evaluation.restoration import masked_psnr, psnr
-from lib.experiments.sing import first_sr
+from lib.experiments import sing as sing_rows
+from lib.experiments.controls import CONTROLS, controls
+from lib.experiments.sing import ONE, first_weights
+from lib.experiments.study import Bench, Comparison, Row
 from lib.methods import create_method
 from lib.methods.method import Method
 from lib.methods.ripr import STEPS, Ripr, gaussian_mask
-from lib.methods.sing import Sing
-from lib.methods.superres import RESTORE_LR
-from lib.training import fit
-from lib.training.pretrain import pretrain, pretraining_set
+from lib.methods.superres import restoring_rate
+from lib.training import Run
 
-if TYPE_CHECKING:
-    from lib.data import Protocol
-    from lib.training import Run
+SHARE = {"restore": 1 / 3, "features": 2 / 3, "joint": 1 / 3}  # of the budget
 
-# training images that each step of each model sees, the same for a small and for a large set; in ``paper`` the paper's
-# epochs decide instead, but for the corpus
-IMAGES = {
-    "quick": {"corpus": 160, "restore": 160, "features": 320, "joint": 160},
-    "course": {"corpus": 9_600, "restore": 4_000, "features": 8_000, "joint": 4_000},
-    "paper": {"corpus": 400_000},
+RESNET, LONGER, RIFE, RIFE_LONGER = "ResNet", "ResNet, trained on", "RIFE", "RIFE, trained on"
+EQUAL, LEARNED = "two networks, equal weights", "two networks, learned weights"
+APART, FFSR, FROZEN, BOTH = "FFSR, no joint learning", "FFSR", "FFSR, frozen", "FFSR + RIFE"
+OUTLINES, OUTLINES_APART = "FFSR (outlines)", "FFSR (outlines), no joint learning"
+SRCNN, VDSR, AE = "SRCNN + ResNet", "VDSR + ResNet", "AE + ResNet"
+SING, SE, DENSE = "SING, one model", "SE-ResNet", "DenseNet"
+STREAMS = {RESNET: "one", EQUAL: "equal", LEARNED: "weighted", RIFE: "rife"}
+OTHER_SR = {
+    SRCNN: {"quick": "srcnn-915", "course": "srcnn-915", "paper": "srcnn"},
+    VDSR: {"quick": "vdsr-narrow", "course": "vdsr-narrow", "paper": "vdsr"},
 }
-RATIOS = (1.0, 1 / 2, 1 / 3, 1 / 4, 3 / 16)  # of the corpus: 3/16 of 64 pixels are the 12 of VR
+OTHER_BACKBONES = {
+    SE: {"quick": "seresnet18-half", "course": "seresnet18-half", "paper": "seresnet50"},
+    DENSE: {"quick": "densenet-narrow", "course": "densenet-narrow", "paper": "densenet121"},
+}
+KEPT = ("network", "mask", "mask_width", "reduction", "ratios")  # what a joint step takes over from FFSR's row
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of a table: one trained model per protocol (trial)."""
-
-    name: str
-    runs: Sequence[Run]
-    seed: int = 0
-
-    @property
-    def method(self) -> Method:
-        """That of the first trial."""
-        return self.runs[0].method
-
-    @property
-    def seconds(self) -> float:
-        return sum(run.seconds for run in self.runs) / len(self.runs)
-
-    def results(
-        self, at: Mapping[str, float] | None = None, test: Callable[[Method], Method] | None = None
-    ) -> list[Result]:
-        """One result per trial. at : replaces the protocol's ratios. test : what is made of the method to test it."""
-        made = [run.method if test is None else test(run.method) for run in self.runs]
-        pairs = zip(made, self.runs, strict=True)
-        return [evaluate(method, run.protocol, ratios=at, seed=self.seed) for method, run in pairs]
+def steps(bench: Bench, *names: str) -> tuple[int, ...]:
+    """Epochs of the three steps, 0 for those that are not named."""
+    if bench.profile == "paper":
+        return tuple(e * (step in names) for e, step in zip(Ripr.defaults("paper").epochs, STEPS, strict=True))
+    return tuple(bench.epochs(SHARE[step] * bench.images) * (step in names) for step in STEPS)
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How this profile trains on the protocols of one set and preset."""
-
-    profile: str
-    seed: int
-    progress: bool
-    protocols: Sequence[Protocol]
-    backbone: str | None = None
-
-    def epochs(self, step: str) -> int:
-        if self.profile == "paper":
-            return Ripr.defaults("paper").epochs[STEPS.index(step)]
-        return max(1, round(IMAGES[self.profile][step] / len(self.protocols[0].rows("train"))))
-
-    @property
-    def pairs(self) -> str:
-        """What FFSR learns from: the protocol's own degradation, or copies where it has none (CAVIAR4REID)."""
-        return "protocol" if (self.protocols[0].table["ratio"] < 1).any() else "synthetic"
-
-    def train(self, name: str, make: Callable[[int], Method]) -> Row:
-        """``make(trial)`` gives the method of a trial."""
-        how = {"profile": self.profile, "seed": self.seed, "progress": self.progress}
-        return Row(name, [fit(make(t), p, **how) for t, p in enumerate(self.protocols)], self.seed)
-
-    def recognise(self, name: str, **changes: Any) -> Row:
-        """Step 2 alone, on bilinear pictures: the ResNet-50 row, with streams="rife" the RIFE row ..."""
-        settings = {"network": "bilinear", "streams": "one", "backbone": self.backbone}
-        settings |= {"epochs": (0, self.epochs("features"), 0), "weights": {"backbone": "pedestrians"}} | changes
-        usual = Ripr.defaults(self.profile)
-        pretrain(
-            self.profile, settings["backbone"] or usual.backbone, settings.get("canvas") or usual.canvas,
-            progress=self.progress,
-        )  # fmt: skip
-        return self.train(name, lambda trial: create_method("ripr", **settings))
-
-    def restore(self, name: str, before: Row, **changes: Any) -> Row:
-        """Step 1 alone: a super-resolution network, gone on with from the corpus, before the fixed network of a row."""
-        settings = self._like(before) | {"epochs": (self.epochs("restore"), 0, 0), "pairs": self.pairs} | changes
-        settings.setdefault("lr", restoring_rates(settings.get("network"), self.profile))
-        first = corpus(settings.get("network"), self)
-        return self.train(
-            name, lambda t: create_method("ripr", weights={"sr": first, **reid_of(before.runs[t])}, **settings)
-        )
-
-    def join(self, name: str, sr: Row, reid: Row, kind: str = "ripr", **changes: Any) -> Row:
-        """Step 3: FFSR of one row and the re-id network of another, trained together (kind "ripr-apart": the second
-        alone).
-        """
-        kept = ("network", "mask", "mask_width", "reduction", "ratios")
-        settings = self._like(reid) | {key: getattr(sr.method.settings, key) for key in kept}
-        settings |= {"epochs": (0, 0, self.epochs("joint")), "pairs": self.pairs} | changes
-        return self.train(
-            name, lambda t: create_method(kind, weights={"sr": sr.runs[t], **reid_of(reid.runs[t])}, **settings)
-        )
-
-    def longer(self, name: str, reid: Row) -> Row:
-        """The control of ``join``: the same network trained on for as many images at the same rate, without FFSR."""
-        rate, epochs = Ripr.defaults(self.profile).lr[2], self.epochs("joint")
-        settings = self._like(reid) | {"network": "bilinear", "epochs": (0, epochs, 0), "lr": (rate, rate, rate)}
-        return self.train(name, lambda t: create_method("ripr", weights=reid_of(reid.runs[t]), **settings))
-
-    def sing(self, name: str = "SING", ratio: float = 1 / 3) -> Row:
-        """One SING model (lesson 10) with as many training images; on VR sets as ``sing-everywhere``."""
-        usual = Ripr.defaults(self.profile)
-        backbone = self.backbone or usual.backbone
-        sr = first_sr(Sing.defaults(self.profile).network, usual.canvas, self)
-        pretrain(self.profile, backbone, usual.canvas, progress=self.progress)
-        everywhere = bool((self.protocols[0].table["ratio"] < 1).all())
-        settings = {
-            "ratio": ratio, "backbone": backbone, "canvas": usual.canvas, "epochs": self.epochs("features"),
-            "weights": {"backbone": "pedestrians", "sr": sr},
-        }  # fmt: skip
-        return self.train(name, lambda t: create_method("sing-everywhere" if everywhere else "sing", **settings))
-
-    def _like(self, row: Row) -> dict:
-        """The settings that make the re-id part of a row again."""
-        kept = ("streams", "backbone", "descriptor", "canvas", "batch", "alpha", "beta")
-        return {key: getattr(row.method.settings, key) for key in kept}
+def pairs(bench: Bench) -> str:
+    """What FFSR learns from: the protocol's own degradation, or copies where it has none (CAVIAR4REID)."""
+    return "protocol" if (bench.protocol.table["ratio"] < 1).any() else "synthetic"
 
 
-def reid_of(run: Run) -> dict[str, Run]:
+def recognise(bench: Bench, ratio: float | None, **changes: Any) -> Method:
+    """Step 2 alone, on bilinear pictures: the ResNet row; with streams="rife" the RIFE row ..."""
+    settings = {"network": "bilinear", "streams": "one", **bench.options, "weights": first_weights(sr=False)}
+    return create_method("ripr", epochs=steps(bench, "features"), **settings | changes)
+
+
+def other_backbone(bench: Bench, ratio: float | None, name: str) -> Method:
+    """Table 3's other networks: step 2 alone."""
+    return recognise(bench, None, backbone=OTHER_BACKBONES[name][bench.profile])
+
+
+def restore(bench: Bench, ratio: float | None, **changes: Any) -> Method:
+    """Step 1 alone: a super-resolution network, gone on with from rendered people, before the ResNet row's network."""
+    reid = bench.run(RESNET)
+    network = changes.get("network") or Ripr.defaults(bench.profile).network
+    settings = _like(reid) | {"network": network, "epochs": steps(bench, "restore"), "pairs": pairs(bench)}
+    if bench.profile != "paper":
+        settings["lr"] = (restoring_rate(network), *Ripr.defaults(bench.profile).lr[1:])
+    return create_method("ripr", weights={"sr": "pedestrians", **_reid_of(reid)}, **settings | changes)
+
+
+def other_sr(bench: Bench, ratio: float | None, name: str) -> Method:
+    """Table 1's other super-resolution networks, without a mask."""
+    return restore(bench, None, network=OTHER_SR[name][bench.profile], mask="none")
+
+
+def join(bench: Bench, ratio: float | None, sr: str, reid: str, kind: str = "ripr", **changes: Any) -> Method:
+    """Step 3: FFSR of one row and the re-id network of another, trained together (kind "ripr-apart": the second
+    alone).
+    """
+    first, second = bench.run(sr), bench.run(reid)
+    settings = _like(second) | {key: getattr(first.method.settings, key) for key in KEPT}
+    settings |= {"epochs": steps(bench, "joint"), "pairs": pairs(bench)} | changes
+    return create_method(kind, weights={"sr": first, **_reid_of(second)}, **settings)
+
+
+def longer(bench: Bench, ratio: float | None, reid: str) -> Method:
+    """The control of ``join``: the same network trained on for as many images at the same rate, without FFSR."""
+    run, rate = bench.run(reid), Ripr.defaults(bench.profile).lr[2]
+    epochs = (0, steps(bench, "joint")[2], 0)
+    settings = _like(run) | {"network": "bilinear", "epochs": epochs, "lr": (rate, rate, rate)}
+    return create_method("ripr", weights=_reid_of(run), **settings)
+
+
+def sing(bench: Bench, ratio: float | None) -> Method:
+    """One SING model (lesson 10) with the whole budget; on VR sets, where no image is sharp, ``sing-everywhere``, which
+    shows the re-id network three views of each image.
+    """
+    everywhere = bool((bench.protocol.table["ratio"] < 1).all())
+    if not everywhere:
+        return sing_rows.sing(bench, None)
+    usual = Ripr.defaults(bench.profile)
+    settings = {"backbone": usual.backbone, "canvas": usual.canvas, **bench.options}
+    epochs = bench.epochs(bench.images / 3)
+    return create_method("sing-everywhere", ratio=ONE, epochs=epochs, weights=first_weights(), **settings)
+
+
+def rows() -> list[Row]:
+    """Lesson 22: Table 3 and the controls that it lacks."""
+    return [
+        Row(RESNET, recognise),
+        Row(LONGER, partial(longer, reid=RESNET)),
+        Row(APART, restore),
+        Row(FFSR, partial(join, sr=APART, reid=RESNET)),
+        Row(RIFE, partial(recognise, streams="rife")),
+        Row(RIFE_LONGER, partial(longer, reid=RIFE)),
+        Row(BOTH, partial(join, sr=APART, reid=RIFE)),
+        Row(SING, sing),
+        *controls(),
+    ]
+
+
+def others() -> list[Row]:
+    """Lesson 22: the other networks of Table 3, each with first weights of its own."""
+    return [Row(name, partial(other_backbone, name=name)) for name in OTHER_BACKBONES]
+
+
+def super_resolutions(outlines: bool) -> list[Row]:
+    """Lesson 20: Table 1 and two controls. outlines : whether the set knows its people's."""
+    made = [Row(name, partial(other_sr, name=name)) for name in OTHER_SR]
+    made += [
+        Row(AE, partial(restore, mask="none")),
+        Row(FROZEN, partial(join, sr=APART, reid=RESNET, kind="ripr-apart")),
+    ]
+    if outlines:
+        made += [
+            Row(OUTLINES_APART, partial(restore, mask="person")),
+            Row(OUTLINES, partial(join, sr=OUTLINES_APART, reid=RESNET)),
+        ]
+    return made
+
+
+def streams() -> list[Row]:
+    """Lesson 21: the rows of Table 2 between the ResNet and RIFE."""
+    return [Row(name, partial(recognise, streams=STREAMS[name])) for name in (EQUAL, LEARNED)]
+
+
+def masks(widths: Sequence[float], outlines: bool) -> list[Row]:
+    """Lesson 20: other widths of the Gaussian, and a mask that is wrong on purpose."""
+    made = [Row(f"FFSR, Gaussian {width:g}", partial(restore, mask_width=width)) for width in widths]
+    return made + ([Row("FFSR, background (wrong)", partial(restore, mask="background"))] if outlines else [])
+
+
+PLAIN = (LONGER, *CONTROLS)  # what a gain of the third step has to beat
+COMPARISONS = [
+    Comparison("RIPR-mask", APART, AE, PLAIN),
+    Comparison("RIPR-vdsr", APART, VDSR, PLAIN),
+    Comparison("RIPR-joint", FFSR, APART, PLAIN),
+    Comparison("RIPR-segmented", OUTLINES, FFSR, PLAIN),
+    Comparison("RIPR-two", EQUAL, RESNET),
+    Comparison("RIPR-weights", LEARNED, EQUAL),
+    Comparison("RIPR-blocks", RIFE, LEARNED),
+    Comparison("RIPR-rife", RIFE, RESNET),
+    Comparison("RIPR-sing", BOTH, SING, PLAIN),
+]
+
+
+def _like(run: Run) -> dict:
+    """The settings that make the re-id part of a run again."""
+    again = ("streams", "backbone", "descriptor", "canvas", "batch", "alpha", "beta")
+    return {key: getattr(run.method.settings, key) for key in again}
+
+
+def _reid_of(run: Run) -> dict[str, Run]:
     """The first weights of a re-identification that goes on with a run's."""
     return {"backbone": run, "head": run}
-
-
-def recipe(lesson: Any, protocols: Sequence[Protocol], backbone: str | None = None) -> Recipe:
-    """The recipe of a lesson (profile, seed, progress)."""
-    return Recipe(lesson.profile, lesson.seed, lesson.progress, protocols, backbone)
-
-
-def restoring_rates(network: str | None, profile: str) -> tuple[float, float, float] | None:
-    """The rates of a short training: FFSR and VDSR add to the picture and bear ten times what SRCNN does, which has to
-    carry the picture through. None, the profile's own, in ``paper``.
-    """
-    if profile == "paper":
-        return None
-    rate = RESTORE_LR if (network or "").startswith("srcnn") else 10 * RESTORE_LR
-    return rate, *Ripr.defaults(profile).lr[1:]
-
-
-def corpus(network: str | None, lesson: Any) -> Run:
-    """A super-resolution network trained for pixels on the rendered people of the pre-training: the substitute for the
-    paper's ImageNet. ``lesson`` has profile and progress.
-    """
-    people = pretraining_set(lesson.profile)
-    epochs = max(1, round(IMAGES[lesson.profile]["corpus"] / len(people.rows("train"))))
-    settings = {"network": network, "mask": "none", "pairs": "synthetic", "ratios": RATIOS, "streams": "one"}
-    settings |= {"lr": restoring_rates(network, lesson.profile), "backbone": "bottleneck-8-1"}
-    method = create_method("ripr", epochs=(epochs, 0, 0), **settings)
-    return fit(method, people, lesson.profile, seed=0, progress=lesson.progress)
 
 
 def restoration(

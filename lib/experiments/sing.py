@@ -1,100 +1,131 @@
-"""What lessons 10 and 11 train: SING, its variants and what it is compared with, all from the same first weights.
+"""What lessons 10 and 11 compare: SING (Jiao et al., AAAI 2018), its variants, and what it stands against.
 
-The paper starts the super-resolution from SRCNN trained on ImageNet and the re-id network from Market-1501. Here the
-first is trained on the rendered people of the pre-training, and the second is that pre-training (lesson 04).
+The paper starts the super-resolution from SRCNN trained on ImageNet and the re-id network from Market-1501. Here both
+start from rendered people (``data/weights``), in all rows alike.
+
+A row's budget counts what the re-id network is shown: SING shows it the sharp images and their degraded copies as
+well, so that it sees fewer batches than a row without copies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from lib.data import Protocol
 from lib.data.batches import TrainingBatches
 from lib.data.canvases import Canvases
 from lib.evaluation.restoration import psnr
-from lib.experiments.anchors import RATIOS, Anchors
+from lib.experiments.controls import SHARP, controls
+from lib.experiments.study import Bench, Comparison, Row
+from lib.experiments.trained import RATIOS
 from lib.losses import pixel_mse
 from lib.methods import create_method
 from lib.methods.method import Method
-from lib.methods.sing import Sing
-from lib.training import fit
-from lib.training.pretrain import pretrain, pretraining_set
 from lib.training.randomness import seeded
 from lib.training.weights import load_first_weights
 
-if TYPE_CHECKING:
-    from lib.data import Protocol
-    from lib.training import Run
+ONE = 1 / 3  # the anchor of what is shown for one model
+ALPHAS = (0.0, 0.1, 1.0, 10.0)
 
-# training images that a model sees: the same for a small and for a large set
-IMAGES = {"quick": 320, "course": 8_000, "paper": 120_000}
-SR_IMAGES = {"quick": 160, "course": 14_400, "paper": 400_000}
+SING, APART, SAME = "SING", "SRCNN, then re-id", "SRCNN, then re-id (same images)"
+BICUBIC, BILINEAR = "bicubic, then re-id", "bilinear, then re-id"
+NO_COPIES, NO_PIXELS = "SING, no synthetic images", "SING, no pixel loss"
+LOMO = {"xqda": "LOMO + XQDA", "nfst": "LOMO + NFST"}
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How this profile trains on this set; ``sing`` and ``apart`` make methods that differ in what they are told only.
+def first_weights(part: str = "pedestrians", sr: bool = True) -> dict[str, str]:
+    """Of the re-id network and, with ``sr``, of the super-resolution."""
+    return {"backbone": part} | ({"sr": "pedestrians"} if sr else {})
 
-    settings : arguments of every method, such as backbone and canvas. sr : the run of the first super-resolution.
+
+def sing(bench: Bench, ratio: float | None, **changes: Any) -> Method:
+    """One model of SING; ``changes`` are other settings."""
+    settings = {"ratio": ratio or ONE, "weights": first_weights(), **bench.options} | changes
+    copies = 1 + _sharp_share(bench.protocol) if settings.get("synthetic", True) else 1
+    return create_method("sing", epochs=bench.epochs(bench.images / copies), **settings)
+
+
+def apart(bench: Bench, ratio: float | None, **changes: Any) -> Method:
+    """The same parts, learned one after the other; the first third of the images is for the super-resolution."""
+    settings = {"ratio": ratio or ONE, "weights": first_weights(), **bench.options} | changes
+    copies = 1 + _sharp_share(bench.protocol) if settings.get("synthetic", False) else 1
+    settings["restore_epochs"] = bench.epochs(bench.images / 3)
+    return create_method("sr-then-reid", epochs=bench.epochs(bench.images / copies), **settings)
+
+
+def enlarged(bench: Bench, ratio: float | None, kernel: str, first: str = "pedestrians", **changes: Any) -> Method:
+    """The re-id network on pictures that a kernel enlarged: it depends on no ratio."""
+    return apart(bench, None, network=kernel, weights=first_weights(first, sr=False), **changes)
+
+
+def lomo(bench: Bench, ratio: float | None, metric: str, network: str = "bicubic") -> Method:
+    """LOMO descriptors and a learned metric, behind an enlargement or the SRCNN that all rows start from."""
+    settings = {"metric": metric, "network": network, "ratio": ratio or ONE}
+    settings |= {} if network in ("bilinear", "bicubic") else {"weights": {"sr": "pedestrians"}}
+    return create_method("classical", canvas=(96, 48) if bench.profile == "quick" else (128, 48), **settings)
+
+
+def rows() -> list[Row]:
+    """Lesson 10: Table 2, and the controls that it lacks."""
+    return [
+        Row(BICUBIC, partial(enlarged, kernel="bicubic")),
+        Row(BILINEAR, partial(enlarged, kernel="bilinear")),
+        Row(APART, apart, RATIOS),
+        Row(SAME, partial(apart, synthetic=True), RATIOS),
+        Row(SING, sing, RATIOS),
+        *controls(),
+        *(Row(name, partial(lomo, metric=metric)) for metric, name in LOMO.items()),
+    ]
+
+
+def ablations() -> list[Row]:
+    """Lesson 11: Tables 3 and 4, Fig. 6, and the first weights; single models but for Fig. 6's alpha = 0."""
+    sweep = [Row(alpha_name(a), partial(sing, alpha=a)) for a in ALPHAS if a not in (0.0, 1.0)]
+    return [
+        Row(SING, sing, RATIOS),
+        Row(NO_COPIES, partial(sing, synthetic=False)),
+        Row(NO_PIXELS, partial(sing, alpha=0.0), RATIOS),
+        *sweep,
+        Row(alpha_name(1.0, "mean"), partial(sing, reduction="mean")),
+        Row("SING, super-resolution from interpolation", partial(sing, weights=first_weights(sr=False))),
+        Row("SING, re-id network from scratch", partial(sing, weights={"sr": "pedestrians"})),
+    ]
+
+
+def sharp_start() -> list[Row]:
+    """The control of the explanation "the first weights have seen all resolutions": lesson 10's main rows (one model)
+    from people who were rendered at full resolution only.
     """
-
-    profile: str
-    seed: int
-    progress: bool
-    epochs: int
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    sr: Run | None = None
-
-    def sing(self, ratio: float, **changes) -> Method:
-        return create_method("sing", **self._settings(ratio) | changes)
-
-    def apart(self, ratio: float, network: str | None = None, **changes) -> Method:
-        """The same parts learned one after the other; "bilinear" and "bicubic" have no first weights."""
-        settings = self._settings(ratio) | {"restore_epochs": max(1, self.epochs // 3)} | changes
-        if network in ("bilinear", "bicubic"):
-            settings |= {"network": network, "weights": {"backbone": "pedestrians"}}
-        return create_method("sr-then-reid", **settings)
-
-    def train(
-        self,
-        name: str,
-        make: Callable[[float], Method],
-        protocols: Sequence[Protocol],
-        ratios: Sequence[float] = RATIOS,
-    ) -> Anchors:
-        how = {"profile": self.profile, "seed": self.seed, "progress": self.progress}
-        return Anchors.train(name, make, protocols, ratios, **how)
-
-    def _settings(self, ratio: float) -> dict:
-        first = {"backbone": "pedestrians"} | ({"sr": self.sr} if self.sr else {})
-        return {"ratio": ratio, "epochs": self.epochs, "weights": first, **self.settings}
+    from_sharp = first_weights(SHARP)
+    return [
+        Row(f"{BICUBIC} (sharp start)", partial(enlarged, kernel="bicubic", first=SHARP)),
+        Row(f"{APART} (sharp start)", partial(apart, weights=from_sharp)),
+        Row(f"{SING} (sharp start)", partial(sing, weights=from_sharp)),
+    ]
 
 
-def recipe(lesson: Any, protocol: Protocol, backbone: str | None = None) -> Recipe:
-    """The recipe of a lesson (profile, seed, progress) for a protocol's set; trains what all rows start from."""
-    epochs = max(1, round(IMAGES[lesson.profile] / len(protocol.rows("train"))))
-    settings: dict[str, Any] = {}
-    if backbone is not None:
-        large = (160, 72) if backbone.startswith("dgd") else (256, 128)
-        settings = {"backbone": backbone, "canvas": large if lesson.profile == "paper" else None}
-    usual = Sing.defaults(lesson.profile)
-    canvas = settings.get("canvas") or usual.canvas
-    pretrain(lesson.profile, backbone or usual.backbone, canvas, progress=lesson.progress)
-    sr = first_sr(usual.network, canvas, lesson)
-    return Recipe(lesson.profile, lesson.seed, lesson.progress, epochs, settings, sr)
+COMPARISONS = [
+    Comparison("SING-joint", SING, APART),
+    Comparison("SING-sr-helps", APART, BILINEAR),
+    Comparison("SING-handcrafted", LOMO["xqda"], SING, (), sets=("viper",)),  # the paper says it of MLR-VIPeR alone
+]
 
 
-def first_sr(network: str, canvas: tuple[int, int], lesson: Any) -> Run:
-    """A super-resolution network trained on the rendered people of the pre-training, on all three ratios."""
-    people = pretraining_set(lesson.profile)
-    epochs = max(1, round(SR_IMAGES[lesson.profile] / len(people.rows("train"))))
-    method = create_method("superres", network=network, canvas=tuple(canvas), epochs=epochs)
-    return fit(method, people, lesson.profile, seed=0, progress=lesson.progress)
+def alpha_name(alpha: float, reduction: str = "sum") -> str:
+    """How the row of a weight of the pixel loss is called."""
+    return f"SING, alpha {alpha:g}" + ("" if reduction == "sum" else f" ({reduction})")
+
+
+def _sharp_share(protocol: Protocol) -> float:
+    """Share of the training images that are on the high-resolution side: each of them has a degraded copy in SING."""
+    rows = protocol.rows("train")
+    return float(1 - protocol.is_low(rows).mean())
 
 
 def restored(
@@ -116,23 +147,6 @@ def restored(
     pictures = {"original": original, **found}
     as_bytes = {n: (255 * p).round().byte().permute(0, 2, 3, 1).contiguous().numpy() for n, p in pictures.items()}
     return as_bytes, quality
-
-
-def classical(
-    metric: str, network: str, protocols: Sequence[Protocol], recipe: Recipe, ratio: float = 1 / 3, **settings
-) -> Anchors:
-    """LOMO with a metric behind a super-resolution network: one model, for the blind first network has no ratio.
-
-    settings : further arguments of ``Classical``, such as a smaller canvas.
-    """
-    first = None if network in ("bilinear", "bicubic") else recipe.sr
-    name = network if first is None else Sing.defaults(recipe.profile).network
-    weights = {"sr": first} if first else {}
-
-    def make(ratio: float) -> Method:
-        return create_method("classical", metric=metric, network=name, ratio=ratio, weights=weights, **settings)
-
-    return recipe.train(f"{network} then {metric}", make, protocols, (ratio,))
 
 
 def gradient_sizes(method: Method, protocol: Protocol, profile: str, seed: int = 0) -> dict[str, float]:

@@ -126,6 +126,13 @@ def restore_stage(
     )
 
 
+def restoring_rate(network: str) -> float:
+    """The rate of a short ``restore_stage``: networks that add to the picture (FFSR, VDSR) bear ten times what SRCNN
+    does, which has to carry the picture through.
+    """
+    return RESTORE_LR if network.startswith("srcnn") else 10 * RESTORE_LR
+
+
 def create_network(name: str, ratio: float, options: dict | None = None) -> nn.Module:
     """``create_superres``; a network that works on the small picture gets the scale that belongs to ``ratio``."""
     options = dict(options or {})

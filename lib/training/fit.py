@@ -88,6 +88,23 @@ def fit(
         return _fit(method, protocol, profile, seed, our_world, max(processes, our_world.size), **options)
 
 
+def finished(
+    method: Method,
+    protocol: Protocol,
+    profile: str = "quick",
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    runs: str | os.PathLike | None = None,
+) -> bool:
+    """Whether ``fit`` with the same arguments would find its run; nothing is trained. Errors as ``fit``."""
+    _check_arguments(method, protocol)
+    method, device = copy.deepcopy(method), resolve_device(device)
+    with seeded(whole("seed", seed, 0)):
+        method.setup(check_profile(profile), protocol.rows("train")["pid"].nunique())
+    key, _ = run_key(method, protocol, profile, seed, resolve_precision("auto", device), device=device)
+    return records.is_finished(records.directory_of(records.runs_directory(runs), method, protocol, key))
+
+
 def _check_arguments(method: object, protocol: object) -> None:
     if isinstance(method, Protocol) and isinstance(protocol, Method):
         raise TypeError("fit(method, protocol): the two are the wrong way round")

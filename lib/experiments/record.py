@@ -1,0 +1,156 @@
+"""The record: every row of a study trained several times, and what came out in ``data/measured``.
+
+    python -m lib.experiments.record sing --dataset viper --seeds 3 --trials 3 --hours 2     # make record STUDY=sing …
+
+Trains what is missing, the most telling rows first, stops starting when the hours are over, and writes down what is
+there; asked again, it goes on where it was. ``--hours 0`` only writes. Several machines share the work with
+``--share 1/4``, each its own cells; what they trained is found by whoever writes.
+
+Three tables per study and data set: ``<study>_rows`` (every row's scores), ``<study>_differences`` (each row minus the
+study's first, and minus each plain control, rank-1) and ``<study>_claims``. Every row says how many trainings and
+splits stand behind it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lib.data import load_dataset
+from lib.data.dataset import PersonDataset
+from lib.experiments import measured
+from lib.experiments.controls import CONTROLS
+from lib.experiments.scores import scores
+from lib.experiments.studies import STUDIES, study
+from lib.experiments.study import Cell, Study, cells
+from lib.training import Run
+
+TABLES = ("rows", "differences", "claims")
+
+
+def train(studies: Sequence[Study], hours: float, share: tuple[int, int] = (1, 1)) -> int:
+    """Train what is missing, row by row over all cells, until the hours are over; returns how many models are missing.
+
+    share : (k, n), the k-th of n processes, which takes every n-th cell.
+    """
+    end, missing = time.monotonic() + 3600 * hours, 0
+    for name in dict.fromkeys(name for some in studies for name in some.rows):
+        for some in studies:
+            for cell in some.cells[share[0] - 1 :: share[1]]:
+                if some.is_there(name, cell):
+                    continue
+                if time.monotonic() >= end:
+                    missing += 1
+                    continue
+                started = time.monotonic()
+                some.trained(name, [cell])
+                print(
+                    f"{some.name}: {name}, trial {cell.protocol.trial}, seed {cell.seed}: "
+                    f"{time.monotonic() - started:.0f} s",
+                    flush=True,
+                )
+    return missing
+
+
+def there(some: Study) -> dict[str, list[Cell]]:
+    """{row: the cells it was trained in}, of the rows that were trained anywhere."""
+    found = {name: [cell for cell in some.cells if some.is_there(name, cell)] for name in some.rows}
+    return {name: where for name, where in found.items() if where}
+
+
+def write(name: str, people: PersonDataset, studies: dict[str, Study], profile: str, seed: int = 0) -> list[Path]:
+    """The tables of what is there; ``studies`` are one per preset."""
+    comparisons, found, runs = STUDIES[name].comparisons, {table: [] for table in TABLES}, []
+    for preset, some in studies.items():
+        trained = there(some)
+        if not trained:
+            continue
+        results = {row: some.results(row, where) for row, where in trained.items()}
+        found["rows"].append(scores(results, "row").assign(preset=preset))
+        runs += [run for row, where in trained.items() for run in some.trained(row, where).all_runs]
+        found["differences"] += differences(some, trained, preset)
+        for one in comparisons:
+            needed = {one.a, one.b, *one.controls}
+            if needed <= set(trained) and (not one.sets or people.name in one.sets):
+                where = common(trained, *needed)
+                if where:
+                    found["claims"].append(some.judge(one, where, dataset=people.name, profile=profile, preset=preset))
+    frames = {
+        "rows": pd.concat(found["rows"], ignore_index=True) if found["rows"] else pd.DataFrame(),
+        "differences": pd.DataFrame(found["differences"]),
+        "claims": pd.DataFrame(found["claims"]),
+    }
+    told = {"profile": profile, "dataset": people.name, "seed": seed, "presets": sorted(studies)}
+    return [
+        measured.record(f"{name}_{table}", frame, runs=unique(runs), **told)
+        for table, frame in frames.items()
+        if len(frame)
+    ]
+
+
+def differences(some: Study, trained: dict[str, list[Cell]], preset: str) -> list[dict]:
+    """Each row minus the study's first and minus the plain controls, rank-1, over the cells that both have."""
+    made = []
+    for reference in dict.fromkeys([next(iter(some.rows)), *CONTROLS]):
+        for row in trained:
+            where = common(trained, row, reference) if reference in trained else []
+            if row != reference and where:
+                d = some.difference(row, reference, where=where)
+                made.append(
+                    {"preset": preset, "row": row, "reference": reference, "mean": d.mean, "low": d.low, "high": d.high}
+                    | {"trainings": d.trainings, "trials": d.trials, "agree": d.agree}
+                )
+    return made
+
+
+def common(trained: dict[str, list[Cell]], *names: str) -> list[Cell]:
+    """The cells that all of these rows were trained in."""
+    return [cell for cell in trained[names[0]] if all(cell in trained[name] for name in names)]
+
+
+def unique(runs: Sequence[Run]) -> list[Run]:
+    return list({run.key: run for run in runs}.values())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m lib.experiments.record", description=__doc__.split("\n\n")[0])
+    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("--dataset", default="pedestrians", help="a name of load_dataset, a folder or a CSV file")
+    parser.add_argument("--preset", action="append", help="a protocol; again for more (default: the study's)")
+    parser.add_argument("--profile", default="course", choices=measured.EVIDENCE)
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each row on each split")
+    parser.add_argument("--trials", type=int, default=1, help="splits")
+    parser.add_argument("--hours", type=float, default=1.0, help="start no training after so many hours")
+    parser.add_argument("--share", default="1/1", help="K/N: this is the K-th of N processes that share the work")
+    told = parser.parse_args(arguments)
+    share = _share(parser, told.share)
+    people = load_dataset(told.dataset)
+    presets = told.preset or STUDIES[told.study].presets(people.name)
+    studies = {
+        preset: study(
+            told.study, people, preset, cells(people, preset, told.trials, told.seeds), told.profile, progress=False
+        )
+        for preset in presets
+    }
+    missing = train(list(studies.values()), told.hours, share)
+    for path in write(told.study, people, studies, told.profile):
+        print(f"written: {path.name}")
+    print(f"{missing} rows are still missing: run the same again" if missing else "complete")
+
+
+def _share(parser: argparse.ArgumentParser, text: str) -> tuple[int, int]:
+    try:
+        which, of = (int(part) for part in text.split("/"))
+    except ValueError:
+        parser.error(f"--share is K/N, such as 1/4, not {text!r}")
+    if not 1 <= which <= of:
+        parser.error(f"--share {text}: K lies between 1 and N")
+    return which, of
+
+
+if __name__ == "__main__":
+    main()

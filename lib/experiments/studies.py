@@ -1,0 +1,56 @@
+"""All studies by name: which rows they have on which set and preset. What lessons and the record ask for.
+
+A new paper enters its rows here; ``python -m lib.experiments.record NAME`` then trains and measures them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lib.data.dataset import PersonDataset
+from lib.experiments import ripr, sing
+from lib.experiments.study import Cell, Comparison, Row, Study
+
+MASK_WIDTHS = (0.125, 0.5)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``rows(people)``: the most telling first. ``presets(set's name)``: what it is measured on."""
+
+    rows: Callable[[PersonDataset], Sequence[Row]]
+    presets: Callable[[str], Sequence[str]]
+    comparisons: Sequence[Comparison]
+
+
+def _one_side(name: str) -> tuple[str, ...]:
+    return ("caviar",) if name == "caviar" else ("mlr",)
+
+
+def _both_sides(name: str) -> tuple[str, ...]:
+    return ("caviar",) if name == "caviar" else ("mlr", "vr")
+
+
+def _ripr(people: PersonDataset) -> list[Row]:
+    rows = [*ripr.rows(), *ripr.streams(), *ripr.super_resolutions(people.has_masks)]
+    return [*rows, *ripr.masks(MASK_WIDTHS, people.has_masks), *ripr.others()]
+
+
+def _sing(people: PersonDataset) -> list[Row]:
+    rows = [*sing.rows(), *sing.sharp_start(), *sing.ablations()]
+    return list({row.name: row for row in rows}.values())  # SING itself is in both lessons
+
+
+STUDIES: Mapping[str, Plan] = {
+    "sing": Plan(_sing, _one_side, sing.COMPARISONS),
+    "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS),
+}
+
+
+def study(name: str, people: PersonDataset, preset: str, cells: Sequence[Cell], profile: str, **how: Any) -> Study:
+    """The study of a name with all its rows; ``how`` as in ``Study``. ValueError for an unknown name."""
+    if name not in STUDIES:
+        raise ValueError(f"unknown study {name!r}; known: {', '.join(STUDIES)}")
+    return Study(f"{name} ({people.name}, {preset})", STUDIES[name].rows(people), cells, profile, **how)

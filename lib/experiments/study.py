@@ -1,0 +1,225 @@
+"""One instrument for every paper: rows that are compared, on the same people, with the same first weights, for the same
+number of images; trained on several splits and with several seeds, so that a comparison can decide something.
+
+A paper's module says its rows (``lib.experiments.sing``, ``ripr``); a lesson asks a ``Study`` of them for results and
+differences; ``lib.experiments.record`` trains what is missing over hours and writes it down.
+
+    row      a line of a table: how its method is made
+    anchor   a ratio that one of a row's models is made for (SING has three); most rows have one model
+    cell     a protocol (one split of the people) and a training seed; every row is trained once in every cell
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lib.data import Protocol, make_protocol
+from lib.data.dataset import PersonDataset
+from lib.evaluation import Difference, Result, evaluate, paired_difference
+from lib.experiments import claims
+from lib.experiments.trained import Trained
+from lib.methods.method import Method
+from lib.training import Run, fit
+from lib.training.fit import finished
+
+# Images that the re-id network is shown in training, in every row alike: so many that 2.5 times as many change the
+# rank-1 of validation people by less than a point (lesson 04). ``paper``: SING's 60 epochs of MLR-VIPeR and more.
+IMAGES = {"quick": 320, "course": 12_800, "paper": 120_000}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of every row."""
+
+    protocol: Protocol = field(repr=False)
+    seed: int
+
+
+def cells(people: PersonDataset, preset: str, trials: int = 1, seeds: int = 1, seed: int = 0) -> list[Cell]:
+    """``trials`` splits with ``seeds`` trainings each. All splits of the first seed come first: what is trained until
+    the time is over then says the most.
+
+    ValueError where one of the two numbers is below 1.
+    """
+    if min(trials, seeds) < 1:
+        raise ValueError(f"a study needs at least one split and one training of each, not {trials} and {seeds}")
+    protocols = [make_protocol(people, preset, trial=trial, seed=seed) for trial in range(trials)]
+    return [Cell(protocol, seed + more) for more in range(seeds) for protocol in protocols]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table. ``make(bench, ratio)`` gives its method, not yet trained.
+
+    ratios : its anchors, one model for each; empty for a method that is the same for every ratio (then ratio is None).
+    """
+
+    name: str
+    make: Callable[[Bench, float | None], Method] = field(repr=False)
+    ratios: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A claim of a paper (``data/published/claims.csv``): row ``a`` beats row ``b``.
+
+    controls : plain rows; against the strongest of them on validation people the gain of ``a`` is its own. Empty where
+    the claim is about something that no plain row can answer. sets : only on these data sets; empty for all.
+    """
+
+    claim: str
+    a: str
+    b: str
+    controls: tuple[str, ...] = ("baseline", "baseline, all resolutions")
+    sets: tuple[str, ...] = ()
+
+
+class Missing(LookupError):
+    """A run that another one starts from is not there, and nothing is to be trained now."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a row is told to make its method: where it stands, and the runs of other rows in the same cell."""
+
+    study: Study = field(repr=False)
+    cell: Cell
+
+    @property
+    def profile(self) -> str:
+        return self.study.profile
+
+    @property
+    def protocol(self) -> Protocol:
+        return self.cell.protocol
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What every method of the study is told: a backbone, a canvas."""
+        return self.study.options
+
+    @property
+    def images(self) -> int:
+        """The budget: images that the re-id network is shown."""
+        return IMAGES[self.profile]
+
+    def epochs(self, images: float) -> int:
+        """At least one epoch, of so many images that the re-id network is shown in all; for a method that shows it
+        several views of an image, divide by their number first.
+        """
+        return max(1, round(images / len(self.protocol.rows("train"))))
+
+    def run(self, name: str, ratio: float | None = None) -> Run:
+        """The run of another row (and anchor) in this cell, trained now if it was not."""
+        return self.study.run(name, self.cell, ratio)
+
+
+class Onlooker(Bench):
+    """A bench that trains nothing."""
+
+    def run(self, name: str, ratio: float | None = None) -> Run:
+        return self.study.look(name, self.cell, ratio)
+
+
+class Study:
+    """The rows of a paper on some cells of one data set and preset.
+
+    rows : the first is what the others are compared with. options : arguments of every method. progress : bars.
+    ValueError for two rows of one name, and for no rows or cells.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        rows: Sequence[Row],
+        cells: Sequence[Cell],
+        profile: str,
+        *,
+        options: Mapping[str, Any] | None = None,
+        progress: bool = True,
+    ):
+        self.name, self.cells, self.profile, self.progress = name, list(cells), profile, progress
+        self.rows = {row.name: row for row in rows}
+        self.options = dict(options or {})
+        if not self.rows or not self.cells:
+            raise ValueError(f"the study {name!r} needs rows and cells: {len(self.rows)} and {len(self.cells)}")
+        if len(self.rows) < len(rows):
+            raise ValueError(f"two rows of the study {name!r} have one name: {', '.join(row.name for row in rows)}")
+        self._runs: dict[tuple[str, int, float | None], Run] = {}
+        self._trained: dict[tuple[str, tuple[int, ...]], Trained] = {}
+
+    def row(self, name: str) -> Row:
+        """KeyError, with the rows that there are, for another name."""
+        if name not in self.rows:
+            raise KeyError(f"the study {self.name!r} has no row {name!r}; its rows: {', '.join(self.rows)}")
+        return self.rows[name]
+
+    def run(self, name: str, cell: Cell, ratio: float | None = None) -> Run:
+        """A row's model for one anchor in one cell: trained, found again, or remembered."""
+        key = (name, self.cells.index(cell), ratio)
+        if key not in self._runs:
+            method = self.row(name).make(Bench(self, cell), ratio)
+            watch = validation_score(cell.protocol) if self.profile != "quick" else None
+            how = {"profile": self.profile, "seed": cell.seed, "progress": self.progress}
+            self._runs[key] = fit(method, cell.protocol, watch=watch, **how)
+        return self._runs[key]
+
+    def look(self, name: str, cell: Cell, ratio: float | None) -> Run:
+        """The run where it was trained already; Missing where it, or one that it starts from, was not."""
+        key = (name, self.cells.index(cell), ratio)
+        if key not in self._runs:
+            method = self.row(name).make(Onlooker(self, cell), ratio)
+            if not finished(method, cell.protocol, self.profile, cell.seed):
+                raise Missing(f"{name} in trial {cell.protocol.trial} with seed {cell.seed}")
+        return self.run(name, cell, ratio)
+
+    def is_there(self, name: str, cell: Cell) -> bool:
+        """Whether all models of a row were trained in a cell already; nothing is trained."""
+        try:
+            return all(self.look(name, cell, ratio) for ratio in self.row(name).ratios or (None,))
+        except Missing:
+            return False
+
+    def trained(self, name: str, where: Sequence[Cell] | None = None) -> Trained:
+        """A row with all its models in the cells ``where`` (None: all)."""
+        where = self.cells if where is None else list(where)
+        key = (name, tuple(self.cells.index(cell) for cell in where))
+        if key not in self._trained:
+            ratios = self.row(name).ratios
+            runs = [[self.run(name, cell, ratio) for ratio in ratios or (None,)] for cell in where]
+            self._trained[key] = Trained(name, ratios, runs)
+        return self._trained[key]
+
+    def results(self, name: str, where: Sequence[Cell] | None = None, **how: Any) -> list[Result]:
+        """One result per cell; ``how`` as in ``Trained.results``: sigma is by default chosen on validation people."""
+        return self.trained(name, where).results(**how)
+
+    def difference(
+        self, a: str, b: str, metric: str = "rank-1", where: Sequence[Cell] | None = None, **how: Any
+    ) -> Difference:
+        """Row a minus row b over the same probes and cells."""
+        return paired_difference(self.results(a, where, **how), self.results(b, where, **how), metric)
+
+    def strongest(self, names: Sequence[str], where: Sequence[Cell] | None = None) -> str:
+        """The row with the best rank-1 of validation people, mean over cells; the first of equals."""
+        score = {name: np.mean([r.rank(1) for r in self.results(name, where, subset="val")]) for name in names}
+        return max(names, key=score.get)
+
+    def judge(self, comparison: Comparison, where: Sequence[Cell] | None = None, **what: Any) -> dict:
+        """The verdict on a claim, as the paper compares and against the strongest control: a row of
+        ``lib.experiments.claims.table``. ``what`` is said in the row as well (data set, preset ...).
+        """
+        a, against = comparison.a, None
+        if comparison.controls:
+            control = self.strongest(comparison.controls, where)
+            against, what = self.difference(a, control, where=where), what | {"control_row": control}
+        return claims.judge(comparison.claim, self.difference(a, comparison.b, where=where), control=against, **what)
+
+
+def validation_score(protocol: Protocol) -> Callable[[Method], float]:
+    """What ``fit`` logs while it trains: rank-1 of the validation people, in [0, 1]."""
+    return lambda method: evaluate(method, protocol, "val").rank(1)

@@ -1,0 +1,297 @@
+"""Studies: rows trained alike in every cell, fused and asked again without another forward pass; and the record."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import training_helpers as helpers
+
+from lib.data import load_dataset, make_protocol
+from lib.evaluation import evaluate, extract
+from lib.experiments import measured, record, ripr, sing, studies
+from lib.experiments import study as instrument
+from lib.experiments.controls import CONTROLS, controls
+from lib.experiments.study import IMAGES, Cell, Comparison, Row, Study, cells
+from lib.experiments.trained import RATIOS, Trained
+from lib.methods import create_method
+from lib.methods.ensemble import AdaptiveEnsemble
+from lib.models.superres import create_superres
+
+VARIED = ("1", "1/2", "1/3", "1/4")
+TWO = (1 / 2, 1 / 4)
+
+
+@pytest.fixture(scope="module")
+def people():
+    return load_dataset("pedestrians", identities=40)
+
+
+@pytest.fixture(scope="module")
+def protocol(people):
+    return make_protocol(people, "mlr")
+
+
+@pytest.fixture(scope="module")
+def trained(people, tmp_path_factory):
+    """A study with two anchors of SING and the controls, in two cells."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REID_RUNS", str(tmp_path_factory.mktemp("runs")))
+        rows = [Row(sing.BICUBIC, partial(sing.enlarged, kernel="bicubic")), Row("SING", sing.sing, TWO), *controls()]
+        yield Study("small", rows, cells(people, "mlr", seeds=2), "quick", progress=False)
+
+
+def test_every_subset_is_what_evaluate_says_of_it(trained, protocol):
+    row = trained.trained("SING")
+    models = [run.method for run in row.runs[0]]
+    both, _ = row.results(sigma=0.3)
+    expected = evaluate(AdaptiveEnsemble(models, TWO, 0.3), protocol)
+    np.testing.assert_allclose(both.ranking.cmc, expected.ranking.cmc, atol=1e-6)
+    one, _ = row.results(only=[1])
+    np.testing.assert_allclose(one.rank(5), evaluate(models[1], protocol).rank(5), atol=0.01)  # ties in float32
+    assert one.protocol_sha256 == protocol.sha256
+    plain, _ = trained.results(sing.BICUBIC)
+    expected = evaluate(trained.trained(sing.BICUBIC).method, protocol)
+    np.testing.assert_array_equal(plain.ranking.cmc, expected.ranking.cmc)
+
+
+def test_the_scales_of_an_ensemble_are_those_of_eq_7(trained, protocol):
+    ensemble = trained.trained("SING").ensemble()
+    p, g = (extract(ensemble, protocol, protocol.rows("test", role), role=role) for role in ("probe", "gallery"))
+    np.testing.assert_allclose(p[:, -1] / np.sqrt(np.square(g[:, -1]).mean()), sing.true_scales(protocol), rtol=1e-5)
+
+
+def test_images_are_described_once(trained, monkeypatch):
+    row = trained.trained("SING")
+    before, _ = row.results(only=[0])
+    monkeypatch.setattr("lib.experiments.trained.extract", lambda *a: pytest.fail("described again"))
+    again, _ = row.results(only=[0])
+    np.testing.assert_array_equal(again.ranking.cmc, before.ranking.cmc)
+    with pytest.raises(pytest.fail.Exception, match="described again"):  # other ratios are other pictures
+        row.results(at={"probe": 0.2, "gallery": 1.0})
+
+
+def test_sizes_estimated_by_several_functions_are_kept_apart(trained):
+    """Each of them made and forgotten: the next may lie at its address."""
+    row = Trained("SING", TWO, trained.trained("SING").runs[:1])
+    for v in (0.5, 0.25, 0.33, 0.9):
+        row.results(scale=[lambda x, v=v: torch.full((len(x),), v)], sigma=0.5)
+    sizes = [float(found["probe"][0, -1]) for found in row._features.values()]
+    np.testing.assert_allclose(sizes, (0.5, 0.25, 0.33, 0.9), rtol=1e-6)
+
+
+def test_sigma_and_the_rival_are_chosen_on_validation_people(trained, monkeypatch):
+    seen, results = [], Trained.results
+
+    def spied(self, *arguments, **options):
+        seen.append(options["subset"])
+        return results(self, *arguments, **options)
+
+    row = Trained("SING", TWO, trained.trained("SING").runs)
+    monkeypatch.setattr(Trained, "results", spied)
+    assert row.sigma in (0.05, 0.1, 0.2, 0.5, 1.0, None) and set(seen) == {"val"}
+    seen.clear()
+    assert trained.strongest(CONTROLS) in CONTROLS and set(seen) == {"val"}
+
+
+def test_every_cell_is_a_training_of_its_own(trained):
+    runs = [run for run in trained.trained(CONTROLS[0]).all_runs]
+    assert [run.seed for run in runs] == [0, 1] and len({run.key for run in runs}) == 2
+    d = trained.difference("SING", sing.BICUBIC)
+    assert d.trainings == 2 and d.trials == 1
+
+
+def test_cells_take_all_splits_of_a_seed_first(people):
+    found = cells(people, "mlr", trials=2, seeds=2, seed=5)
+    assert [(cell.protocol.trial, cell.seed) for cell in found] == [(0, 5), (1, 5), (0, 6), (1, 6)]
+    assert {cell.protocol.seed for cell in found} == {5}  # the splits stay the same
+    with pytest.raises(ValueError, match="at least one split"):
+        cells(people, "mlr", seeds=0)
+
+
+def test_a_study_refuses_what_it_cannot_compare(people, protocol):
+    row = Row("a", sing.sing)
+    with pytest.raises(ValueError, match="one name"):
+        Study("twice", [row, row], [Cell(protocol, 0)], "quick")
+    with pytest.raises(ValueError, match="needs rows and cells"):
+        Study("empty", [row], [], "quick")
+    with pytest.raises(KeyError, match="no row 'b'; its rows: a"):
+        Study("one", [row], [Cell(protocol, 0)], "quick").row("b")
+    with pytest.raises(ValueError, match="unknown study 'sin'"):
+        studies.study("sin", people, "mlr", [Cell(protocol, 0)], "quick")
+
+
+def test_restored_pictures_and_their_quality(protocol):
+    rows = protocol.rows("test", "gallery")["image"].to_numpy()[:6]
+    pictures, quality = sing.restored({"same": create_superres("bicubic")}, protocol, (48, 24), rows, 1 / 4)
+    assert list(pictures) == ["original", "bilinear", "bicubic", "same"] and pictures["same"].shape == (6, 48, 24, 3)
+    np.testing.assert_array_equal(pictures["same"], pictures["bicubic"])
+    difference = pictures["bicubic"].astype(float) - pictures["original"]
+    by_hand = 10 * np.log10(255**2 / np.square(difference).mean((1, 2, 3)))
+    np.testing.assert_allclose(quality["bicubic"], by_hand, rtol=1e-4)
+
+
+def test_the_two_readings_of_the_pixel_loss_pull_in_the_ratio_of_their_scales(protocol):
+    tiny = {"canvas": (48, 24), "backbone": "bottleneck-8-1", "epochs": 1, "batch": (8, 4)}
+    pull = sing.gradient_sizes(create_method("sing", ratio=1 / 3, **tiny), protocol, "quick")
+    assert pull["pixel, sum"] / pull["pixel, mean"] == pytest.approx(3 * 48 * 24, rel=1e-3)
+    assert 0 < pull["identity"] < np.inf
+
+
+# ---- what the rows are told
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """``fit`` that trains nothing and writes down what it was given."""
+    calls = []
+
+    def recorder(method, protocol, profile="quick", seed=0, **how):
+        method.settings = method.settings_for(profile)
+        name = f"/runs/{len(calls)}"
+        calls.append(SimpleNamespace(method=method, protocol=protocol, profile=profile, seed=seed, directory=name))
+        return calls[-1]
+
+    monkeypatch.setattr(instrument, "fit", recorder)
+    return calls
+
+
+def on(ratios, rows, profile="course"):
+    """A study on the tiny people; its 60 images are all trained on."""
+    return Study("tiny", rows, [Cell(helpers.tiny_protocol(ratios=ratios), 7)], profile, progress=False)
+
+
+def seen_by_the_re_id_network(study, name):
+    """Images that a row's re-id network was shown in all: epochs x images x views of an image."""
+    run = study.run(name, study.cells[0], (study.rows[name].ratios or (None,))[0])
+    s, rows = run.method.settings, run.protocol.rows("train")
+    high = 1 - run.protocol.is_low(rows).mean()
+    epochs, views = (sum(s.epochs[1:]), 1) if run.method.name.startswith("ripr") else (s.epochs, 1)
+    if run.method.name in ("sing", "sr-then-reid") and s.synthetic:
+        views = 1 + high
+    if run.method.name == "sing-everywhere":
+        views = 3
+    before = s.weights.get("backbone", "")
+    earlier = 0 if before.startswith("pedestrians") else next(
+        seen_by_the_re_id_network(study, key[0]) for key, run in study._runs.items() if run.directory == before
+    )
+    return epochs * len(rows) * views + earlier
+
+
+@pytest.mark.parametrize("ratios", [VARIED, ("1/2", "1/4")])
+def test_every_row_of_a_comparison_has_the_same_budget(ratios, fits):
+    """Rows that end with a joint step have the whole budget, those that stop before it two thirds; all controls all."""
+    whole, part = IMAGES["course"], 2 / 3 * IMAGES["course"]
+    rows = [*ripr.rows(), *ripr.streams(), *ripr.super_resolutions(True), *ripr.others()]
+    study = on(ratios, rows)
+    earlier = {ripr.RESNET, ripr.APART, ripr.RIFE, *ripr.STREAMS, *ripr.OTHER_SR, ripr.AE, ripr.OUTLINES_APART}
+    for row in rows:
+        expected = part if row.name in earlier | set(ripr.OTHER_BACKBONES) else whole
+        assert seen_by_the_re_id_network(study, row.name) == pytest.approx(expected, rel=0.02), row.name
+    if ratios == VARIED:
+        rows = [row for row in [*sing.rows(), *sing.sharp_start(), *sing.ablations()][1:] if "LOMO" not in row.name]
+        study = on(ratios, list({row.name: row for row in rows}.values()))
+        for name in study.rows:
+            assert seen_by_the_re_id_network(study, name) == pytest.approx(whole, rel=0.02), name
+
+
+def test_what_the_rows_of_ripr_are_told(fits):
+    study = on(VARIED, [*ripr.rows(), *ripr.super_resolutions(True)])
+    (cell,) = study.cells
+    apart = study.run(ripr.APART, cell).method.settings
+    resnet = study.run(ripr.RESNET, cell)
+    assert resnet.method.settings.network == "bilinear" and resnet.seed == 7
+    assert apart.epochs[1:] == (0, 0) and apart.pairs == "protocol" and apart.mask == "gaussian"
+    assert apart.weights == {"sr": "pedestrians", "backbone": resnet.directory, "head": resnet.directory}
+    both = study.run(ripr.BOTH, cell).method
+    sr, reid = study.run(ripr.APART, cell), study.run(ripr.RIFE, cell)
+    assert both.settings.weights == {"sr": sr.directory, "backbone": reid.directory, "head": reid.directory}
+    assert both.settings.streams == "rife" and both.settings.epochs[:2] == (0, 0)
+    frozen = study.run(ripr.FROZEN, cell).method
+    assert frozen.name == "ripr-apart" and frozen.settings.weights["sr"] == sr.directory
+    longer = study.run(ripr.LONGER, cell).method.settings  # same rate and epochs as the joint step, no FFSR
+    assert longer.network == "bilinear" and longer.epochs[1] == both.settings.epochs[2]
+    assert longer.lr[1] == both.settings.lr[2] and longer.weights["backbone"] == resnet.directory
+    outlines = study.run(ripr.OUTLINES, cell).method.settings
+    assert outlines.mask == "person" and outlines.weights["sr"] == study.run(ripr.OUTLINES_APART, cell).directory
+    vdsr = study.run(ripr.VDSR, cell).method.settings
+    assert vdsr.mask == "none" and vdsr.lr[0] == 10 * study.run(ripr.SRCNN, cell).method.settings.lr[0]
+
+
+def test_sing_in_ripr_s_table(fits):
+    (cell,) = (study := on(VARIED, ripr.rows())).cells
+    assert study.run(ripr.SING, cell).method.name == "sing"
+    (cell,) = (study := on(("1/2", "1/4"), ripr.rows())).cells
+    assert study.run(ripr.SING, cell).method.name == "sing-everywhere"
+    (cell,) = (study := on(("1",), ripr.rows())).cells  # CAVIAR4REID: nothing is degraded
+    assert study.run(ripr.APART, cell).method.settings.pairs == "synthetic"
+
+
+def test_every_comparison_is_of_rows_that_there_are(people):
+    for name, plan in studies.STUDIES.items():
+        rows = {row.name for row in plan.rows(people)}
+        assert len(rows) == len(plan.rows(people)), name
+        for one in plan.comparisons:
+            assert {one.a, one.b, *one.controls} <= rows, one.claim
+
+
+# ---- the record
+
+
+@pytest.fixture
+def small(people, monkeypatch, tmp_path):
+    """A plan of three quick rows under the name "small", kept as if they were evidence."""
+    rows = [Row(sing.BICUBIC, partial(sing.enlarged, kernel="bicubic")), *controls()]
+    claim = Comparison("SING-sr-helps", CONTROLS[1], sing.BICUBIC)
+    plan = studies.Plan(lambda people: rows, lambda name: ("mlr",), [claim])
+    monkeypatch.setitem(studies.STUDIES, "small", plan)
+    monkeypatch.setenv("REID_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("COURSE_MEASURED", str(tmp_path / "measured"))
+    monkeypatch.setattr(measured, "EVIDENCE", ("quick", "course", "paper"))
+    return lambda: {"mlr": studies.study("small", people, "mlr", cells(people, "mlr", seeds=3), "quick", progress=False)}
+
+
+def test_the_record_stops_after_its_hours_and_goes_on(small, people, capsys):
+    some = small()
+    assert record.train([*some.values()], hours=0) == 9 and capsys.readouterr().out == ""
+    assert record.write("small", people, some, "quick") == []
+    ticks = iter([0.0, *range(10**6)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(record.time, "monotonic", lambda: next(ticks))  # a look takes a second
+        assert record.train([*some.values()], hours=6 / 3600) == 9 - 3
+    again = small()  # as a new process would
+    assert record.train([*again.values()], hours=0) == 9 - 3
+    assert [len(where) for where in record.there(again["mlr"]).values()] == [3]
+    assert record.train([*again.values()], hours=1) == 0
+    written = record.write("small", people, again, "quick")
+    assert [path.stem for path in written] == [f"small_{t}-pedestrians" for t in ("rows", "differences", "claims")]
+    rows = measured.measured("small_rows", "pedestrians", "quick")
+    assert set(rows["row"]) == {sing.BICUBIC, *CONTROLS} and set(rows["trainings"]) == {3} and set(rows["trials"]) == {1}
+    apart = measured.measured("small_differences", "pedestrians", "quick").set_index(["row", "reference"])
+    expected = again["mlr"].difference(CONTROLS[1], sing.BICUBIC)
+    assert apart.loc[(CONTROLS[1], sing.BICUBIC), "mean"] == pytest.approx(expected.mean, abs=1e-5)
+    assert (CONTROLS[0], CONTROLS[0]) not in apart.index
+    (claim,) = measured.measured("small_claims", "pedestrians", "quick").to_dict("records")
+    assert claim["claim_id"] == "SING-sr-helps" and claim["control_row"] in CONTROLS
+
+
+def test_processes_share_the_cells(small, capsys):
+    some = small()
+    record.train([*some.values()], hours=1, share=(2, 3))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and all("seed 1" in line for line in lines)
+
+
+def test_the_record_s_command_says_what_is_wrong(capsys):
+    for told, message in (
+        (["sin"], "invalid choice: 'sin'"),
+        (["sing", "--share", "3/2"], "K lies between 1 and N"),
+        (["sing", "--share", "half"], "--share is K/N"),
+        (["sing", "--profile", "quick"], "invalid choice: 'quick'"),
+    ):
+        with pytest.raises(SystemExit):
+            record.main(told)
+        assert message in capsys.readouterr().err
