@@ -1,0 +1,88 @@
+"""The record as lessons show it: what ``lib.experiments.record`` wrote, of several sets of people side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lib.experiments.measured import MeasuredError, measured, origin
+from lib.experiments.published import published
+
+SETS = ("pedestrians", "viper", "caviar")  # that the repository has a record of
+# what a paper calls the protocol that a preset is on a set
+TARGETS = {
+    ("mlr", "viper"): "MLR-VIPeR", ("mlr", "cuhk03"): "MLR-CUHK03", ("mlr", "sysu"): "MLR-SYSU",
+    ("caviar", "caviar"): "CAVIAR", ("vr", "msmt17"): "VR-MSMT17", ("vr", "market1501"): "VR-Market1501",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Record:
+    """The tables of one study on several sets, with a column ``set``; what is not recorded yet is not in them.
+
+    rows : set, preset, row, metric, value, std, low, high, trainings, trials ... differences : set, preset, row,
+    reference, mean, low, high, trainings, trials. claims : rows of ``lib.experiments.claims``. origins : a line for
+    each set: when and with which code it was measured.
+    """
+
+    rows: pd.DataFrame
+    differences: pd.DataFrame
+    claims: pd.DataFrame
+    origins: Mapping[str, str]
+
+    def __bool__(self) -> bool:
+        return bool(self.origins)
+
+    def against(self, reference: str, names: Sequence[str], preset: str | None = None) -> pd.DataFrame:
+        """Differences of these rows to ``reference``: set, name, mean, low, high, trainings; CAVIAR's only preset is
+        taken whatever ``preset`` says.
+        """
+        found = self.differences
+        found = found[(found["reference"] == reference) & found["row"].isin(names) & self._at(found, preset)]
+        order = {name: place for place, name in enumerate(names)}
+        found = found.assign(name=found["row"]).sort_values("name", key=lambda column: column.map(order), kind="stable")
+        return found.sort_values("set", key=lambda column: column.map(list(self.origins).index), kind="stable")
+
+    def rank1(self, name: str, preset: str | None = None) -> dict[str, float]:
+        """{set: rank-1 of a row}, fractions."""
+        found = self.rows[(self.rows["row"] == name) & (self.rows["metric"] == "rank-1") & self._at(self.rows, preset)]
+        return dict(zip(found["set"], found["value"], strict=True))
+
+    @staticmethod
+    def _at(table: pd.DataFrame, preset: str | None) -> pd.Series:
+        return (table["preset"] == preset) | (table["set"] == "caviar") | (preset is None)
+
+
+def recorded(study: str, sets: Sequence[str] = SETS, profile: str = "course") -> Record:
+    """The record of a study on those of ``sets`` that have one, in their order; empty (and False) where none has."""
+    parts: dict[str, list[pd.DataFrame]] = {"rows": [], "differences": [], "claims": []}
+    origins = {}
+    for name in dict.fromkeys(sets):
+        try:
+            tables = {what: measured(f"{study}_{what}", name, profile) for what in parts}
+        except MeasuredError:
+            continue
+        origins[name] = origin(tables["rows"])
+        for what, table in tables.items():
+            parts[what].append(table.assign(set=name))
+    return Record(
+        **{what: pd.concat(some) if some else pd.DataFrame() for what, some in parts.items()}, origins=origins
+    )
+
+
+def printed(table: str, names: Mapping[str, tuple[str, str]], of: Callable[[str], str | None]) -> pd.DataFrame:
+    """A paper's rank-1 as ``lib.plots.differences.against`` takes it: set, name, value (percent).
+
+    names : {row: (the paper's method, variant)}. of : a set of people -> what the paper calls it, None where the paper
+    does not have it.
+    """
+    theirs = published(table).query("metric == 'rank-1'").set_index(["dataset", "method", "variant"])["value"]
+    found = [
+        {"set": name, "name": row, "value": theirs[of(name), method, variant]}
+        for name in SETS
+        for row, (method, variant) in names.items()
+        if (of(name), method, variant) in theirs.index
+    ]
+    return pd.DataFrame(found, columns=["set", "name", "value"])
