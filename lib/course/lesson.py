@@ -301,13 +301,13 @@ def _style() -> None:
 def _header(lesson: Lesson, minutes: dict[str, float], after: tuple[str, ...]) -> str:
     """Three lines: what runs, how long it takes, and on what."""
     others = [
-        f"{profile} {_duration(minutes[profile])} on {HARDWARE[profile]}"
+        f"{profile} {notebooks.duration(minutes[profile])} on {HARDWARE[profile]}"
         for profile in parameters.PROFILES
         if profile in minutes and profile != lesson.profile
     ]
     extras = "".join(f" · {key} {value}" for key, value in lesson.extras.items())
     own = (
-        f"about {_duration(minutes[lesson.profile])} on {HARDWARE[lesson.profile]}"
+        f"about {notebooks.duration(minutes[lesson.profile])} on {HARDWARE[lesson.profile]}"
         if lesson.profile in minutes
         else "its time was not measured"
     )
@@ -320,10 +320,6 @@ def _header(lesson: Lesson, minutes: dict[str, float], after: tuple[str, ...]) -
         f"here: {hardware()} · {versions()}",
     ]
     return "\n".join(lines)
-
-
-def _duration(minutes: float) -> str:
-    return f"{round(minutes * 60)} s" if minutes < 1 else f"{minutes:g} min"
 
 
 def hardware() -> str:

@@ -20,7 +20,7 @@ from lib.definitions import definitions_of_text, essence, total
 from lib.paths import write_atomically
 
 # The other lessons (ablations, the claims, the explorer) are for who wants to know more: `make all`
-MAIN_LINE = frozenset("00 01 02 03 04 05 10 20 21 22 30 40 50 90".split())
+MAIN_LINE = frozenset(["00", "01", "02", "03", "04", "05", "10", "20", "21", "22", "30", "40", "50", "90"])
 SCOPES = ("main", "all")
 LESSON_NAME = re.compile(r"(solutions/)?\d\d_[a-z0-9_]+")
 
@@ -167,6 +167,11 @@ def declared_minutes(notebook: nbformat.NotebookNode, profile: str) -> float:
     """What the notebook says that it takes; 30 where it says nothing."""
     declared = declaration(notebook)
     return declared.minutes.get(profile, 30) if declared else 30
+
+
+def duration(minutes: float) -> str:
+    """ "42 s" below a minute, "5 min", "1.5 min"."""
+    return f"{round(minutes * 60)} s" if minutes < 1 else f"{minutes:g} min"
 
 
 def in_scope(names: Iterable[str], wanted: str, scope: str) -> list[str]:

@@ -1,8 +1,8 @@
 """One line for each lesson of ``make course``: which one, how many are left, how many minutes.
 
-The workflow engine's own log goes to a file. The processes that run the lessons say what happens by ``tell``: a line of
-JSON in the file that COURSE_EVENTS names (nothing without it: a lesson run by hand, or on another machine). The launcher
-reads the file with ``Board``.
+The workflow engine's own log goes to a file. The processes that run the lessons say what happens by ``tell``: a line
+of JSON in the file that COURSE_EVENTS names (nothing without it: a lesson run by hand, or on another machine). The
+launcher reads the file with ``Board``.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Board:
     jobs : how many lessons run side by side
     live : whether `stream` is a terminal: the last line is then rewritten while a lesson runs
 
-    What happens is read from `events`: ``plan`` (names), ``began`` (name), ``cell`` (name, index from 1, count), ``done``
-    (name, seconds) and ``failed`` (name, seconds, error).
+    What happens is read from `events`: ``plan`` (names), ``began`` (name), ``cell`` (name, index from 1, count),
+    ``done`` (name, seconds) and ``failed`` (name, seconds, error).
     """
 
     def __init__(
@@ -156,4 +156,6 @@ class Board:
 
     @staticmethod
     def _minutes(minutes: float) -> str:
-        return f"{minutes * 60:.0f} s" if minutes < 1 else f"{minutes:.1f} min" if minutes < 10 else f"{minutes:.0f} min"
+        return (
+            f"{minutes * 60:.0f} s" if minutes < 1 else f"{minutes:.1f} min" if minutes < 10 else f"{minutes:.0f} min"
+        )

@@ -3,10 +3,10 @@
     python -m lib.course.run [--scope main|all] [--profile course] [--dataset viper] [--lessons 03] [--jobs N]
     [--cores N] [-- more snakemake options]
 
-The scope is the main line of lessons, or all of them with their solutions; lessons that are named are run in both. Snakemake
-decides what to run, in which order and side by side. This module shares the cores between the jobs, shows one line for
-each lesson (Snakemake's log goes to build/course.log), frees the lock that a killed run has left, ends everything when
-it is killed itself, and names at the end what failed, with its cell and error, and how to go on.
+The scope is the main line of lessons, or all of them with their solutions; lessons that are named are run in both.
+Snakemake decides what to run, in which order and side by side. This module shares the cores between the jobs, shows one
+line for each lesson (Snakemake's log goes to build/course.log), frees the lock that a killed run has left, ends
+everything when it is killed itself, and names at the end what failed, with its cell and error, and how to go on.
 """
 
 from __future__ import annotations
@@ -158,7 +158,10 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 print(f"\nstopped after {minutes:.1f} min with code {code}", file=sys.stderr)
                 if code != 128 + signal.SIGINT:  # nobody's wish, and no lesson's error: what the engine said last
-                    print("\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST:]), file=sys.stderr)
+                    print(
+                        "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST:]),
+                        file=sys.stderr,
+                    )
             print(
                 f"the same command goes on where it was, with what failed and what had to wait for it; "
                 f"the engine's log: {_place(log)}",
