@@ -21,7 +21,7 @@ from lib.paths import write_atomically
 
 README = paths.ROOT / "README.md"
 ROW = re.compile(r"^(\| \d\d \| .*\(notebooks/(\d\d_[a-z0-9_]+)\.ipynb\).*\| )[^|]*( \|)$", re.MULTILINE)
-SUM = re.compile(r"^(    make (course|all)\b.*? )\d+ min\b", re.MULTILINE)
+SUM = re.compile(r"^(    make (course|all)\b.*? )[\d.]+ min\b", re.MULTILINE)
 ALONE = ", by `make all`"  # beside the minutes of a lesson that is not of the main line
 NEIGHBOURS = re.compile(r"(?:\n\n)?(?:\[← .*|\[[^\]]* →\]\([^)]*\))\Z")
 
