@@ -173,8 +173,8 @@ def test_a_data_folder_may_be_called_anything(course, tmp_path):
     call = ["make", "--dry-run", "--no-print-directory", "course", f"DATASET={folder}"]
     made = subprocess.run(call, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
     command = shlex.split(made.partition("-m lib.course.run")[2].replace("\\\n", " "))
-    assert command[:2] == ["--dataset", str(folder)]
-    done = course.run("--lessons", "2", *command[:2])
+    assert command[2:4] == ["--dataset", str(folder)]
+    done = course.run("--lessons", "2", *command[2:4])
     assert done.returncode == 0, done.text
     (out,) = course.out.parent.glob("quick-*/02_second.ipynb")
     injected = next(cell for cell in notebooks.read(out).cells if "injected-parameters" in notebooks.tags(cell))
