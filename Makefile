@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup course test lint bench publish exercises lock lab clean distclean
+.PHONY: help setup course all test lint bench publish exercises contents record lock lab clean distclean
 
 # Options, as in `make course PROFILE=paper DATASET=viper JOBS=4`
 PROFILE ?=
@@ -12,6 +12,10 @@ JOBS ?=
 CORES ?=
 ARGS ?=
 LOCK ?=
+STUDY ?=
+SEEDS ?=
+TRIALS ?=
+HOURS ?=
 PYTHON ?=
 
 # A folder name with spaces or quotes would end in a wrong place, silently
@@ -36,6 +40,7 @@ help: ## this list
 	@echo
 	@echo "  options: PROFILE=quick|course|paper DATASET=viper|folder LESSONS='00 3 04_base' JOBS=2 CORES=2 BENCH=ranking LOCK=requirements-DATE.lock"
 	@echo "           ARGS='-n' (passed to snakemake, or to pytest by make test) PYTHON=python3.12 (makes .venv)"
+	@echo "           make record STUDY=sing DATASET=viper SEEDS=3 TRIALS=3 HOURS=2"
 
 # The first Python that is new enough; pyenv's placeholders and old ones fail the question and are passed over.
 setup: ## the virtual environment (every other target does it too)
@@ -47,9 +52,14 @@ setup: ## the virtual environment (every other target does it too)
 	echo "error: Python 3.11 or newer was not found (tried $(PYTHON) python3.13, python3.12, python3.11, python3); install one, or say where: make PYTHON=/path/to/python3" >&2; \
 	exit 1
 
-course: setup ## run all notebooks and draw all figures; up-to-date ones are skipped
-	@exec $(RUN) -m lib.course.run $(call option,profile,PROFILE) $(call option,dataset,DATASET) $(call option,lessons,LESSONS) \
-		$(call option,jobs,JOBS) $(call option,cores,CORES) -- $(ARGS)
+workflow = @exec $(RUN) -m lib.course.run --scope $(1) $(call option,profile,PROFILE) $(call option,dataset,DATASET) \
+	$(call option,lessons,LESSONS) $(call option,jobs,JOBS) $(call option,cores,CORES) -- $(ARGS)
+
+course: setup ## run the main line of lessons and draw their figures; up-to-date ones are skipped
+	$(call workflow,main)
+
+all: setup ## the same with the ablation lessons and all solutions
+	$(call workflow,all)
 
 test: setup ## lint, unit tests, structure of the notebooks, nbval in the quick profile, one run in another profile
 	@exec $(RUN) -m lib.course.check $(ARGS)
@@ -68,11 +78,18 @@ bench: setup ## benchmarks: ours, the peer's, the ratio
 
 publish: override PROFILE = course
 publish: override DATASET =
-publish: course ## run the lessons in the course profile and store their outputs in notebooks/
+publish: all ## run lessons and solutions in the course profile and store their outputs in notebooks/
 	@exec $(RUN) -m lib.course.publish $(if $(strip $(LESSONS)),$(call typed,LESSONS))
 
 exercises: setup ## make notebooks/exercises from notebooks/solutions
 	@exec $(RUN) -m lib.course.exercises
+
+contents: setup ## write the lessons' minutes into README, and the links to the next lesson
+	@exec $(RUN) -m lib.course.contents
+
+record: setup ## train what the record of a STUDY lacks, as long as HOURS allow, and write data/measured/
+	@exec $(RUN) -m lib.experiments.record $(if $(strip $(value STUDY)),$(call typed,STUDY)) $(call option,dataset,DATASET) \
+		$(call option,seeds,SEEDS) $(call option,trials,TRIALS) $(call option,hours,HOURS) $(ARGS)
 
 lab: setup ## JupyterLab with the lessons
 	@exec $(RUN) -m jupyterlab notebooks

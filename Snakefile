@@ -1,18 +1,18 @@
 # The course as a workflow: one job per notebook, in the order that their `begin(..., after=[...])` asks for.
 #
-#   make course                                          the usual way; adds locks, cores and a summary (lib/course/run.py)
+#   make course                                          the usual way; adds locks, cores and one line per lesson (lib/course/run.py)
 #   snakemake --cores 2 --config profile=course          the same by hand
 #   snakemake --profile profiles/slurm                   on a cluster
 #
 # A notebook is run again when its code, what it uses of lib/ (definitions, see lib/definitions/), the published numbers, the profile or the data
-# set changed; not when only its text or its stored outputs did. Settings (--config): profile, dataset, jobs, lessons, notebooks, build; a data folder
+# set changed; not when only its text or its stored outputs did. Settings (--config): profile, dataset, jobs, lessons, scope, notebooks, build; a data folder
 # with an odd name: COURSE_DATASET.
 import os
 import sys
 from pathlib import Path
 
 from lib.course import notebook as notebooks
-from lib.course import parameters, paths, watch
+from lib.course import parameters, paths, progress, watch
 
 watch.follow_owner()
 
@@ -25,9 +25,11 @@ FOLDER = Path(config.get("notebooks") or paths.NOTEBOOKS).resolve()
 BUILD = Path(config.get("build") or paths.BUILD).resolve()
 LESSONS = notebooks.lesson_files(FOLDER)
 DECLARED = {name: notebooks.declaration(notebooks.read(path)) for name, path in LESSONS.items()}
+PLACE = {name: place for place, name in enumerate(reversed(LESSONS))}  # the first lesson's is the highest
 LIBRARY = config.get("library")
 CHOICE = config.get("lessons", "")
-WANTED = notebooks.choose(LESSONS, f"{CHOICE:02d}" if isinstance(CHOICE, int) else CHOICE)  # by hand 02 arrives as 2
+CHOICE = f"{CHOICE:02d}" if isinstance(CHOICE, int) else CHOICE  # by hand 02 arrives as 2
+WANTED = notebooks.in_scope(LESSONS, CHOICE, config.get("scope", "all"))
 OUT = BUILD / "notebooks" / (PROFILE if DATASET is None else f"{PROFILE}-{parameters.dataset_name(DATASET)}")
 
 
@@ -41,8 +43,12 @@ def before(wildcards):
 
 
 def minutes(wildcards):
-    declared = DECLARED[wildcards.name]
-    return declared.minutes.get(PROFILE, 30) if declared else 30
+    return notebooks.declared_minutes(notebooks.read(LESSONS[wildcards.name]), PROFILE)
+
+
+onstart:
+    names = {job.wildcards.name for job in workflow.dag.needrun_jobs() if job.rule.name == "lesson"}
+    progress.tell("plan", names=[name for name in LESSONS if name in names])
 
 
 wildcard_constraints:
@@ -72,6 +78,7 @@ rule lesson:
         # a function: Snakemake takes braces in other values for wildcards; a list: each part is quoted by itself
         dataset=lambda wildcards: [] if DATASET is None else ["-r", "dataset", DATASET],
         root=lambda wildcards: str(paths.ROOT),
+    priority: lambda wildcards: PLACE[wildcards.name]  # in the order of the lessons, where nothing else decides
     threads: max(1, workflow.cores // JOBS) if workflow.cores else 1
     resources:
         runtime=lambda wildcards: int(30 + 3 * minutes(wildcards)),  # minutes, for schedulers

@@ -33,7 +33,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from lib.course import notebook as notebooks
-from lib.course import parameters, paths, watch
+from lib.course import parameters, paths, progress, watch
 from lib.course.notebook import NotebookError
 from lib.course.parameters import ParameterError
 from lib.paths import write_atomically
@@ -91,10 +91,10 @@ def run(
             old.unlink()
         partial = target.with_name(f".{target.stem}.partial-{os.getpid()}.ipynb")
         drawn = partial.with_suffix(".figures")
-        start, progress = time.monotonic(), _Progress(source, quiet)
+        start, line = time.monotonic(), _Progress(source, quiet)
         try:
             nbformat.write(notebook, partial)  # a disk without room is found now, not after an hour
-            _execute(notebook, progress, _environment(threads, drawn))
+            _execute(notebook, line, _environment(threads, drawn))
             nbformat.write(notebook, partial)
             record = {
                 "seconds": round(time.monotonic() - start, 1),
@@ -104,13 +104,14 @@ def run(
             write_atomically(target.with_suffix(".json"), lambda path: path.write_text(text, encoding="utf-8"))
             os.replace(partial, target)
         except Exception as error:
-            raise RunError(_keep(target, _describe(source, target, progress.cell, error), notebook)) from error
+            line.failed(error)
+            raise RunError(_keep(target, _describe(source, target, line.cell, error), notebook)) from error
         finally:  # an interrupted run leaves nothing either
             partial.unlink(missing_ok=True)
             drawn.unlink(missing_ok=True)
         for old in _kept(target):
             old.unlink(missing_ok=True)
-    progress.done()
+    line.done()
     return notebook
 
 
@@ -140,7 +141,7 @@ class _Client(NotebookClient):
         await super().async_start_new_kernel(**options)
 
 
-def _execute(notebook: nbformat.NotebookNode, progress: _Progress, environment: dict[str, str]) -> None:
+def _execute(notebook: nbformat.NotebookNode, line: _Progress, environment: dict[str, str]) -> None:
     """Run all cells, in place; nbclient raises CellExecutionError for an error, DeadKernelError for a dead kernel."""
     client = _Client(
         notebook,
@@ -151,7 +152,7 @@ def _execute(notebook: nbformat.NotebookNode, progress: _Progress, environment: 
         skip_cells_with_tag="",
         record_timing=False,
         extra_arguments=["--IPKernelApp.log_level=50"],  # the kernel's remarks about its own sockets
-        on_cell_start=lambda cell, cell_index: progress.start_cell(notebook, cell_index),
+        on_cell_start=lambda cell, cell_index: line.start_cell(notebook, cell_index),
     )
     client.handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
@@ -207,27 +208,35 @@ def _shown(path: Path) -> str:
 
 
 class _Progress:
-    """One line that is rewritten on a terminal, a line at the start and the end elsewhere (logs, several lessons at
-    once).
+    """One line that is rewritten on a terminal, a line at the start and the end elsewhere (logs); and the same for
+    ``make course``, which makes its own lines of it (lib/course/progress.py).
     """
 
     def __init__(self, source: Path, quiet: bool):
         self.name = f"solutions/{source.stem}" if source.parent.name == "solutions" else source.stem
         self.quiet, self.start, self.last = quiet, time.monotonic(), 0.0
         self.cell: tuple[int, nbformat.NotebookNode] | None = None  # the last one that began
-        self.live = sys.stderr.isatty() and os.environ.get("COURSE_PARALLEL") != "1"
+        self.live = sys.stderr.isatty()
+        progress.tell("began", name=self.name)
 
     def start_cell(self, notebook: nbformat.NotebookNode, index: int) -> None:
         now = time.monotonic()
         self.cell = (index, notebook.cells[index])
+        progress.tell("cell", name=self.name, index=index + 1, count=len(notebook.cells))
         if self.quiet or not (self.live or index == 0 or now - self.last > 30):
             return
         self.last = now
         self._print(f"  {self.name}: cell {index + 1} of {len(notebook.cells)}, {now - self.start:.0f} s")
 
     def done(self) -> None:
+        progress.tell("done", name=self.name, seconds=time.monotonic() - self.start)
         if not self.quiet:
             self._print(f"  {self.name}: done in {time.monotonic() - self.start:.0f} s", end="\n")
+
+    def failed(self, error: Exception) -> None:
+        what = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else type(error).__name__
+        what = what.splitlines()[0]  # the report has the rest
+        progress.tell("failed", name=self.name, seconds=time.monotonic() - self.start, error=what)
 
     def _print(self, text: str, end: str = "") -> None:
         sys.stderr.write(f"\r\x1b[K{text}{end}" if self.live else f"{text}\n")

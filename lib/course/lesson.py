@@ -4,9 +4,12 @@ first.
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
+import re
 import subprocess
+import textwrap
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +31,9 @@ MEANING = {
     "course": "figures and claims on a laptop",
     "paper": "the papers' settings, on GPUs",
 }
+ANSWER = "The answer: "  # how the printed answer begins: publishing finds it in the stored outputs by this
+INTERVAL = re.compile(r"\[[^\[\],]+, [^\[\],]+\]|±")
+SOURCE_LINES = 60  # of what a lesson shows of lib: more is not read
 HARDWARE = {"quick": "2 CPU cores", "course": "2 CPU cores", "paper": "one H200-class GPU"}
 
 
@@ -80,8 +86,12 @@ class Lesson:
             return paths.FIGURES.joinpath(*self.name.split("/"), "paper", *(data or (self.dataset,)))
         return paths.FIGURES.joinpath(*self.name.split("/"), *data)
 
-    def save(self, figure: Any, name: str, dpi: int = 160) -> str:
-        """Write the figure as PNG, atomically, and show it; returns its path relative to the repository."""
+    def save(self, figure: Any, name: str, dpi: int = 160, alt: str = "") -> str:
+        """Write the figure as PNG, atomically, and show it; returns its path relative to the repository.
+
+        alt : what the picture says, in one sentence, for who does not see it. It is stored as the picture's metadata
+            (``alt``), as IPython's own Image does, and nbconvert makes it the text of the HTML page.
+        """
         import matplotlib.pyplot as plt
 
         target = self.figures / f"{name.removesuffix('.png')}.png"
@@ -92,11 +102,56 @@ class Lesson:
         if log := os.environ.get("COURSE_FIGURE_LOG"):  # the guard remembers which figures a lesson drew
             with open(log, "a", encoding="utf-8") as lines:
                 lines.write(f"{target}\n")
-        if getattr(figure, "number", None) not in plt.get_fignums():  # not pyplot's: nobody else shows it
+        known = getattr(figure, "number", None) in plt.get_fignums()  # pyplot's: Jupyter shows it after the cell
+        if alt or not known:
             from IPython.display import display
 
-            display(figure)
+            display(figure, metadata={"image/png": {"alt": alt}} if alt else None)
+            if known:
+                plt.close(figure)  # shown now, with its text; not once more without
         return paths.relative(target)
+
+    def answer(self, sentence: str) -> None:
+        """Show the answer to the lesson's question, once in a lesson, under "What we see".
+
+        sentence : one sentence, made from what was measured, with a number and its interval: ``[low, high]`` or ``±``.
+            ValueError for one without. ``make publish`` repeats it in the title cell.
+        """
+        sentence = _one_sentence(sentence, "the answer")
+        if not re.search(r"\d", sentence) or not INTERVAL.search(sentence):
+            raise ValueError(f"the answer needs a number and its interval, [low, high] or ±: {sentence!r}")
+        _show(f"{ANSWER}{sentence}", f"**{ANSWER.strip()}** {sentence}")
+
+    def predictions(self, answers: Mapping[int, str]) -> None:
+        """Show what became of the predictions that were asked for, once in a lesson, under "What we see".
+
+        answers : {1: "sentence", 2: ...}, a sentence made from what was measured for every question of the numbered
+            list under "Predict before you run". ValueError for other numbers than 1, 2, ... or an empty sentence.
+        """
+        if not answers or list(answers) != list(range(1, len(answers) + 1)):
+            raise ValueError(f"predictions are numbered 1, 2, ... as their questions are, not {list(answers)}")
+        lines = [f"{number}. {_one_sentence(text, f'prediction {number}')}" for number, text in answers.items()]
+        head = "What was to be predicted:"
+        _show("\n".join([head, *lines]), "\n".join([f"**{head}**", "", *lines]))
+
+    def source(self, definition: Any) -> None:
+        """Show a class or function of lib as it stands in its file, with a link to it: under its equation.
+
+        ValueError for what is not of this repository, or has more than 60 lines: show a part of it.
+        """
+        definition = inspect.unwrap(definition)
+        try:
+            file = Path(inspect.getsourcefile(definition)).resolve().relative_to(paths.ROOT)
+        except (TypeError, ValueError):
+            raise ValueError(f"{definition!r} is no class or function of this repository") from None
+        lines, first = inspect.getsourcelines(definition)
+        if len(lines) > SOURCE_LINES:
+            raise ValueError(
+                f"{definition.__qualname__} has {len(lines)} lines, at most {SOURCE_LINES} are read: show a part of it"
+            )
+        code, where = textwrap.dedent("".join(lines)).rstrip(), f"{file.as_posix()}, line {first}"
+        link = f"{'../' * (1 + self.name.count('/'))}{file.as_posix()}#L{first}-L{first + len(lines) - 1}"
+        _show(f"{code}\n\n{where}", f"```python\n{code}\n```\n\n[{where}]({link})")
 
 
 def begin(
@@ -147,6 +202,20 @@ def begin(
         own = ", ".join(f"{key} is {namespace[key]!r}" for key in changed)
         print(f"not as committed: {own}; the figures go to build/figures")
     return lesson
+
+
+def _one_sentence(text: str, what: str) -> str:
+    """The text on one line; ValueError when there is none."""
+    if not (text := " ".join(text.split())):
+        raise ValueError(f"{what} is empty")
+    return text
+
+
+def _show(plain: str, markdown: str) -> None:
+    """Markdown where it is rendered (Jupyter, the web), its plain form elsewhere."""
+    from IPython.display import display
+
+    display({"text/plain": plain, "text/markdown": markdown}, raw=True)
 
 
 def changed_parameters(name: str, values: Mapping[str, Any]) -> list[str] | None:
@@ -226,18 +295,19 @@ def _style() -> None:
         {"figure.dpi": 80, "figure.figsize": (7, 4), "image.interpolation": "nearest", "axes.grid": True}
     )
     pd.set_option("display.precision", 3, "display.max_rows", 40, "display.width", 140)
+    pd.set_option("display.max_colwidth", None, "display.max_columns", None)  # no text and no column is cut off
 
 
 def _header(lesson: Lesson, minutes: dict[str, float], after: tuple[str, ...]) -> str:
     """Three lines: what runs, how long it takes, and on what."""
     others = [
-        f"{profile} {_duration(minutes[profile])} on {HARDWARE[profile]}"
+        f"{profile} {notebooks.duration(minutes[profile])} on {HARDWARE[profile]}"
         for profile in parameters.PROFILES
         if profile in minutes and profile != lesson.profile
     ]
     extras = "".join(f" · {key} {value}" for key, value in lesson.extras.items())
     own = (
-        f"about {_duration(minutes[lesson.profile])} on {HARDWARE[lesson.profile]}"
+        f"about {notebooks.duration(minutes[lesson.profile])} on {HARDWARE[lesson.profile]}"
         if lesson.profile in minutes
         else "its time was not measured"
     )
@@ -250,10 +320,6 @@ def _header(lesson: Lesson, minutes: dict[str, float], after: tuple[str, ...]) -
         f"here: {hardware()} · {versions()}",
     ]
     return "\n".join(lines)
-
-
-def _duration(minutes: float) -> str:
-    return f"{round(minutes * 60)} s" if minutes < 1 else f"{minutes:g} min"
 
 
 def hardware() -> str:

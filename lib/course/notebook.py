@@ -19,6 +19,9 @@ from lib.course.parameters import ParameterError
 from lib.definitions import definitions_of_text, essence, total
 from lib.paths import write_atomically
 
+# The other lessons (ablations, the claims, the explorer) are for who wants to know more: `make all`
+MAIN_LINE = frozenset(["00", "01", "02", "03", "04", "05", "10", "20", "21", "22", "30", "40", "50", "90"])
+SCOPES = ("main", "all")
 LESSON_NAME = re.compile(r"(solutions/)?\d\d_[a-z0-9_]+")
 
 
@@ -152,6 +155,37 @@ def lesson_files(folder: Path = paths.NOTEBOOKS) -> dict[str, Path]:
     found = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
     found |= {f"solutions/{path.stem}": path for path in sorted((folder / "solutions").glob("[0-9][0-9]_*.ipynb"))}
     return found
+
+
+def title(notebook: nbformat.NotebookNode) -> str:
+    """The notebook's first heading without its marks: "03 How hard is low resolution?"; empty where there is none."""
+    found = re.search(r"^# (.+)", notebook.cells[0].source if notebook.cells else "", re.MULTILINE)
+    return found.group(1).replace(" · ", " ", 1).strip() if found else ""
+
+
+def declared_minutes(notebook: nbformat.NotebookNode, profile: str) -> float:
+    """What the notebook says that it takes; 30 where it says nothing."""
+    declared = declaration(notebook)
+    return declared.minutes.get(profile, 30) if declared else 30
+
+
+def duration(minutes: float) -> str:
+    """ "42 s" below a minute, "5 min", "1.5 min"."""
+    return f"{round(minutes * 60)} s" if minutes < 1 else f"{minutes:g} min"
+
+
+def in_scope(names: Iterable[str], wanted: str, scope: str) -> list[str]:
+    """What a run is of: ``choose``, without solutions and, where nothing is asked for by name, of the main line alone
+    if the scope is "main"; for "all", all of it. NotebookError for another scope.
+    """
+    if scope not in SCOPES:
+        raise NotebookError(f"scope = {scope!r}: choose one of {', '.join(SCOPES)}")
+    chosen = choose(names, wanted)
+    if scope == "all":
+        return chosen
+    if not wanted.replace(",", " ").split():
+        return [name for name in chosen if name[:2] in MAIN_LINE]
+    return [name for name in chosen if not name.startswith("solutions/") or "solutions/" in wanted]
 
 
 def choose(names: Iterable[str], wanted: str) -> list[str]:

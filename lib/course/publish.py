@@ -1,10 +1,11 @@
 """Store executed notebooks as the committed ones, cleaned of what a machine leaves in them.
 
-    python -m lib.course.publish                      all lessons and solutions that `make course` has run (make
-    publish) python -m lib.course.publish --store OUT TARGET   one executed copy
+    python -m lib.course.publish                      all lessons and solutions that `make all` has run (make publish)
+    python -m lib.course.publish --store OUT TARGET   one executed copy
 
-Text, code, ids and tags stay as they are in the target; outputs and counts come from the run. A notebook that was
-changed since it ran, that failed, or that breaks a rule of ``structure`` is refused, with the reason.
+Text, code, ids and tags stay as they are in the target; outputs and counts come from the run. One line of text is
+written: "The answer, measured" in the title cell is what the run's ``lesson.answer`` said. A notebook
+that was changed since it ran, that failed, or that breaks a rule of ``structure`` is refused, with the reason.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import nbformat
 
-from lib.course import exercises, parameters, paths, structure
+from lib.course import contents, exercises, parameters, paths, structure
 from lib.course import notebook as notebooks
 from lib.course.notebook import NotebookError
 from lib.course.parameters import ParameterError
@@ -54,6 +55,8 @@ def merge(executed: nbformat.NotebookNode, committed: nbformat.NotebookNode) -> 
         )
         if cell.cell_type == "code" and not cell.source.strip():
             cell.outputs, cell.execution_count = [], None
+    if said := structure.answers(result):
+        result.cells[0].source = structure.with_answer(result.cells[0].source, said[0])
     result.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
     return result
 
@@ -80,7 +83,8 @@ def clean_outputs(outputs: list[nbformat.NotebookNode]) -> list[nbformat.Noteboo
         elif "data" in output:
             if any(kind.startswith("application/vnd.jupyter.widget") for kind in output.data):
                 continue
-            output.metadata = nbformat.from_dict({})
+            texts = {kind: {"alt": about["alt"]} for kind, about in output.metadata.items() if "alt" in about}
+            output.metadata = nbformat.from_dict(texts)  # of a picture's metadata only its text
             for kind, value in output.data.items():
                 if kind.startswith("text/"):
                     output.data[kind] = _without_root("".join(value))
@@ -170,8 +174,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{name}: " + ("stored" if not problems else "refused"))
         for problem in problems:
             print(f"    {problem}")
-    for path in exercises.generate() if not arguments.store else []:
-        print(f"exercises: {paths.relative(path)}")
+    if not arguments.store:
+        try:
+            for path in [*exercises.generate(), *contents.generate()]:
+                print(f"wrote: {paths.relative(path)}")
+        except NotebookError as error:  # a lesson that README does not know
+            print(f"error: {error}", file=sys.stderr)
+            return 1
     return 1 if refused else 0
 
 

@@ -1,11 +1,12 @@
 """``make course``: Snakemake with what a laptop needs around it.
 
-    python -m lib.course.run [--profile course] [--dataset viper] [--lessons 03] [--jobs N] [--cores N] [-- more
-    snakemake options]
+    python -m lib.course.run [--scope main|all] [--profile course] [--dataset viper] [--lessons 03] [--jobs N]
+    [--cores N] [-- more snakemake options]
 
-Snakemake decides what to run, in which order and side by side. This module shares the cores between the jobs, frees the
-lock that a killed run has left, ends everything when it is killed itself, and names at the end what failed, with its
-cell and error.
+The scope is the main line of lessons, or all of them with their solutions; lessons that are named are run in both.
+Snakemake decides what to run, in which order and side by side. This module shares the cores between the jobs, shows one
+line for each lesson (Snakemake's log goes to build/course.log), frees the lock that a killed run has left, ends
+everything when it is killed itself, and names at the end what failed, with its cell and error, and how to go on.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lib.course import notebook as notebooks
-from lib.course import parameters, paths, watch
+from lib.course import parameters, paths, progress, watch
 from lib.course.notebook import NotebookError
 from lib.course.parameters import ParameterError
+
+LOOK = 0.2  # seconds between two looks at how far the lessons are
+LAST = 15  # lines of the engine's log that are shown when it stopped by itself
 
 
 def share(cores: int, jobs: int | None) -> int:
@@ -52,9 +56,11 @@ def command(arguments: argparse.Namespace) -> list[str]:
         "build": str(arguments.build.resolve()),
         "library": arguments.library,
         "lessons": arguments.lessons,
+        "scope": arguments.scope,
     }
     where = ["--snakefile", str(paths.ROOT / "Snakefile"), "--directory", str(arguments.build.resolve())]
     options = f"--cores {arguments.cores} --keep-going --rerun-incomplete --rerun-triggers params input code --nocolor"
+    options += " --scheduler greedy"  # it takes the ready job of the highest priority: the earliest lesson
     return [
         *(sys.executable, "-m", "snakemake"),
         *where,
@@ -123,17 +129,20 @@ def run(arguments: argparse.Namespace) -> int:
         for executed in drop_incomplete(out):
             print(f"{paths.relative(executed)}: its figures or its record are gone, it will run again", file=sys.stderr)
         jobs = share(arguments.cores, arguments.jobs)
-        environment = os.environ | {watch.OWNER: watch.own_name(), "COURSE_PARALLEL": "1" if jobs > 1 else "0"}
+        events, log = build / ".course.events", build / "course.log"
+        events.unlink(missing_ok=True)
+        environment = os.environ | {watch.OWNER: watch.own_name(), progress.EVENTS: str(events)}
         # not by Snakemake's --config, which does not hand every name of a folder on to its jobs as it was
         environment["COURSE_DATASET"] = arguments.dataset or ""
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-        with subprocess.Popen(base, env=environment) as child:
+        if dry(arguments):
+            return subprocess.run(base, env=environment, check=False).returncode
+        board = progress.Board(events, *_announced(arguments), jobs, sys.stderr)
+        with open(log, "wb") as lines, subprocess.Popen(base, env=environment, stdout=lines, stderr=lines) as child:
             record.write_text(str(child.pid))
-            code = _wait(child)
+            code = _wait(child, board)
         record.unlink(missing_ok=True)
         failed = failures(out, start)
-        if dry(arguments):
-            return code
         minutes = (time.time() - start) / 60
         if code == 0:
             print(
@@ -142,20 +151,41 @@ def run(arguments: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
         else:
+            if failed:
+                many = f"{len(failed)} notebook{'s' * (len(failed) != 1)}"
+                print(f"\n{many} failed after {minutes:.1f} min:", file=sys.stderr)
+                print("\n".join(failed), file=sys.stderr)
+            else:
+                print(f"\nstopped after {minutes:.1f} min with code {code}", file=sys.stderr)
+                if code != 128 + signal.SIGINT:  # nobody's wish, and no lesson's error: what the engine said last
+                    print(
+                        "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST:]),
+                        file=sys.stderr,
+                    )
             print(
-                f"\n{len(failed)} notebook{'s' * (len(failed) != 1)} failed after {minutes:.1f} min:"
-                if failed
-                else f"\nstopped with code {code}",
+                f"the same command goes on where it was, with what failed and what had to wait for it; "
+                f"the engine's log: {_place(log)}",
                 file=sys.stderr,
             )
-            print("\n".join(failed), file=sys.stderr)
         return code
     finally:
         lock.release()
 
 
-def _wait(child: subprocess.Popen) -> int:
-    """Wait for Snakemake; pass an end on to it, twice when it does not listen."""
+def _announced(arguments: argparse.Namespace) -> tuple[dict[str, str], dict[str, float]]:
+    """Titles and minutes of the lessons that this run is of, and of those that they need before."""
+    files = notebooks.lesson_files(arguments.notebooks)
+    read = {name: notebooks.read(path) for name, path in files.items()}
+    titles = {name: notebooks.title(notebook) or name for name, notebook in read.items()}
+    return titles, {name: notebooks.declared_minutes(notebook, arguments.profile) for name, notebook in read.items()}
+
+
+def _place(path: Path) -> str:
+    return paths.relative(path) if path.is_relative_to(paths.ROOT) else str(path)
+
+
+def _wait(child: subprocess.Popen, board: progress.Board) -> int:
+    """Wait for Snakemake and show how far it is; pass an end on to it, twice when it does not listen."""
 
     def end(signum, frame):
         child.send_signal(signal.SIGTERM)
@@ -163,10 +193,16 @@ def _wait(child: subprocess.Popen) -> int:
 
     signal.signal(signal.SIGTERM, end)
     try:
-        return child.wait()
+        while child.poll() is None:
+            board.read()
+            time.sleep(LOOK)
+        board.read()
+        return child.returncode
     except KeyboardInterrupt:  # the terminal has told Snakemake too
         child.wait(timeout=60)
         return 128 + signal.SIGINT
+    finally:
+        board.close()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -176,6 +212,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lib.course.run", description=__doc__.split("\n\n")[0])
     parser.add_argument("--profile", default=None)
     parser.add_argument("--dataset", default=None)
+    parser.add_argument("--scope", choices=notebooks.SCOPES, default="all")
     parser.add_argument("--lessons", default=None, help="numbers or beginnings of names: '00 3'")
     parser.add_argument("--jobs", type=int, default=None, help="lessons side by side")
     parser.add_argument("--cores", type=int, default=available_cores())

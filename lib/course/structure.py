@@ -3,9 +3,10 @@ none does.
 
 Rules for all notebooks: nbformat 4.5, the python3 kernel, exactly one parameters cell right at the start, ``begin``
 after it with the declared names, short code cells, no shell or magics, no imported name given away. Rules for lessons:
-title, cost and expectation first, the headings of the rhythm in their order. Rules for stored outputs: executed top to
-bottom without error, exact facts have their output, no warnings, progress bars, addresses, folders or hosts of a
-machine, under 300 KB.
+title, cost and expectation first, the headings of the rhythm in their order, every prediction that is asked for
+answered. Rules for solutions: a written answer to every why. Rules for stored outputs: executed top to bottom without
+error in the course profile, the question answered in one sentence that stands in the title as well, exact facts have
+their output, no warnings, progress bars, addresses, folders or hosts of a machine, under 300 KB.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 import nbformat
 
 from lib.course import notebook as notebooks
-from lib.course.notebook import NotebookError
+from lib.course.lesson import ANSWER
+from lib.course.notebook import MAIN_LINE, NotebookError
 
 LIMIT = 300_000  # bytes of a committed notebook: people read them on the web
 CELL_LINES = 40  # thin notebooks: longer code belongs into lib
@@ -37,6 +39,8 @@ RHYTHM = (
     r"Exercises",
 )
 SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+IN_TITLE = "**The answer, measured:** "
+TIME = "**Time and hardware:**"
 FREE = {"99_explore"}  # sliders over everything: a tool, not a lesson with a rhythm
 PROGRESS = re.compile(r"\d+%\|[^\n]*\||\r|\bit/s\b|\bs/it\b")
 ADDRESS = re.compile(r"<[^<>\n]* at 0x[0-9a-fA-F]{6,}>")
@@ -75,7 +79,7 @@ def beginning(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
         number = name[:2]
         if not re.match(rf"# {number}\b", cells[0].source):
             yield f"the title does not begin with `# {number}`"
-        for part in ("**Time and hardware:**", "**Expected result:**"):
+        for part in (TIME, "**Expected result:**"):
             if part not in cells[0].source:
                 yield f"the first cell lacks {part}"
     try:
@@ -122,6 +126,119 @@ def rhythm(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
             yield f"heading `## {wanted.replace('?', '')}` {'is out of order' if anywhere else 'is missing'}"
         else:
             position = found + 1
+
+
+def minutes(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """The title cell says the minutes that ``begin`` declares, in the same words as its header."""
+    line = next((text for text in notebook.cells[0].source.splitlines() if TIME in text), None)
+    declared = _declaration(notebook)
+    if line is None or declared is None:
+        return  # `beginning` asks lessons for both
+    for profile, value in declared.minutes.items():
+        said = re.search(rf"\b{profile} ([\d.]+ (?:s|min)\b)", line)
+        if said is None and profile != "paper":
+            yield f"the title cell does not say what {profile} takes: `{profile} {notebooks.duration(value)}`"
+        elif said is not None and said.group(1) != notebooks.duration(value):
+            yield f"the title cell says {profile} {said.group(1)}, begin says {notebooks.duration(value)}"
+
+
+def waits(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """A lesson uses the runs of earlier lessons only, one of the main line those of the main line."""
+    declared, own = _declaration(notebook), name.rpartition("/")[2]
+    for other in declared.after if declared else ():
+        if other > own or (other == own and "/" not in name):
+            yield f"it waits for {other}, which does not come before it"
+        if own[:2] in MAIN_LINE and other[:2] not in MAIN_LINE:
+            yield f"it is of the main line and waits for {other}, which is not"
+
+
+def predicted(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """The predictions that a lesson asks for are numbered, and all of them are answered under "What we see"."""
+    if "/" in name or name in FREE:
+        return
+    asked = [
+        int(number)
+        for heading, cell, text in _parts(notebook)
+        if cell.cell_type == "markdown" and heading.startswith("Predict before you run")
+        for number in re.findall(r"^(\d+)\. ", text, re.MULTILINE)
+    ]
+    if not asked or asked != list(range(1, len(asked) + 1)):
+        yield f"the questions under `## Predict before you run` are not a list 1. 2. ... (found: {asked})"
+    calls = _calls_of_lesson(notebook, "predictions")
+    if not _once_in_what_we_see(calls):
+        yield f"lesson.predictions is called {_where(calls)}, not once under `## What we see`"
+        return
+    argument = calls[0][1].args[0] if calls[0][1].args else None
+    if not isinstance(argument, ast.Dict):
+        yield 'write lesson.predictions({1: "...", 2: ...}), a dictionary as it stands'
+        return
+    answered = [key.value if isinstance(key, ast.Constant) else None for key in argument.keys]
+    if answered != asked:
+        yield f"predictions {asked} are asked for, {answered} are answered"
+
+
+def reasons(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """Who is asked why in an exercise finds a written answer in its solution."""
+    if not name.startswith("solutions/"):
+        return
+    asked, written = {}, set()
+    for heading, cell, text in _parts(notebook):
+        solution = "solution" in notebooks.tags(cell)
+        if solution and cell.cell_type == "markdown":
+            written.add(heading)
+        comments = [line for line in text.splitlines() if line.startswith("#")] if cell.cell_type == "code" else [text]
+        if (solution or cell.cell_type == "markdown") and re.search(r"\bwhy\b", "\n".join(comments), re.IGNORECASE):
+            asked[heading] = None
+    for heading in asked:
+        if heading not in written:
+            yield f"`## {heading}` asks why: its answer is a text cell tagged `solution`, which is missing"
+
+
+def _declaration(notebook: nbformat.NotebookNode) -> notebooks.Declaration | None:
+    try:
+        return notebooks.declaration(notebook)
+    except NotebookError:
+        return None  # `beginning` names it
+
+
+def _parts(notebook: nbformat.NotebookNode) -> Iterator[tuple[str, nbformat.NotebookNode, str]]:
+    """(the level-2 heading that it stands under, cell, text): a text cell with several headings comes in pieces."""
+    heading = ""
+    for cell in notebook.cells:
+        pieces = (
+            re.split(r"^(?=## )", cell.source, flags=re.MULTILINE) if cell.cell_type == "markdown" else [cell.source]
+        )
+        for piece in pieces:
+            if cell.cell_type == "markdown" and piece.startswith("## "):
+                heading = piece.splitlines()[0][3:].strip()
+            yield heading, cell, piece
+
+
+def _calls_of_lesson(notebook: nbformat.NotebookNode, method: str) -> list[tuple[str, ast.Call]]:
+    """(heading, call) of every ``lesson.method(...)``."""
+    found = []
+    for heading, cell, text in _parts(notebook):
+        if cell.cell_type != "code":
+            continue
+        try:
+            nodes = list(ast.walk(ast.parse(text)))
+        except SyntaxError:
+            continue  # `code` names it
+        calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+        found += [
+            (heading, call)
+            for call in calls
+            if call.func.attr == method and isinstance(call.func.value, ast.Name) and call.func.value.id == "lesson"
+        ]
+    return found
+
+
+def _once_in_what_we_see(calls: list[tuple[str, ast.Call]]) -> bool:
+    return len(calls) == 1 and calls[0][0].startswith("What we see")
+
+
+def _where(calls: list[tuple[str, ast.Call]]) -> str:
+    return " and ".join(f"under `## {heading}`" for heading, _ in calls) or "nowhere"
 
 
 def code(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
@@ -187,6 +304,43 @@ def executed(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
             yield f"cell {number} is tagged {', '.join(notebooks.tags(cell))}"
 
 
+def in_course(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """What is stored was made in the course profile: ``begin`` says so in the first output."""
+    first = next((output_text(output) for cell in notebook.cells for output in cell.get("outputs", [])), "")
+    if "· profile course " not in first:
+        found = re.search(r"· profile (\w+)", first)
+        yield f"its outputs are of {f'the profile {found.group(1)}' if found else 'no known profile'}: make publish"
+
+
+def answered(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """A lesson answers its question in one sentence, under "What we see", and its title cell repeats it."""
+    if "/" in name or name in FREE:
+        return
+    calls = _calls_of_lesson(notebook, "answer")
+    if not _once_in_what_we_see(calls):
+        yield f"lesson.answer is called {_where(calls)}, not once under `## What we see`"
+        return
+    said = answers(notebook)
+    if len(said) != 1:
+        yield f"it stores {len(said)} answers: run it again (make publish)"
+    elif notebook.cells[0].source != with_answer(notebook.cells[0].source, said[0]):
+        yield f"the title cell does not say `{IN_TITLE}{said[0]}`: make publish writes it"
+
+
+def answers(notebook: nbformat.NotebookNode) -> list[str]:
+    """The sentences that ``lesson.answer`` left in the stored outputs."""
+    texts = [
+        "".join(output.get("data", {}).get("text/plain", "")) for c in notebook.cells for output in c.get("outputs", [])
+    ]
+    return [text.removeprefix(ANSWER) for text in texts if text.startswith(ANSWER)]
+
+
+def with_answer(text: str, sentence: str) -> str:
+    """The title cell's text with this answer: in place of the one it has, else as a new last paragraph."""
+    kept = [line for line in text.rstrip().splitlines() if not line.startswith(IN_TITLE)]
+    return "\n".join(kept).rstrip() + f"\n\n{IN_TITLE}{sentence}"
+
+
 def checks_have_output(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
     """nbval passes a checked cell that stores nothing, silently: refuse it here."""
     for number, cell in enumerate(notebook.cells):
@@ -227,8 +381,9 @@ def output_text(output: nbformat.NotebookNode) -> str:
     return "\n".join("".join(value) for kind, value in output.get("data", {}).items() if kind.startswith("text/"))
 
 
-SOURCE_RULES: tuple[Rule, ...] = (format_rules, beginning, rhythm, code, shadows)
-OUTPUT_RULES: tuple[Rule, ...] = (executed, checks_have_output, debris)
+FORM: tuple[Rule, ...] = (format_rules, beginning, rhythm, code, shadows)
+SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, waits, predicted, reasons)
+OUTPUT_RULES: tuple[Rule, ...] = (executed, in_course, answered, checks_have_output, debris)
 
 
 def problems(path: Path, name: str, rules: tuple[Rule, ...] = SOURCE_RULES + OUTPUT_RULES) -> list[str]:

@@ -18,7 +18,7 @@ def fixtures():
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path, monkeypatch):
     """Nothing that is run here writes into the repository's figures or build folder."""
-    for name in ("COURSE_PROFILE", "COURSE_OWNER", "COURSE_BATCH", "MAKELEVEL", "MAKEFLAGS"):
+    for name in ("COURSE_PROFILE", "COURSE_OWNER", "COURSE_BATCH", "COURSE_EVENTS", "MAKELEVEL", "MAKEFLAGS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COURSE_FIGURES", str(tmp_path / "figures"))
     monkeypatch.setenv("COURSE_BUILD", str(tmp_path / "build"))

@@ -313,6 +313,90 @@ def test_the_same_figure_is_the_same_file():
     assert contents[0] == contents[1]
 
 
+@pytest.fixture
+def shown(monkeypatch):
+    """What is displayed, in its order."""
+    from IPython import display
+
+    found = []
+    monkeypatch.setattr(display, "display", lambda *things, **how: found.append((*things, how)))
+    return found
+
+
+def test_a_figure_with_a_text_is_shown_once_with_it(shown):
+    import matplotlib.pyplot as plt
+
+    lesson = begin(namespace(), "03_x", minutes={})
+    figure, _ = plt.subplots()
+    lesson.save(figure, "line", alt="a line that rises")
+    assert shown == [(figure, {"metadata": {"image/png": {"alt": "a line that rises"}}})]
+    assert figure.number not in plt.get_fignums()  # else Jupyter shows it once more after the cell
+    other, _ = plt.subplots()
+    lesson.save(other, "line")
+    assert len(shown) == 1 and other.number in plt.get_fignums()
+
+
+def test_an_answer_is_one_sentence_with_an_interval(shown):
+    lesson = begin(namespace(), "03_x", minutes={})
+    lesson.answer("It costs 12.0 points\n[10.1, 13.9].")
+    ((both, _),) = shown
+    assert both["text/plain"] == "The answer: It costs 12.0 points [10.1, 13.9]."
+    assert both["text/markdown"] == "**The answer:** It costs 12.0 points [10.1, 13.9]."
+    lesson.answer("It costs 12 ± 2 points.")
+    for sentence in ("It costs 12 points.", "It costs something [see below].", "Much ± little."):
+        with pytest.raises(ValueError, match="needs a number and its interval"):
+            lesson.answer(sentence)
+    with pytest.raises(ValueError, match="the answer is empty"):
+        lesson.answer(" ")
+
+
+def test_predictions_are_answered_by_their_numbers(shown):
+    lesson = begin(namespace(), "03_x", minutes={})
+    lesson.predictions({1: "Yes.", 2: "By half."})
+    assert shown[0][0]["text/plain"].splitlines() == ["What was to be predicted:", "1. Yes.", "2. By half."]
+    assert shown[0][0]["text/markdown"].splitlines()[1:] == ["", "1. Yes.", "2. By half."]  # a list in Markdown
+    for wrong in ({}, {2: "x"}, {1: "x", 3: "y"}, {2: "x", 1: "y"}):
+        with pytest.raises(ValueError, match="predictions are numbered 1, 2"):
+            lesson.predictions(wrong)
+    with pytest.raises(ValueError, match="prediction 2 is empty"):
+        lesson.predictions({1: "x", 2: ""})
+
+
+@pytest.mark.parametrize(("name", "up"), [("03_x", "../"), ("solutions/03_x", "../../")])
+def test_the_source_is_shown_as_it_stands_with_a_link(shown, name, up):
+    lesson = begin(namespace(), name, minutes={})
+    lesson.source(type(lesson).pick)
+    code, where = shown[0][0]["text/plain"].rsplit("\n\n", 1)
+    text = (paths.ROOT / "lib/course/lesson.py").read_text(encoding="utf-8").splitlines()
+    first = int(where.removeprefix("lib/course/lesson.py, line "))
+    assert text[first - 1] == "    def pick(self, *, quick: Any, course: Any, **paper: Any) -> Any:"
+    assert code.splitlines() == [line[4:] for line in text[first - 1 : first - 1 + len(code.splitlines())]]
+    assert '"""The value of this profile' in code and code.splitlines()[-1].startswith("    return {")
+    last = first + len(code.splitlines()) - 1
+    assert f"]({up}lib/course/lesson.py#L{first}-L{last})" in shown[0][0]["text/markdown"]
+
+
+@pytest.mark.parametrize("thing", [3, len, pytest.fixture, "lib"])
+def test_only_the_courses_own_source_is_shown(thing):
+    with pytest.raises(ValueError, match="is no class or function of this repository"):
+        begin(namespace(), "03_x", minutes={}).source(thing)
+
+
+def test_a_source_that_nobody_reads_is_refused():
+    lesson = begin(namespace(), "03_x", minutes={})
+    with pytest.raises(ValueError, match=r"Lesson has \d+ lines, at most 60 are read: show a part of it"):
+        lesson.source(type(lesson))
+
+
+def test_tables_are_shown_whole():
+    import pandas as pd
+
+    begin(namespace(), "03_x", minutes={})
+    table = pd.DataFrame([["bicubic enlargement, then re-identification, " * 4 + "trained together"] * 30])
+    assert "..." not in table.to_html() and "trained together" in table.to_string()
+    assert "..." not in repr(table) and "..." not in table._repr_html_()
+
+
 def test_shown_paths_name_no_folder_of_the_machine(tmp_path):
     assert paths.relative(paths.ROOT / "figures" / "a.png") == "figures/a.png"
     assert paths.relative(tmp_path / "secret" / "people.csv") == "people.csv"

@@ -63,8 +63,26 @@ def test_changed_code_is_refused(pair):
 
 def test_changed_text_is_taken_from_the_committed_one(pair):
     executed, committed = pair
-    committed.cells[0].source += " Better words."
+    committed.cells[0].source = committed.cells[0].source.replace("a straight line", "a straight line. Better words")
     assert "Better words" in publish.merge(executed, committed).cells[0].source
+
+
+def test_the_answer_is_written_into_the_title(pair):
+    """The one line of text that is not the committed one's: it is what was measured."""
+    executed, committed = pair
+    said = committed.cells[0].source
+    (old,) = [line for line in said.splitlines() if line.startswith(structure.IN_TITLE)]
+    for before in (said.replace(old, f"{structure.IN_TITLE}It was another."), said.replace(f"\n\n{old}", "")):
+        assert before != said
+        committed.cells[0].source = before
+        assert publish.merge(executed, committed).cells[0].source == said
+
+
+def test_of_a_pictures_metadata_its_text_is_kept():
+    about = {"image/png": {"alt": "a line", "width": 300}, "text/plain": {}}
+    picture = nbformat.v4.new_output("display_data", {"text/plain": "Figure"}, metadata=about)
+    (cleaned,) = publish.clean_outputs([picture])
+    assert cleaned.metadata == {"image/png": {"alt": "a line"}}
 
 
 def test_outputs_are_cleaned():
@@ -121,5 +139,5 @@ def test_store_refuses_and_leaves_the_target(lesson_folder, tmp_path, capsys):
 def test_a_notebook_that_stopped_half_way_is_refused(pair):
     executed, committed = pair
     notebooks.code_cells(executed)[-1].execution_count = None
-    with pytest.raises(NotebookError, match="code cell 5 was not run"):
+    with pytest.raises(NotebookError, match="code cell 6 was not run"):
         publish.merge(executed, committed)

@@ -1,5 +1,6 @@
 """`make course` in small: order, failures, what is up to date, and going on after a kill."""
 
+import json
 import os
 import re
 import shlex
@@ -29,6 +30,7 @@ def course(fixtures, tmp_path):
     class Course:
         notebooks = folder
         out = build / "notebooks" / "quick"
+        log = build / "course.log"
         command = (sys.executable, "-m", "lib.course.run", "--notebooks", str(folder), "--build", str(build))
         command += ("--profile", "quick", "--cores", "2", "--jobs", "2", "--library", "fixed")
 
@@ -47,7 +49,9 @@ def course(fixtures, tmp_path):
         def run(self, *arguments, **environment):
             process = self.start(*arguments, **environment)
             process.text = process.communicate(timeout=600)[0]
-            process.started = re.findall(r"^  (\S+): cell 1 of", process.text, re.MULTILINE)
+            told = (build / ".course.events").read_text() if (build / ".course.events").exists() else ""
+            events = [json.loads(line) for line in told.splitlines()]
+            process.started = [event["name"] for event in events if event["event"] == "began"]
             return process
 
     yield Course()
@@ -68,6 +72,11 @@ def test_order_threads_failure_and_what_is_up_to_date(course):
         r"1 notebook failed after .* min:\n.*03_third.ipynb, cell 4 \(In \[3\]\): AssertionError: told to fail",
         first.text,
     )
+    assert re.search(
+        r"^\[\d/4\] 03_third … failed after \d+ s: AssertionError: told to fail$", first.text, re.MULTILINE
+    )
+    assert "goes on where it was" in first.text
+    assert f"the engine's log: {course.log}" in first.text and "03_third.ipynb, cell 4" in course.log.read_text()
     # readable, although Snakemake deletes outputs of failed jobs
     assert (course.out / "03_third.failed.ipynb").exists()
     assert not (course.out / "03_third.ipynb").exists()
@@ -90,6 +99,44 @@ def test_order_threads_failure_and_what_is_up_to_date(course):
     assert {"01_first", "02_second"} <= set(fourth.started)  # a lost figure, changed code
     assert "03_third" not in fourth.started
     assert figure.exists()
+
+
+def test_one_after_the_other_in_the_order_of_the_lessons(course):
+    """Each with its line, and nothing of the engine's: 01 waits for 02, then the order is that of the names."""
+    done = course.run("--jobs", "1")
+    assert done.returncode == 0, done.text
+    lines = [line for line in done.text.splitlines() if line]
+    assert lines[0] == "4 notebooks to run, about 24 s"  # as they declare
+    names = ["02_second", "01_first", "03_third", "solutions/01_first"]
+    left = [r"; about \d+ s left"] * 3 + [""]
+    for number, (name, rest) in enumerate(zip(names, left, strict=True), 1):
+        assert re.fullmatch(rf"\[{number}/4\] {name} … done in \d+ s{rest}", lines[number])
+    assert lines[5].startswith("up to date in ") and len(lines) == 6
+
+
+def test_the_main_line_is_without_ablations_and_solutions():
+    names = ["00_start", "10_sing", "11_more", "21_rife", "91_claims", "solutions/00_start", "solutions/11_more"]
+    assert notebooks.in_scope(names, "", "main") == ["00_start", "10_sing", "21_rife"]
+    assert notebooks.in_scope(names, "11 0", "main") == ["00_start", "11_more"]  # what is named is run
+    assert notebooks.in_scope(names, "solutions/11", "main") == ["solutions/11_more"]
+    assert notebooks.in_scope(names, "", "all") == names
+    assert notebooks.in_scope(names, "11", "all") == ["11_more", "solutions/11_more"]
+    with pytest.raises(NotebookError, match="scope = 'some': choose one of main, all"):
+        notebooks.in_scope(names, "", "some")
+
+
+def test_make_says_the_scope():
+    for target, scope in (("course", "main"), ("all", "all"), ("publish", "all")):
+        call = ["make", "--dry-run", "--no-print-directory", target]
+        made = subprocess.run(call, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
+        assert f"lib.course.run --scope {scope} " in made
+
+
+def test_the_record_takes_its_options_as_they_were_typed():
+    call = ["make", "--dry-run", "--no-print-directory", "record", "STUDY=sing", "DATASET=O'Brien $x", "HOURS=0.5"]
+    made = subprocess.run([*call, "SEEDS=3"], cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
+    command = shlex.split(made.partition("-m lib.experiments.record")[2].replace("\\\n", " "))
+    assert command == ["sing", "--dataset", "O'Brien $x", "--seeds", "3", "--hours", "0.5"]
 
 
 @pytest.mark.parametrize("victim", ["launcher", "everything"])
@@ -126,8 +173,8 @@ def test_a_data_folder_may_be_called_anything(course, tmp_path):
     call = ["make", "--dry-run", "--no-print-directory", "course", f"DATASET={folder}"]
     made = subprocess.run(call, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
     command = shlex.split(made.partition("-m lib.course.run")[2].replace("\\\n", " "))
-    assert command[:2] == ["--dataset", str(folder)]
-    done = course.run("--lessons", "2", *command[:2])
+    assert command[2:4] == ["--dataset", str(folder)]
+    done = course.run("--lessons", "2", *command[2:4])
     assert done.returncode == 0, done.text
     (out,) = course.out.parent.glob("quick-*/02_second.ipynb")
     injected = next(cell for cell in notebooks.read(out).cells if "injected-parameters" in notebooks.tags(cell))
@@ -142,7 +189,7 @@ def test_a_folder_that_snakemake_cannot_name_is_refused(tmp_path, capsys):
 def test_publishing_is_of_the_course_on_its_own_data(tmp_path):
     call = ["make", "--dry-run", "--no-print-directory", "publish", "DATASET=viper", "PROFILE=quick", "LESSONS=00 3"]
     made = subprocess.run(call, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
-    assert "lib.course.run --profile 'course'  --lessons '00 3'" in made and "viper" not in made
+    assert "lib.course.run --scope all --profile 'course'  --lessons '00 3'" in made and "viper" not in made
     assert "lib.course.publish '00 3'" in made
 
 
