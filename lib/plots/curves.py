@@ -21,41 +21,60 @@ from lib.plots import style
 from lib.plots.tables import require
 
 O_LABELS = {
-    "normalised": "O, ratio of mean distances",
-    "value": "O, ratio of sums (Eq. 2)",
+    "normalised": style.AXES["O"],
+    "value": style.AXES["O, sums"],
 }
 PATHS = {"O(r, r)": "O(r, r): both at resolution r", "O(r, 1)": "O(r, 1): one at r, the other at full"}
-CURVE_STYLES = {"O(r, r)": (style.BLUE, "o", "-"), "O(r, 1)": (style.VERMILION, "s", "--")}
+CURVE_STYLES = {
+    "O(r, r)": style.Look("O(r, r)", style.BLUE, "o"),
+    "O(r, 1)": style.Look("O(r, 1)", style.VERMILION, "s", style.DASHES),
+}
 
 
 def objective_curves(
-    table: pd.DataFrame, column: str = "normalised", title: str = "", level: float | None = None
+    table: pd.DataFrame,
+    column: str = "normalised",
+    title: str = "",
+    level: float | None = None,
+    subject: str = "",
 ) -> Figure:
     """O(r, r) and O(r, 1) over r, a panel per network; RIPR Fig. 2 (a) and (b) in one picture.
 
     table : network, curve ("O(r, r)" or "O(r, 1)"), r, and ``column`` with ``<column>_low`` and ``<column>_high`` (for
     "value": low, high). level : a value to mark, e.g. 1, the ratio of means of a descriptor that knows nothing.
+    subject : what stands before each network's name, e.g. "trained on: ".
     """
     networks = list(dict.fromkeys(table["network"]))
     fig, axes = style.chart(
         1, len(networks), size=(min(3.2 * len(networks) + 0.6, 9.2), 3.9), sharey=True, squeeze=False
     )
     for ax, network in zip(axes[0], networks, strict=True):
-        for curve, (colour, marker, dash) in CURVE_STYLES.items():
+        for curve, drawn in CURVE_STYLES.items():
             part = table[(table["network"] == network) & (table["curve"] == curve)].sort_values("r")
-            low, high = _limits(part, column)
-            style.line(ax, part["r"], part[column], 0, curve, low, high, color=colour, marker=marker, linestyle=dash)
-        if level is not None:
-            ax.axhline(level, color=style.GREY, linewidth=1.2, linestyle=":")
-            ax.annotate("knows nothing", (1, level), ha="right", va="bottom", fontsize=style.SMALL, color=style.GREY)
-        ax.set_title(network, fontsize=style.TEXT, loc="left")
-        style.axes_labels(ax, "resolution r", O_LABELS[column] if ax is axes[0][0] else "")
-        ax.set_xlim(0, 1.05)
-        ax.set_xticks([0.125, 0.25, 0.5, 0.75, 1], ["1/8", "1/4", "1/2", "3/4", "1"])
+            style.line(ax, part["r"], part[column], drawn, *_limits(part, column))
+        ax.set_title(textwrap.fill(f"{subject}{network}", 24), fontsize=style.TEXT, loc="left")
+        style.axes_labels(ax, style.AXES["resolution"], O_LABELS[column] if ax is axes[0][0] else "")
+        style.resolution_axis(ax, float(table["r"].min()))
         style.plain(ax)
-    axes[0][0].legend(fontsize=style.SMALL, frameon=False)
+    if level is not None:
+        _mark(axes[0], level, "knows nothing")
+    style.legend_below(fig, axes[0][0])
     style.headline(fig, title)
     return fig
+
+
+def _mark(axes: Sequence[Axes], level: float, name: str) -> None:
+    """A level as a line where the curves come near it, else as a note at the upper edge: the curves keep the room."""
+    low, high = axes[0].get_ylim()
+    near = level <= high + 0.25 * (high - low)
+    for ax in axes:
+        if near:
+            ax.axhline(level, color=style.GREY, linewidth=1.2, linestyle=":")
+    where = {"xy": (0.98, level), "xycoords": ("axes fraction", "data"), "va": "bottom"} if near else {
+        "xy": (0.98, 0.97), "xycoords": "axes fraction", "va": "top"
+    }  # fmt: skip
+    said = name if near else f"{name}: {level:g} ↑"
+    axes[-1].annotate(said, ha="right", fontsize=style.SMALL, color="#555555", **where)
 
 
 def objective_surface(table: pd.DataFrame, column: str = "normalised", title: str = "") -> Figure:
@@ -77,7 +96,7 @@ def objective_surface(table: pd.DataFrame, column: str = "normalised", title: st
     for (i, j), value in np.ndenumerate(wide.to_numpy()):
         ink = "white" if value < middle else "black"
         ax.text(j, i, f"{value:.{digits}f}", ha="center", va="center", fontsize=style.SMALL - 1, color=ink)
-    names = [f"{r:.3g}" for r in wide.index]
+    names = [style.tick_name(r) for r in wide.index]
     ax.set_xticks(range(count), names)
     ax.set_yticks(range(count), names)
     ax.grid(False)
@@ -95,38 +114,36 @@ def objective_surface(table: pd.DataFrame, column: str = "normalised", title: st
 def resolution_curves(
     table: pd.DataFrame,
     title: str = "",
-    x: str = "resolution of the probe, gallery at full",
-    y: str = "rank-1 in %",
+    x: str = style.AXES["probe"],
+    y: str = style.AXES["rank-1"],
     floor: float = 0.0,
     level: float | None = None,
 ) -> Figure:
-    """A metric over the ratio, a line per name and a panel per ``panel`` (one where there is no such column).
+    """A metric over the resolution, a line per name and a panel per ``panel`` (one where there is no such column).
 
-    table : name, ratio, value, low, high (fractions), perhaps panel. A name has the same colour in all panels.
-    floor : where the axis begins. level : a value to mark as chance.
+    table : name, ratio, value, low, high (fractions), perhaps panel. A name has the same look in all panels.
+    floor : where the axis begins, a fraction. level : a value to mark as chance.
     """
+    require(table, "name", "ratio", "value", "low", "high")
     panels = list(dict.fromkeys(table["panel"])) if "panel" in table else [None]
-    names = list(dict.fromkeys(table["name"]))
-    fig, axes = style.chart(1, len(panels), size=(9.0 if len(panels) > 1 else 7.2, 4.3), sharey=True, squeeze=False)
+    drawn = style.looks(table["name"])
+    fig, axes = style.chart(1, len(panels), size=(9.0 if len(panels) > 1 else 7.2, 4.6), sharey=True, squeeze=False)
     for ax, panel in zip(axes[0], panels, strict=True):
         part = table if panel is None else table[table["panel"] == panel]
         for name in dict.fromkeys(part["name"]):
             one = part[part["name"] == name].sort_values("ratio")
-            low, high = 100 * one["low"], 100 * one["high"]
-            style.line(ax, one["ratio"], 100 * one["value"], names.index(name), name, low, high)
-        ratio_axis(ax, sorted(set(part["ratio"])))
+            style.line(ax, one["ratio"], 100 * one["value"], drawn[name], 100 * one["low"], 100 * one["high"])
+        style.resolution_axis(ax, float(table["ratio"].min()))
         style.axes_labels(ax, x, y if ax is axes[0][0] else "")
         if level is not None:
             ax.axhline(100 * level, color=style.GREY, linewidth=1.2, linestyle=":")
-            ax.annotate("chance", (1, 100 * level), ha="right", va="bottom", fontsize=style.SMALL, color=style.GREY)
+            ax.annotate("chance", (1, 100 * level), ha="right", va="bottom", fontsize=style.SMALL, color="#555555")
         style.plain(ax)
-        ax.legend(fontsize=style.SMALL, frameon=False, loc="upper left")
         if panel is not None:
-            ax.set_title(panel, fontsize=style.TEXT, loc="left")
-    top = max(ax.get_ylim()[1] for ax in axes[0])
-    # the legend has its own room above the lines
-    most = max(len(ax.get_legend().get_texts()) for ax in axes[0])
-    axes[0][0].set_ylim(100 * floor, top + (top - 100 * floor) * 0.09 * most)
+            ax.set_title(textwrap.fill(style.text(panel), 40), fontsize=style.TEXT, loc="left")
+    style.percent_axis(axes[0][0], 100 * floor)
+    handles = {line.get_label(): line for ax in axes[0] for line in ax.get_lines() if line.get_label()[0] != "_"}
+    style.legend_below(fig, axes[0][0], handles=list(handles.values()))
     style.headline(fig, title)
     return fig
 
@@ -139,25 +156,30 @@ def objective_against_rank(table: pd.DataFrame, title: str = "") -> Figure:
     """
     networks = list(dict.fromkeys(table["network"]))
     fig, ax = style.chart(size=(7.2, 4.6))
-    handles = []
-    for number, network in enumerate(networks):
-        for curve, (_, _, dash) in CURVE_STYLES.items():
+    handles, named = [], style.looks(networks)
+    for network in networks:
+        for curve, of_curve in CURVE_STYLES.items():
             part = table[(table["network"] == network) & (table["curve"] == curve)].sort_values("r")
-            style.line(ax, part["normalised"], 100 * part["rank1"], number, network, linestyle=dash, alpha=0.85)
+            style.line(ax, part["normalised"], 100 * part["rank1"], named[network], linestyle=of_curve.dash, alpha=0.85)
             drawn, first = ax.get_lines()[-1], part.iloc[0]
             ax.plot(
                 [first["normalised"]], [100 * first["rank1"]], marker=drawn.get_marker(), markersize=11,
                 color=drawn.get_color(), markerfacecolor="white", markeredgewidth=2,
             )  # fmt: skip
-        handles.append(drawn)
-    for curve, (_, _, dash) in CURVE_STYLES.items():
-        handles.append(Line2D([], [], color=style.BLACK, linestyle=dash, linewidth=2, label=curve))
-    lowest = style.ratio_name(float(table["r"].min()))
-    handles.append(Line2D([], [], color=style.BLACK, linestyle="", marker="o", markersize=10, markerfacecolor="white"))
-    names = [*networks, *CURVE_STYLES, f"r = {lowest}"]
-    style.axes_labels(ax, O_LABELS["normalised"], "rank-1 in %")
+        look = named[network]
+        handles.append(Line2D([], [], color=look.colour, marker=look.marker, linewidth=2, label=look.label))
+    for curve, of_curve in CURVE_STYLES.items():
+        handles.append(Line2D([], [], color=style.BLACK, linestyle=of_curve.dash, linewidth=2, label=curve))
+    lowest = f"r = {style.ratio_name(float(table['r'].min()))}"
+    handles.append(
+        Line2D(
+            [], [], color=style.BLACK, linestyle="", marker="o", markersize=10, markerfacecolor="white", label=lowest
+        )
+    )
+    style.axes_labels(ax, O_LABELS["normalised"], style.AXES["rank-1"])
+    style.percent_axis(ax, max(0.0, np.floor(ax.get_ylim()[0] / 5) * 5))
     style.plain(ax, "both")
-    fig.legend(handles, names, loc="outside lower center", ncols=3, fontsize=style.SMALL, frameon=False)
+    style.legend_below(fig, ax, handles=handles)
     style.headline(fig, title)
     return fig
 
@@ -168,22 +190,20 @@ def objective_comparison(table: pd.DataFrame, title: str = "") -> Figure:
     table : network, curve ("O(r, r)" or "O(r, 1)"), r, normalised, normalised_low, normalised_high.
     """
     require(table, "network", "curve", "r", "normalised", "normalised_low", "normalised_high")
-    networks, ratios = list(dict.fromkeys(table["network"])), sorted(set(table["r"]))
-    halves = [r for r in ratios if abs(np.log2(r) - round(np.log2(r))) < 1e-6]
+    drawn = style.looks(table["network"])
     fig, axes = style.chart(1, 2, size=(9.2, 4.4), sharey=True)
     for ax, curve in zip(axes, CURVE_STYLES, strict=True):
-        for number, network in enumerate(networks):
+        for network, look in drawn.items():
             part = table[(table["network"] == network) & (table["curve"] == curve)].sort_values("r")
             if part.empty:
                 raise ValueError(f"{network!r} has no {curve}")
             low, high = part["normalised_low"], part["normalised_high"]
-            style.line(ax, part["r"], part["normalised"], number, network, low, high)
-        ratio_axis(ax, halves if len(halves) > 2 else ratios)
+            style.line(ax, part["r"], part["normalised"], look, low, high)
+        style.resolution_axis(ax, float(table["r"].min()))
         ax.set_title(PATHS[curve], fontsize=style.TEXT, loc="left")
-        style.axes_labels(ax, "resolution r", O_LABELS["normalised"] if ax is axes[0] else "")
+        style.axes_labels(ax, style.AXES["resolution"], O_LABELS["normalised"] if ax is axes[0] else "")
         style.plain(ax)
-    handles, names = axes[0].get_legend_handles_labels()
-    fig.legend(handles, names, loc="outside lower center", ncols=4, fontsize=style.SMALL, frameon=False)
+    style.legend_below(fig, axes[0], columns=4)
     style.headline(fig, title)
     return fig
 
@@ -195,22 +215,97 @@ def training_curves(
 
     histories : ``run.history`` by name; epochs of several stages are counted on.
     """
-    fig, axes = style.chart(1, len(terms) + 1, size=(9.2, 3.4))
-    for number, (name, history) in enumerate(histories.items()):
+    fig, axes = style.chart(1, len(terms) + 1, size=(9.2, 3.6))
+    drawn = style.looks(histories)
+    for name, history in histories.items():
         epochs = np.arange(1, len(history) + 1)
         every = max(1, len(epochs) // 8)
         for ax, column in zip(axes, (*terms, "lr"), strict=True):
-            style.line(ax, epochs, history[column], number, name, markevery=every)
+            style.line(ax, epochs, history[column], drawn[name], markevery=every)
     for ax, column in zip(axes, (*terms, "lr"), strict=True):
         label = "learning rate" if column == "lr" else f"{column} loss"
-        style.axes_labels(ax, "epoch", label)
+        style.axes_labels(ax, style.AXES["epoch"], label)
+        style.whole_axis(ax, max(len(history) for history in histories.values()))
         ax.set_ylim(0, None)
         style.plain(ax)
-    fig.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=style.SMALL, frameon=False
-    )
+    style.legend_below(fig, axes[0])
     style.headline(fig, title)
     return fig
+
+
+def convergence(table: pd.DataFrame, budget: float, title: str | None = None, longer: float = 2.5) -> Figure:
+    """Rank-1 of validation people over the images that a network has seen, a line per family of methods; the budget and
+    ``longer`` times it marked, with the rank-1 there.
+
+    table : name, images (a count), value (a fraction), perhaps low, high. title : None for ``still_to_gain`` in words.
+    ValueError where a family was not trained for ``longer`` times the budget.
+    """
+    gains = still_to_gain(table, budget, longer)
+    drawn = style.looks(table["name"])
+    fig, ax = style.chart(size=(8.2, 4.8))
+    for name, look in drawn.items():
+        part = table[table["name"] == name].sort_values("images")
+        limits = [100 * part[limit] for limit in ("low", "high")] if "low" in part else [None, None]
+        style.line(ax, part["images"] / 1000, 100 * part["value"], look, *limits, label=look.label)
+        for length in (1, longer):
+            at = 100 * value_at(part, length * budget)
+            ax.plot(length * budget / 1000, at, look.marker, color=look.colour, markersize=11, markerfacecolor="white",
+                    markeredgewidth=2, zorder=4)  # fmt: skip
+    ax.set_xscale("log")
+    ax.axvline(budget / 1000, color=style.BLACK, linewidth=1.4)
+    ax.axvline(longer * budget / 1000, color=style.GREY, linewidth=1.4, linestyle="--")
+    for length, said in ((1, "budget"), (longer, f"{longer:g} times")):
+        ax.annotate(
+            f" {said}", (length * budget / 1000, 0.02), xycoords=("data", "axes fraction"), fontsize=style.SMALL
+        )
+    images = table["images"] / 1000
+    ticks = [m * 10.0**e for e in range(-3, 6) for m in (1, 2, 5)]
+    ticks = [t for t in ticks if images.min() * 0.98 <= t <= images.max() * 1.02]
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    style.percent_axis(ax, max(0.0, 10 * np.floor(ax.get_ylim()[0] / 10)))
+    style.axes_labels(ax, style.AXES["images"], style.AXES["rank-1, validation"])
+    style.plain(ax)
+    style.legend_below(fig, ax)
+    style.headline(fig, convergence_finding(gains, budget, longer) if title is None else title)
+    return fig
+
+
+def value_at(part: pd.DataFrame, images: float) -> float:
+    """One family's value after so many images, between two lengths in proportion to their logarithm.
+
+    part : images, value. ValueError outside of the lengths that it has.
+    """
+    part = part.sort_values("images")
+    seen = part["images"].to_numpy(float)
+    if not seen[0] <= images * (1 + 1e-9) or not images <= seen[-1] * (1 + 1e-9):
+        raise ValueError(f"trained for {seen[0]:g} to {seen[-1]:g} images, asked for {images:g}")
+    return float(np.interp(np.log(images), np.log(seen), part["value"].to_numpy(float)))
+
+
+def still_to_gain(table: pd.DataFrame, budget: float, longer: float = 2.5) -> pd.Series:
+    """What each family gains from ``longer`` times the budget over the budget: points, by name.
+
+    table : as for ``convergence``.
+    """
+    require(table, "name", "images", "value")
+    parts = dict(list(table.groupby("name", sort=False)))
+    return pd.Series(
+        {n: 100 * (value_at(part, longer * budget) - value_at(part, budget)) for n, part in parts.items()}, dtype=float
+    )
+
+
+def convergence_finding(gains: pd.Series, budget: float, longer: float = 2.5, enough: float = 1.0) -> str:
+    """The title of ``convergence``: is the budget long enough, to within ``enough`` points?"""
+    top = gains.idxmax()
+    much = style.look(top).label
+    if gains.max() <= enough + 1e-9:
+        first = f"{budget / 1000:g} thousand images are enough"
+        return f"{first}: {longer:g} times as many bring at most {gains.max():+.1f} points ({much})"
+    short = int((gains > enough + 1e-9).sum())
+    first = f"{budget / 1000:g} thousand images are too few for {short} of {len(gains)} families"
+    return f"{first}: {longer:g} times as many bring {much} {gains.max():+.1f} points"
 
 
 def effects(
@@ -221,9 +316,11 @@ def effects(
     table : group, name, mean, low, high (fractions; drawn times ``scale``, in ``unit``).
     """
     groups = list(dict.fromkeys(table["group"]))
-    size = (9.2 if len(groups) > 1 else 6.4, 1.3 + 0.42 * table["name"].nunique())
-    fig, axes = style.chart(1, len(groups), size=size, sharex=True, sharey=True, squeeze=False)
     names = list(dict.fromkeys(table["name"]))
+    rows = {name: textwrap.fill(style.text(name.replace("\n", " ")), 34) for name in names}
+    lines = sum(max(1.0, 0.55 + 0.45 * row.count("\n") + 0.45) for row in rows.values())
+    size = (9.2 if len(groups) > 1 else 7.2, 1.5 + 0.42 * lines)
+    fig, axes = style.chart(1, len(groups), size=size, sharex=True, sharey=True, squeeze=False)
     for ax, group in zip(axes[0], groups, strict=True):
         part = table[table["group"] == group]
         ax.axvline(0, color=style.BLACK, linewidth=1)
@@ -236,14 +333,14 @@ def effects(
             )
             face = colour if sure else "white"
             ax.plot([scale * row.mean], [place], marker="o", markersize=8, color=colour, markerfacecolor=face)
-        ax.set_yticks(range(len(names)), names[::-1])
+        ax.set_yticks(range(len(names)), [rows[name] for name in names[::-1]])
         ax.set_ylim(-0.6, len(names) - 0.4)
-        ax.set_title("\n".join(textwrap.wrap(str(group), 34)), fontsize=style.TEXT, loc="left")
+        ax.set_title(textwrap.fill(style.text(str(group)), 60 // len(groups)), fontsize=style.TEXT, loc="left")
         style.axes_labels(ax, f"{label}, {unit}", "")
         style.plain(ax, "x")
     style.headline(fig, title)
     fig.draw_without_rendering()  # settles the layout: a long label goes on in a second line, not into its neighbour
-    wide = int(13 * axes[0][0].get_window_extent().width / fig.dpi)  # characters that fit under a panel
+    wide = int(11 * axes[0][0].get_window_extent().width / fig.dpi)  # characters that fit under a panel
     for ax in axes[0]:
         ax.set_xlabel(textwrap.fill(ax.get_xlabel(), max(wide, 12)))
     return fig
@@ -265,12 +362,12 @@ def attribute_lift(
     for number, ratio in enumerate(ratios):
         part = table[table["ratio"] == ratio].set_index("attribute").loc[names]
         places = np.arange(len(names)) + 0.22 * ((len(ratios) - 1) / 2 - number)
-        colour, marker = style.PALETTE[number], style.MARKERS[number]
+        colour, marker = style.RATIO_COLOURS[1 + 2 * number], style.MARKERS[number]
         ax.hlines(places, part["low"].clip(lower=1e-2), part["high"], color=colour, linewidth=2, alpha=0.5)
         ax.plot(
             part["lift"], places, linestyle="", marker=marker, color=colour, label=f"probe at {style.ratio_name(ratio)}"
         )
-    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    ax.set_yticks(range(len(names)), [style.text(name).replace("_", " ") for name in names])
     ax.set_xscale("log")
     ticks = [t for t in (0.25, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10) if ax.get_xlim()[0] <= t <= ax.get_xlim()[1]]
     ax.xaxis.set_major_locator(FixedLocator(ticks))
@@ -281,14 +378,6 @@ def attribute_lift(
     ax.legend(fontsize=style.SMALL, frameon=False, loc="lower right")
     style.headline(fig, title)
     return fig
-
-
-def ratio_axis(ax: Axes, ratios: Sequence[float]) -> None:
-    """A logarithmic axis of resolution with a tick at each ratio: halving is the same step everywhere."""
-    ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_locator(FixedLocator(list(ratios)))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticks(list(ratios), [style.ratio_name(ratio) for ratio in ratios])
 
 
 def _limits(part: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:

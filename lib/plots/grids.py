@@ -26,7 +26,7 @@ def rank_grid(tables: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
     wide = _wide(tables)
     values = np.concatenate([grid.to_numpy().ravel() for grid in wide.values()])
     norm = Normalize(values.min(), max(values.max(), values.min() + 1))
-    return _maps(wide, "cividis", norm, "{:.1f}", "rank-1 in %", title)
+    return _maps(wide, "cividis", norm, "{:.1f}", style.AXES["rank-1"], title)
 
 
 def rank_grid_gain(tables: Mapping[str, pd.DataFrame], baseline: str, title: str = "") -> Figure:
@@ -39,7 +39,7 @@ def rank_grid_gain(tables: Mapping[str, pd.DataFrame], baseline: str, title: str
     wide = _wide(tables)
     wide = {name: grid - wide[baseline] for name, grid in wide.items() if name != baseline}
     reach = max(1.0, *(np.abs(grid.to_numpy()).max() for grid in wide.values()))
-    return _maps(wide, "RdBu", Normalize(-reach, reach), "{:+.1f}", f"gain over {baseline} in points", title)
+    return _maps(wide, "RdBu", Normalize(-reach, reach), "{:+.1f}", f"rank-1 minus that of {baseline} (points)", title)
 
 
 def objective_maps(tables: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
@@ -78,7 +78,7 @@ def _maps(
     form: str,
     label: str,
     title: str,
-    sides: tuple[str, str] = ("resolution of the gallery", "resolution of the probe"),
+    sides: tuple[str, str] = (style.AXES["gallery"], style.AXES["probe"]),
 ) -> Figure:
     """A map per grid, every cell with its number, one colour bar; four maps two by two. sides : across and up."""
     if not 1 <= len(wide) <= 4:
@@ -97,8 +97,8 @@ def _maps(
             text = form.format(value)
             text = (text if float(text) else form.format(0.0)).replace("-", "−")  # no minus zero
             ax.text(j, i, text, ha="center", va="center", fontsize=points, color=_ink(colours(norm(value))))
-        ax.set_xticks(range(broad), [style.ratio_name(r) for r in grid.columns])
-        ax.set_yticks(range(tall), [style.ratio_name(r) for r in grid.index])
+        ax.set_xticks(range(broad), [style.tick_name(r) for r in grid.columns])
+        ax.set_yticks(range(tall), [style.tick_name(r) for r in grid.index])
         ax.grid(False)
         ax.set_title(name, fontsize=style.TEXT, loc="left")
         below, left = number // columns == rows - 1, number % columns == 0
@@ -111,5 +111,4 @@ def _maps(
 
 def _ink(background: Sequence[float]) -> str:
     """Black or white, whichever stands out more on a colour (r, g, b, ...)."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in background[:3]]
-    return "black" if np.dot((0.2126, 0.7152, 0.0722), linear) > 0.179 else "white"
+    return "black" if style.luminance(background) > 0.179 else "white"

@@ -15,7 +15,9 @@ from matplotlib.patches import Patch
 from lib.plots import style
 
 
-def forest(table: pd.DataFrame, title: str = "", x: str = "rank-1 (%)", reference: str | None = None, size=None):
+def forest(
+    table: pd.DataFrame, title: str = "", x: str = style.AXES["rank-1"], reference: str | None = None, size=None
+):
     """A line per result: value and interval.
 
     table : columns label, value, low, high, and perhaps group (colour; first seen, first coloured) and note (text at
@@ -50,7 +52,7 @@ def forest(table: pd.DataFrame, title: str = "", x: str = "rank-1 (%)", referenc
         fig.legend(fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=len(groups))
     style.axes_labels(ax, x, "")
     style.plain(ax, "x")
-    style.finding(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -63,18 +65,20 @@ def cmc(
 ):
     """CMC curves (K,) by name, ranks 1 .. ``ranks``; bands: name -> (low, high), each (K,)."""
     fig, ax = style.figure(size=size)
-    for number, (name, values) in enumerate(curves.items()):
+    drawn = {name: style.Look(name, style.RATIO_COLOURS[k % 6], style.MARKERS[k % 8]) for k, name in enumerate(curves)}
+    for name, values in curves.items():
         shown = min(ranks, len(values))
         low, high = (bands or {}).get(name, (None, None))
         style.line(
-            ax, range(1, shown + 1), 100 * np.asarray(values[:shown]), number, name,
+            ax, range(1, shown + 1), 100 * np.asarray(values[:shown]), drawn[name],
             None if low is None else 100 * np.asarray(low[:shown]), None if high is None else 100 * np.asarray(high[:shown]),  # noqa: E501
         )  # fmt: skip
-    ax.set_ylim(0, 103)
+    style.percent_axis(ax)
+    style.whole_axis(ax, max(min(ranks, len(values)) for values in curves.values()))
     style.axes_labels(ax, "rank k: how far down the list one looks", "probes found by then (%)")
     style.plain(ax)
     style.end_labels(ax, list(curves))
-    style.finding(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -104,7 +108,7 @@ def conventions(table: pd.DataFrame, title: str = "", size=(8.6, 3.4)):
     fig.legend(fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=2)
     style.axes_labels(ax, "score (%), with 95 % interval", "")
     style.plain(ax, "x")
-    style.finding(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -136,7 +140,7 @@ def draws_against_expectation(studies: Mapping[str, tuple[np.ndarray, float]], t
     ax.set_xlim(-reach, reach)
     style.axes_labels(ax, "rank-1 from drawn galleries minus the closed form (points)", "")
     style.plain(ax, "x")
-    style.finding(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -201,7 +205,7 @@ def published_gains(table: pd.DataFrame, title: str = "", size=(8.6, 4.0), end: 
     ax.set_xlim(0, end)
     style.axes_labels(ax, "rank-1 of the paper's method minus the best it compares with (points)", "")
     style.plain(ax, "x")
-    style.finding(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -226,10 +230,10 @@ def two_metrics(table: pd.DataFrame, pair: Sequence[str] = (), title: str = "", 
         ax.annotate(
             "", end, start, arrowprops={"arrowstyle": "-|>", "color": style.VERMILION, "linewidth": 3}, zorder=4
         )
-    style.axes_labels(ax, "rank-1 (%)", "mAP (%)")
+    style.axes_labels(ax, style.AXES["rank-1"], style.AXES["mAP"])
     ax.margins(0.12)
     style.plain(ax, "both")
-    style.finding(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -237,14 +241,14 @@ def restoration(table: pd.DataFrame, title: str = "", size=(8.2, 3.6)):
     """PSNR of degraded pictures and rank-1 with them as probes, against the ratio (columns ratio, psnr, rank-1, low,
     high)."""
     fig, axes = style.figure(1, 2, size=size)
-    places = np.log2(1 / table["ratio"].to_numpy())
-    names = [style.ratio_name(ratio) for ratio in table["ratio"]]
-    style.line(axes[0], places, table["psnr"], 0, "PSNR")
-    style.line(axes[1], places, 100 * table["rank-1"], 1, "rank-1", 100 * table["low"], 100 * table["high"])
-    for ax, y in zip(axes, ("PSNR to the original (dB)", "rank-1 (%)"), strict=True):
-        ax.set_xticks(places, names)
-        style.axes_labels(ax, "ratio of the probe", y)
+    table = table.sort_values("ratio")
+    of = {"psnr": style.Look("PSNR", style.BLUE, "o"), "rank-1": style.Look("rank-1", style.VERMILION, "s")}
+    style.line(axes[0], table["ratio"], table["psnr"], of["psnr"])
+    style.line(axes[1], table["ratio"], 100 * table["rank-1"], of["rank-1"], 100 * table["low"], 100 * table["high"])
+    for ax, quantity in zip(axes, of, strict=True):
+        style.resolution_axis(ax, float(table["ratio"].min()))
+        style.axes_labels(ax, style.AXES["probe"], style.AXES[quantity])
         style.plain(ax)
-    axes[1].set_ylim(bottom=0)
-    style.finding(fig, title)
+    style.percent_axis(axes[1])
+    style.headline(fig, title)
     return fig

@@ -234,7 +234,7 @@ def detail_sizes(table: pd.DataFrame, limits: Sequence[float], title: str = "", 
     ax.set_xlim(1.6, max(40, table["pixels"].max() * 1.1))
     style.axes_labels(ax, "size of one period at full resolution (pixels; box: half of the people, line: 90 %)", "")
     style.plain(ax, "x")
-    style.finding(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -244,19 +244,16 @@ def detail_left(table: pd.DataFrame, title: str = "", size=(8.0, 3.8)):
     table : columns kind, people, ratio, left, low, high; left is a share of the value at ratio 1.
     """
     fig, ax = style.figure(size=size)
-    labels = []
-    for number, (kind, rows) in enumerate(table.groupby("kind", sort=False)):
-        rows = rows.sort_values("ratio", ascending=False)
-        places = np.log2(1 / rows["ratio"]) + 0.03 * number  # beside each other: intervals stay readable
-        style.line(ax, places, 100 * rows["left"], number, kind)
-        ax.vlines(places, 100 * rows["low"], 100 * rows["high"], color=style.PALETTE[number], linewidth=2, alpha=0.7)
-        labels.append(f"{kind} ({int(rows['people'].iloc[0])} people)")
-    ratios = sorted(table["ratio"].unique(), reverse=True)
-    ax.set_xticks(np.log2(1 / np.array(ratios)), [style.ratio_name(ratio) for ratio in ratios])
-    ax.set_ylim(-15, 105)
+    for kind, rows in table.groupby("kind", sort=False):
+        rows = rows.sort_values("ratio")
+        drawn = style.looks(table["kind"])[kind]
+        drawn = drawn._replace(label=f"{kind} ({int(rows['people'].iloc[0])} people)")
+        style.line(ax, rows["ratio"], 100 * rows["left"], drawn, 100 * rows["low"], 100 * rows["high"])
+    style.resolution_axis(ax, float(table["ratio"].min()))
     ax.axhline(0, color=style.GREY, linewidth=1)
-    style.axes_labels(ax, "ratio (share of the resolution that is left)", "left of the variance (%)")
+    ax.set_ylim(top=100)
+    style.axes_labels(ax, style.AXES["resolution"], "left of the variance (%)")
     style.plain(ax)
-    style.end_labels(ax, labels, gap=0.075)
-    style.finding(fig, title)
+    ax.legend(fontsize=style.SMALL, frameon=False, loc="upper left")
+    style.headline(fig, title)
     return fig

@@ -72,7 +72,7 @@ def roles(protocols: Mapping[str, Protocol], people: Mapping[str, Sequence[str]]
             side.set_visible(False)
     handles = [Patch(color=style.ROLES[role], label=role) for role in ("train", "probe", "gallery")]
     fig.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=style.SMALL, frameon=False)
-    style.finding(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -103,10 +103,10 @@ def spectrum(table: pd.DataFrame, limits: Mapping[str, float], title: str = "", 
         )
     ax.set_yscale("log")
     ax.set_ylim(bottom=max(low, 1e-3))
-    ax.legend(fontsize=style.SMALL, frameon=False, loc="upper right")
+    style.legend_below(fig, ax, columns=2)
     style.axes_labels(ax, "horizontal frequency (cycles across the canvas)", "power (grey levels squared)")
     style.plain(ax, "both")
-    style.finding(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -135,7 +135,7 @@ def distances_in_db(table: pd.DataFrame, title: str = "", size=(8.2, 4.2)):
     fig.legend(fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=2)
     style.axes_labels(ax, "PSNR to bicubic with antialias (dB)", "")
     style.plain(ax, "x")
-    style.finding(fig, title)
+    style.headline(fig, title)
     return fig
 
 
@@ -151,7 +151,7 @@ def quoted(table: pd.DataFrame, title: str = "", own: str = "", borrowed: str = 
         ax.barh(y, row["value"], color=colour, hatch="///" if row["borrowed"] else None, edgecolor="white", height=0.78)
         ax.text(row["value"] + 0.6, y, f"{row['value']:.1f}", va="center", fontsize=9)
     ax.set_yticks(range(len(table)), list(table["method"]), fontsize=9)
-    ax.set_xlim(0, 108)
+    style.percent_axis(ax, which="x")
     handles = [
         Patch(facecolor=style.SKY, label=own),
         Patch(facecolor=style.VERMILION, hatch="///", edgecolor="white", label=borrowed),
@@ -159,5 +159,5 @@ def quoted(table: pd.DataFrame, title: str = "", own: str = "", borrowed: str = 
     fig.legend(handles=handles, fontsize=style.SMALL, loc="outside lower center", ncols=2, frameon=False)
     style.axes_labels(ax, "rank-1 (%), as printed", "")
     style.plain(ax, "x")
-    style.finding(fig, title)
+    style.headline(fig, title)
     return fig

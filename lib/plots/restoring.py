@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, ScaledTranslation
 
 from lib.plots import style
 from lib.plots.people import ranked_lists, sheet
@@ -26,12 +26,15 @@ from lib.plots.tables import require
 PUBLISHED = {"marker": "D", "markerfacecolor": "white", "markeredgewidth": 2, "markersize": 8, "linestyle": ""}
 
 
-def beside(table: pd.DataFrame, title: str = "", x: str = "rank-1 in %", published: str = "published") -> Figure:
+def beside(table: pd.DataFrame, title: str = "", x: str = style.AXES["rank-1"], published: str = "published") -> Figure:
     """A row per label: measured with its interval (filled) and, where the paper has a number, the paper's (open).
+
+    Both have to be of one set of people; for others draw differences (``lib.plots.differences``).
 
     table : label, value, low, high (fractions), published (percent, or NaN), perhaps group (colour). published : what
     the open marks are of, for the legend.
     """
+    require(table, "label", "value", "low", "high", "published")
     table = table.reset_index(drop=True)
     groups = list(dict.fromkeys(table["group"])) if "group" in table else [""]
     fig, ax = style.chart(size=(8.6, 1.5 + 0.36 * len(table)))
@@ -51,66 +54,57 @@ def beside(table: pd.DataFrame, title: str = "", x: str = "rank-1 in %", publish
         ax.plot([], [], color=style.BLACK, label=published, **PUBLISHED)
     ax.set_yticks(range(len(table)), list(table["label"]), fontsize=style.SMALL)
     ax.set_ylim(len(table) - 0.4, -0.6)
-    ax.set_xlim(left=0)
-    fig.legend(fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=min(3, len(groups) + 1))
+    style.percent_axis(ax, which="x")
+    style.legend_below(fig, ax)
     style.axes_labels(ax, x, "")
     style.plain(ax, "x")
-    style.finding(fig, title)
+    style.headline(fig, title)
     return fig
 
 
-def sweep(table: pd.DataFrame, x: str, title: str = "", y: str = "rank-1 in %") -> Figure:
+def sweep(table: pd.DataFrame, x: str, title: str = "", y: str = style.AXES["rank-1"]) -> Figure:
     """A metric over the values of a setting (evenly spaced), a line per name; published points open.
 
     table : name, setting (in order), value, low, high (fractions), published (percent, or NaN).
     """
-    settings = list(dict.fromkeys(table["setting"]))
-    fig, ax = style.chart(size=(7.4, 4.0))
-    for number, name in enumerate(dict.fromkeys(table["name"])):
+    require(table, "name", "setting", "value", "low", "high", "published")
+    settings, drawn = list(dict.fromkeys(table["setting"])), style.looks(table["name"])
+    fig, ax = style.chart(size=(7.4, 4.2))
+    for name, look in drawn.items():
         part = table[table["name"] == name]
         places = [settings.index(s) for s in part["setting"]]
-        style.line(ax, places, 100 * part["value"], number, name, 100 * part["low"], 100 * part["high"])
+        style.line(ax, places, 100 * part["value"], look, 100 * part["low"], 100 * part["high"])
         if part["published"].notna().any():
-            colour = style.PALETTE[number]
-            ax.plot(places, part["published"], color=colour, label=f"{name}, published", **PUBLISHED)
+            ax.plot(places, part["published"], color=look.colour, label=f"{look.label}, published", **PUBLISHED)
     ax.set_xticks(range(len(settings)), [s if isinstance(s, str) else f"{s:g}" for s in settings])
+    style.percent_axis(ax, max(0.0, 5 * np.floor(ax.get_ylim()[0] / 5)))
     style.axes_labels(ax, x, y)
     style.plain(ax)
-    fig.legend(fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=3)
-    style.finding(fig, title)
+    style.legend_below(fig, ax)
+    style.headline(fig, title)
     return fig
 
 
-def psnr_against_rank(table: pd.DataFrame, title: str = "", panel: str = "") -> Figure:
+def psnr_against_rank(table: pd.DataFrame, title: str = "") -> Figure:
     """A point per network: fidelity to the right, re-identification upwards.
 
     table : name, psnr (dB), value, low, high (rank-1, fractions).
     """
+    require(table, "name", "psnr", "value", "low", "high")
+    drawn = style.looks(table["name"])
     fig, ax = style.chart(size=(7.4, 4.6))
-    for number, row in enumerate(table.itertuples()):
-        colour, marker = style.PALETTE[number % 8], style.MARKERS[number % 8]
-        ax.plot([row.psnr, row.psnr], [100 * row.low, 100 * row.high], color=colour, linewidth=2, alpha=0.35)
-        ax.plot(row.psnr, 100 * row.value, marker, color=colour, markersize=10)
-    _names(ax, table)
-    style.axes_labels(ax, "PSNR to the original in dB", "rank-1 in %")
+    for row in table.itertuples():
+        look = drawn[row.name]
+        ax.plot([row.psnr, row.psnr], [100 * row.low, 100 * row.high], color=look.colour, linewidth=2, alpha=0.35)
+        ax.plot(row.psnr, 100 * row.value, look.marker, color=look.colour, markersize=10)
+    ax.margins(x=0.22, y=0.1)
+    style.axes_labels(ax, f"{style.AXES['psnr']} to the original", style.AXES["rank-1"])
+    style.percent_axis(ax, max(0.0, 5 * np.floor(ax.get_ylim()[0] / 5)))
     style.plain(ax, "both")
-    ax.margins(x=0.18)
-    style.finding(fig, title)
+    style.headline(fig, title)
+    values = 100 * table[["value", "low", "high"]].to_numpy(float)
+    _label(ax, [drawn[name] for name in table["name"]], table["psnr"].to_numpy(float), values)
     return fig
-
-
-def _names(ax, table: pd.DataFrame) -> None:
-    """Each point's name to its right, moved up where two would overlap."""
-    low, high = ax.get_ylim()
-    gap, taken = 0.055 * (high - low), []
-    for row in table.sort_values("value").itertuples():
-        at = 100 * row.value
-        while any(abs(at - other) < gap and abs(row.psnr - psnr) < 1.2 for other, psnr in taken):
-            at += gap / 2
-        taken.append((at, row.psnr))
-        ax.annotate(
-            row.name, (row.psnr, at), xytext=(9, 0), textcoords="offset points", fontsize=style.SMALL, va="center"
-        )
 
 
 def restored(
@@ -129,59 +123,82 @@ def restored(
     count = len(pictures[names[0]])
     images = [[pictures[name][i] for name in names] for i in range(count)]
     captions = [[f"{quality[name][i]:.1f} dB" if name in quality else "" for name in names] for i in range(count)]
-    columns = [name.replace("-", "-\n", 1) for name in names]  # a picture is narrower than its name
+    aspect = max(picture.shape[1] / picture.shape[0] for some in pictures.values() for picture in some)
+    wide = max(6, int(height * aspect / 0.085))  # a picture may be narrower than its name
+    columns = [textwrap.fill(style.text(name), wide, break_on_hyphens=False) for name in names]
+    title = textwrap.fill(title, max(30, int(len(names) * (height * aspect + 0.07) / 0.118)))
     return sheet(images, columns=columns, rows=rows, captions=captions, title=title, note=note, height=height)
 
 
 def cost_against_rank(table: pd.DataFrame, title: str = "") -> Figure:
     """Rank-1 over what restoring an image costs, a named mark per network; those that cost nothing left of the break.
 
+    Every mark stands at its cost, so networks of one cost stand above each other; only their intervals are moved apart,
+    by less than a mark. The ticks are the costs themselves.
+
     table : label, macs (multiply-adds of the super-resolution of one image; 0 for interpolation), value, low, high.
     """
     require(table, "label", "macs", "value", "low", "high")
     table = table.reset_index(drop=True)
-    giga = table["macs"].to_numpy(float) / 1e9
-    if not (giga > 0).any() or (giga < 0).any():
+    macs = table["macs"].to_numpy(float)
+    if not (macs > 0).any() or (macs < 0).any():
         raise ValueError("macs must be 0 or more, and more than 0 for one network at least")
-    least, most = giga[giga > 0].min(), giga.max()
+    unit, scale = ("G", 1e9) if macs.max() >= 1e9 else ("M", 1e6)
+    costs = macs / scale
+    least = costs[costs > 0].min()
     none = least / 4  # where a cost of nothing is drawn on an axis that has no 0
-    exact = np.where(giga > 0, giga, none)
-    step = (most / none * 4) ** 0.025  # networks of one cost stand beside each other
-    places = exact.copy()
-    for place in np.unique(exact):
-        same = np.flatnonzero(exact == place)
-        places[same] = place * step ** (np.arange(len(same)) - (len(same) - 1) / 2)
+    places, drawn = np.where(costs > 0, costs, none), style.looks(table["label"])
     fig, ax = style.chart(size=(8.6, 4.8))
     for number, row in enumerate(table.itertuples()):
-        colour, marker = style.PALETTE[number % 8], style.MARKERS[number % 8]
-        ax.vlines(places[number], 100 * row.low, 100 * row.high, color=colour, linewidth=3, alpha=0.45)
-        ax.plot(places[number], 100 * row.value, marker, color=colour, markersize=10)
-    _cost_axis(ax, none if (giga == 0).any() else None, least, most)
-    style.axes_labels(ax, "multiply-adds of the super-resolution, G per image", "rank-1 in %")
+        look = drawn[row.label]
+        same = np.flatnonzero(places == places[number])
+        aside = 2.5 * (list(same).index(number) - (len(same) - 1) / 2) / 72  # inches
+        moved = ax.transData + ScaledTranslation(aside, 0, fig.dpi_scale_trans)
+        ax.plot(
+            [places[number]] * 2, [100 * row.low, 100 * row.high], color=look.colour, linewidth=2, alpha=0.6,
+            transform=moved, label="interval",
+        )  # fmt: skip
+        ax.plot(places[number], 100 * row.value, look.marker, color=look.colour, markersize=10, label=look.label)
+    ax.set_ylim(*_around(100 * table[["low", "high"]].to_numpy()))  # moved lines do not count by themselves
+    _cost_axis(ax, none if (costs == 0).any() else None, sorted({*costs[costs > 0]}))
+    style.axes_labels(ax, f"multiply-adds of the super-resolution ({unit} per image)", style.AXES["rank-1"])
     style.plain(ax)
     style.headline(fig, title)
-    _label(ax, list(table["label"]), places, 100 * table[["value", "low", "high"]].to_numpy(float))
+    values = 100 * table[["value", "low", "high"]].to_numpy(float)
+    _label(ax, [drawn[name] for name in table["label"]], places, values)
     return fig
 
 
-def _cost_axis(ax: Axes, none: float | None, least: float, most: float) -> None:
-    """A logarithmic axis in G; with a place for a cost of nothing, left of a break in the axis."""
+def _around(values: np.ndarray) -> tuple[float, float]:
+    """Limits with some room around percentages, within 0 and 100."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    room = 0.08 * max(high - low, 2.0)
+    return max(0.0, low - room), min(100.0, high + room)
+
+
+def _cost_axis(ax: Axes, none: float | None, costs: Sequence[float]) -> None:
+    """A logarithmic axis with a tick at each cost, those too near to the one before left out; with a place for a cost
+    of nothing, left of a break in the axis."""
+    least, most = costs[0], costs[-1]
+    left = none or least
+    reach = max(most / left, 4.0)
     ax.set_xscale("log")
-    ax.set_xlim((none or least) / 1.7, most * (most / (none or least)) ** 0.3 * 1.7)
-    nice = [m * 10.0**e for e in range(-6, 6) for m in (1, 3)]
-    ticks = [tick for tick in nice if least / 1.6 <= tick <= most * 1.6]
-    names = [f"{tick:g}" for tick in ticks]
+    ax.set_xlim(left / reach**0.08 / 1.3, most * reach**0.3 * 1.3)
+    ticks: list[float] = []
+    for cost in costs:
+        if not ticks or np.log(cost / ticks[-1]) > 0.08 * np.log(reach):
+            ticks.append(cost)
+    names = [f"{tick:.3g}" for tick in ticks]
     if none is not None:
-        middle = np.sqrt(none * min(least, *ticks))
-        ax.plot([middle], [0], transform=ax.get_xaxis_transform(), marker=(2, 0, -20), markersize=14, color="black",
-                linestyle="", clip_on=False, zorder=5, label="break")  # fmt: skip
+        ax.plot([np.sqrt(none * least)], [0], transform=ax.get_xaxis_transform(), marker=(2, 0, -20), markersize=14,
+                color="black", linestyle="", clip_on=False, zorder=5, label="break")  # fmt: skip
         ticks, names = [none, *ticks], ["none", *names]
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xticks(ticks, names)
 
 
-def _label(ax: Axes, labels: Sequence[str], x: np.ndarray, y: np.ndarray) -> None:
+def _label(ax: Axes, looks: Sequence[style.Look], x: np.ndarray, y: np.ndarray) -> None:
     """Each mark's name beside it, where it is on no other name, mark or interval; with a line to it where that is
     far.
 
@@ -197,8 +214,8 @@ def _label(ax: Axes, labels: Sequence[str], x: np.ndarray, y: np.ndarray) -> Non
     moves.sort(key=lambda move: (np.hypot(move[0], 1.6 * move[1]) + (6 if move[0] < 0 else 0), -move[1]))
     for number in np.argsort(-y[:, 0], kind="stable"):
         text = ax.annotate(
-            labels[number], (x[number], y[number, 0]), xytext=(0, 0), textcoords="offset points", fontsize=style.SMALL,
-            color=style.PALETTE[number % 8], fontweight="bold", va="center",
+            looks[number].label, (x[number], y[number, 0]), xytext=(0, 0), textcoords="offset points",
+            fontsize=style.SMALL, color=style.ink(looks[number].colour), fontweight="bold", va="center",
         )  # fmt: skip
         size = text.get_window_extent()
         for dx, dy in moves:
@@ -216,7 +233,7 @@ def _label(ax: Axes, labels: Sequence[str], x: np.ndarray, y: np.ndarray) -> Non
             end = dx - 2 if dx > 0 else dx + 2
             ax.annotate(
                 "", (x[number], y[number, 0]), xytext=(end, dy), textcoords="offset points",
-                arrowprops={"arrowstyle": "-", "color": style.PALETTE[number % 8], "linewidth": 1, "shrinkA": 0},
+                arrowprops={"arrowstyle": "-", "color": looks[number].colour, "linewidth": 1, "shrinkA": 0},
             )  # fmt: skip
 
 
@@ -270,7 +287,7 @@ def joint_lists(rows: Sequence[Mapping], title: str = "", per_search: int = 2, h
             raise ValueError(f"{row['name']!r} has {len(row['found'])} pictures and {len(row['correct'])} judgements")
     fig = ranked_lists(
         [row["query"] for row in rows], [row["found"] for row in rows], [row["correct"] for row in rows],
-        names=[row["name"] for row in rows], title=textwrap.fill(title, 54), height=height,
+        names=[row["name"] for row in rows], title=textwrap.fill(title, 48), height=height,
         note="✓ the person searched for   ✗ somebody else",
     )  # fmt: skip
     boxes = {round(ax.get_position().y0, 6): ax.get_position() for ax in fig.axes}

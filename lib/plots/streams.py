@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -9,7 +10,11 @@ from matplotlib.lines import Line2D
 from lib.plots import style
 from lib.plots.tables import require
 
-STREAMS = {"low": (style.VERMILION, "s", "1 − r"), "high": (style.BLUE, "o", "r")}
+STREAMS = {
+    "low": (style.Look("low-resolution stream", style.VERMILION, "s"), "1 − r"),
+    "high": (style.Look("high-resolution stream", style.BLUE, "o"), "r"),
+}
+TICKS = (1 / 8, 1 / 4, 1 / 2, 1.0)  # of a narrow panel
 
 
 def stream_weights(table: pd.DataFrame, title: str = "") -> Figure:
@@ -21,30 +26,27 @@ def stream_weights(table: pd.DataFrame, title: str = "") -> Figure:
     if unknown := set(table["stream"]) - set(STREAMS):
         raise ValueError(f"streams are named {', '.join(STREAMS)}, not {', '.join(map(str, unknown))}")
     blocks = list(dict.fromkeys(table["block"]))
+    lowest = float(table["r"].min())
+    every = np.geomspace(lowest, 1, 50)  # where the targets are drawn: they bend on a logarithmic axis
     fig, axes = style.chart(1, len(blocks), size=(min(2.2 * len(blocks) + 1.6, 9.2), 3.7), sharey=True, squeeze=False)
     for ax, block in zip(axes[0], blocks, strict=True):
-        for stream, (colour, marker, _) in STREAMS.items():
+        for stream, (look, _) in STREAMS.items():
             part = table[(table["block"] == block) & (table["stream"] == stream)].sort_values("r")
             if part.empty:
                 raise ValueError(f"{block} has no weights of its {stream} stream")
-            target = (0, 1) if stream == "high" else (1, 0)
-            ax.plot((0, 1), target, color=colour, linewidth=1.6, linestyle="--")
-            style.line(
-                ax, part["r"], part["mean"], 0, f"{stream} stream", part["low"], part["high"], color=colour,
-                marker=marker,
-            )  # fmt: skip
+            ax.plot(every, every if stream == "high" else 1 - every, color=look.colour, linewidth=1.6, linestyle="--")
+            style.line(ax, part["r"], part["mean"], look, part["low"], part["high"])
         ax.set_title(str(block), fontsize=style.TEXT, loc="left")
-        ax.set_xlim(0, 1.05)
-        ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "1/4", "1/2", "3/4", "1"])
+        style.resolution_axis(ax, lowest, TICKS)
         style.axes_labels(ax, "resolution r", "weight of the stream" if ax is axes[0][0] else "")
         style.plain(ax)
     # nothing is cut off where a network leaves 0 to 1
     axes[0][0].set_ylim(min(-0.02, table["low"].min()), max(1.02, table["high"].max()))
     handles = [line for line in axes[0][0].get_lines() if line.get_label().endswith("stream")]
     handles += [
-        Line2D([], [], color=colour, linestyle="--", linewidth=1.6, label=f"its target: {target}")
-        for colour, _, target in STREAMS.values()
+        Line2D([], [], color=look.colour, linestyle="--", linewidth=1.6, label=f"its target: {target}")
+        for look, target in STREAMS.values()
     ]
-    fig.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=style.SMALL, frameon=False)
+    style.legend_below(fig, axes[0][0], columns=2, handles=handles)
     style.headline(fig, title)
     return fig

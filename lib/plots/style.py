@@ -2,18 +2,26 @@
 
 The colours are Okabe and Ito's ("Color Universal Design", 2008), which stay apart under all common colour deficiencies;
 nothing is said by colour alone (lines have markers, marks have shapes, ends of lines carry their name).
+
+``LOOKS`` gives every network of the lessons one look, so that it is the same line in all figures; ``AXES`` gives every
+quantity one text.
 """
 
 from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MultipleLocator, NullLocator
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
     "#000000",
@@ -36,6 +44,158 @@ TEXT, SMALL = 12, 10  # points
 TITLE = 13
 CHARACTERS = 11.5  # of a title, per inch of width
 INTERVAL_ALPHA = 0.18
+
+
+class Look(NamedTuple):
+    """How one name is drawn: its text, colour, marker and line style."""
+
+    label: str
+    colour: str
+    marker: str
+    dash: str | tuple = "-"
+
+
+DOTS, DASHES, MIXED = (0, (1, 1.2)), (0, (4, 1.6)), (0, (5, 1.5, 1, 1.5))
+
+# Each paper's own method has a hue: SING vermilion, RIPR blue (FFSR lighter, RIFE darker, both darkest), JBIM purple,
+# PS-HRNet sky, FTWA orange. Plain networks are black and grey, super-resolution before a re-id network is green, LOMO
+# olive. What a control changes is told by the line: full for the method, dashed for a variant, dotted for a floor.
+# No diamonds: they are for published numbers.
+_NAMED = {
+    "baseline": (BLACK, "o", "-"),
+    "baseline, all resolutions": ("#5A5A5A", "s", DASHES),
+    "baseline, pre-trained only": ("#8C8C8C", "v", MIXED),
+    "baseline, from scratch": ("#A8A8A8", "^", DOTS),
+    "colour histogram": ("#BFBFBF", "X", DOTS),
+    "ResNet": ("#1F1F1F", "P", "-"),
+    "ResNet, trained on": ("#707070", "P", DASHES),
+    "SE-ResNet": ("#969696", "<", "-"),
+    "DenseNet": ("#B2B2B2", ">", "-"),
+    "OSNet": ("#7E7E7E", "p", "-"),
+    "AGW": ("#484848", "h", "-"),
+    "two networks, equal weights": ("#8A96A3", "s", MIXED),
+    "two networks, learned weights": ("#66788A", "^", MIXED),
+    "two streams, equal weights": ("#A3B4C4", "v", MIXED),
+    "bilinear, then re-id": ("#A8D8B9", "v", DOTS),
+    "bicubic, then re-id": ("#6CC29A", "^", DOTS),
+    "SRCNN, then re-id": (GREEN, "s", DASHES),
+    "SRCNN, then re-id (same images)": ("#00664B", "X", DASHES),
+    "SRCNN + ResNet": ("#2FA37F", "<", DASHES),
+    "VDSR + ResNet": ("#117A5C", ">", DASHES),
+    "AE + ResNet": ("#004F3A", "p", DASHES),
+    "LOMO + XQDA": ("#A89A00", "h", DOTS),
+    "LOMO + NFST": ("#6E6500", "p", DOTS),
+    "SING": (VERMILION, "o", "-"),
+    "SING, one model": ("#F0925A", "s", DASHES),
+    "FFSR": ("#5A8FD6", "s", "-"),
+    "FFSR, no joint learning": ("#9DBDEB", "v", DASHES),
+    "FFSR, frozen": ("#7FA6DF", "X", MIXED),
+    "FFSR (outlines)": ("#4679C0", "p", DASHES),
+    "RIFE": ("#2F5FA8", "^", "-"),
+    "RIFE, trained on": ("#23487F", "^", DASHES),
+    "FFSR + RIFE": ("#14245C", "o", "-"),
+    "JBIM": (PURPLE, "o", "-"),
+    "HIM": ("#E3B4CE", "^", DASHES),
+    "LIM": ("#B0588A", "v", DASHES),
+    "HIM + LIM": ("#8A3A68", "s", "-"),
+    "PS-HRNet": (SKY, "o", "-"),
+    "FTWA": (ORANGE, "o", "-"),
+    # restoring alone (lessons 05, 20): what a picture goes through before the network
+    "original": (BLACK, "o", "-"),
+    "bilinear": ("#A8D8B9", "v", DOTS),
+    "bicubic": ("#6CC29A", "^", DOTS),
+    "SRCNN": (GREEN, "s", DASHES),
+}
+# what settings call something, and what a figure calls it
+_TEXTS = {
+    "srcnn": "SRCNN",
+    "srcnn-luma": "SRCNN, luma",
+    "srcnn-915": "SRCNN 9-1-5",
+    "srcnn-915-luma": "SRCNN 9-1-5, luma",
+    "fsrcnn": "FSRCNN",
+    "vdsr": "VDSR",
+    "vdsr-narrow": "VDSR, narrow",
+    "drcn": "DRCN",
+    "drcn-narrow": "DRCN, narrow",
+    "rcan": "RCAN",
+    "rcan-light": "RCAN, light",
+    "srgan": "SRGAN",
+    "srgan-narrow": "SRGAN, narrow",
+    "ffsr": "FFSR",
+    "ffsr-narrow": "FFSR, narrow",
+    "pedestrians": "embedded people",
+    "viper": "VIPeR",
+    "caviar": "CAVIAR",
+    "cuhk03": "CUHK03",
+    "market1501": "Market-1501",
+    "dukemtmc": "DukeMTMC",
+    "msmt17": "MSMT17",
+    "sysu": "SYSU",
+    "woman": "woman or man",
+    "upper": "garment above",
+    "lower": "garment below",
+    "upper_colour": "colour above",
+    "lower_colour": "colour below",
+    "pattern": "pattern above",
+    "lower_pattern": "pattern below",
+    "hair": "colour of the hair",
+    "hair_shape": "shape of the hair",
+    "skin": "colour of the skin",
+    "bag": "kind of bag",
+    "bag_colour": "colour of the bag",
+    "shoes": "colour of the shoes",
+    "hat": "kind of hat",
+    "zip": "zip or none",
+    "glasses": "glasses or none",
+}
+LOOKS = {name: Look(name, *drawn) for name, drawn in _NAMED.items()}
+
+
+def text(name: str) -> str:
+    """What a figure calls a name of the code: "vdsr-narrow" -> "VDSR, narrow"; a name that is readable stays."""
+    return _TEXTS.get(name, name)
+
+
+def look(name: str) -> Look:
+    """The look of one name. One that ``LOOKS`` does not have gets a colour and a marker that follow from its letters,
+    so that they are the same in every figure."""
+    if name in LOOKS:
+        return LOOKS[name]
+    number = zlib.crc32(name.encode())
+    return Look(text(name), PALETTE[number % 6], MARKERS[number // 6 % len(MARKERS)])
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """The looks of all names of one figure. Of two names outside ``LOOKS`` with one colour the later one in the
+    alphabet takes the next that is free, as long as there is one."""
+    names = list(dict.fromkeys(names))
+    found = {name: look(name) for name in names}
+    taken = {found[name].colour for name in names if name in LOOKS}
+    for name in sorted(set(names) - set(LOOKS)):
+        start = PALETTE.index(found[name].colour)
+        order = [*PALETTE[start:6], *PALETTE[:start], *PALETTE[6:]]
+        colour = next((c for c in order if c not in taken), found[name].colour)
+        taken.add(colour)
+        found[name] = found[name]._replace(colour=colour)
+    return found
+
+
+AXES = {
+    "rank-1": "rank-1 (%)",
+    "rank-1, validation": "rank-1 of validation people (%)",
+    "mAP": "mAP (%)",
+    "difference": "difference in rank-1 (points)",
+    "probe": "resolution r of the probe (1 = full)",
+    "gallery": "resolution r of the gallery (1 = full)",
+    "resolution": "resolution r (1 = full)",
+    "psnr": "PSNR (dB)",
+    "images": "images seen (thousands)",
+    "cost": "multiply-adds (G per image)",
+    "O": "O, ratio of mean distances",
+    "O, sums": "O, ratio of sums (Eq. 2)",
+    "epoch": "epoch",
+}
+RESOLUTIONS = (1 / 8, 1 / 4, 1 / 3, 1 / 2, 1.0)  # where every axis of resolution has a tick
 
 
 class Photographs(Figure):
@@ -111,15 +271,97 @@ def plain(ax: Axes, grid: str | None = "y") -> None:
     ax.set_axisbelow(True)
 
 
-def line(
-    ax: Axes, x: Sequence[float], y: Sequence[float], number: int, label: str, low=None, high=None, **options
-) -> None:
-    """Line ``number`` of a figure: its colour and marker, and its interval (low, high) as a band where there is one."""
-    colour = options.pop("color", PALETTE[number % len(PALETTE)])
-    marker = options.pop("marker", MARKERS[number % len(MARKERS)])
-    ax.plot(x, y, color=colour, marker=marker, linewidth=2.2, markersize=6, label=label, **options)
+def resolution_axis(ax: Axes, lowest: float, ticks: Sequence[float] = RESOLUTIONS) -> None:
+    """The x axis of r: logarithmic, so that halving is the same step everywhere, rising to full on the right.
+
+    lowest : the smallest r that is drawn, in (0, 1); ticks below it are left out. ValueError for another.
+    """
+    if not 0 < lowest < 1:
+        raise ValueError(f"the smallest resolution lies in (0, 1), not {lowest}")
+    shown = [r for r in ticks if r > 0.98 * lowest]
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_locator(FixedLocator(shown))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks(shown, [tick_name(r) for r in shown])
+    ax.set_xlim(lowest * 0.94, 1.06)
+
+
+def percent_axis(ax: Axes, floor: float = 0.0, which: str = "y") -> None:
+    """A y (or x) axis in percent from ``floor`` to what is drawn, at most to 100, in round steps.
+
+    A mark at 100 is drawn whole, over the edge. ValueError for a floor outside of [0, 100).
+    """
+    if not 0 <= floor < 100:
+        raise ValueError(f"a percent axis begins in [0, 100), not at {floor}")
+    axis, (_, top) = (ax.yaxis, ax.get_ylim()) if which == "y" else (ax.xaxis, ax.get_xlim())
+    top = min(top, 100.0)
+    top = max(top, floor + 5)
+    step = next(s for s in (1, 2, 5, 10, 20) if (top - floor) / s <= 7 or s == 20)
+    axis.set_major_locator(MultipleLocator(step))
+    (ax.set_ylim if which == "y" else ax.set_xlim)(floor, top)
+    for mark in ax.get_lines():
+        values = np.asarray(mark.get_ydata() if which == "y" else mark.get_xdata(), dtype=float)
+        mark.set_clip_on(bool(np.nanmin(values, initial=top) < floor or np.nanmax(values, initial=floor) > top))
+
+
+def whole_axis(ax: Axes, last: int) -> None:
+    """An x axis of counts from 1 to ``last`` (ranks, epochs): ticks at whole numbers, 1 among them."""
+    step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if last / s <= 8 or s == 500)
+    ax.set_xticks([1, *(k for k in range(step, last + 1, step) if k > 1)])
+
+
+def line(ax: Axes, x: Sequence[float], y: Sequence[float], drawn: Look, low=None, high=None, **options) -> None:
+    """A line in its look, and its interval (low, high) as a band where there is one."""
+    chosen = {"color": drawn.colour, "marker": drawn.marker, "linestyle": drawn.dash, "label": drawn.label} | options
+    ax.plot(x, y, linewidth=2.2, markersize=6, **chosen)
     if low is not None:
-        ax.fill_between(x, low, high, color=colour, alpha=INTERVAL_ALPHA, linewidth=0)
+        ax.fill_between(x, low, high, color=chosen["color"], alpha=INTERVAL_ALPHA, linewidth=0)
+
+
+def legend_below(fig: Figure, ax: Axes, columns: int = 3, **options) -> None:
+    """One legend for the figure, below it: no panel loses room to it."""
+    handles, names = options.pop("handles", None), None
+    if handles is None:
+        handles, names = ax.get_legend_handles_labels()
+        handles = dict(zip(names, handles, strict=True)).values()  # each name once
+    named = [(handle.get_label()) for handle in handles]
+    longest = max((len(name) for name in named), default=0)
+    fits = max(1, int(fig.get_figwidth() / (0.085 * longest + 0.65)))
+    fig.legend(
+        handles=list(handles), loc="outside lower center", ncols=min(columns, fits, len(named)), fontsize=SMALL,
+        frameon=False, **options,
+    )  # fmt: skip
+
+
+def ink(colour: str) -> str:
+    """The colour dark enough to be read as text on white (a contrast of 4.5 or more), as "#rrggbb"."""
+    r, g, b = to_rgb(colour)
+    while 1.05 / (luminance((r, g, b)) + 0.05) < 4.5:
+        r, g, b = 0.95 * r, 0.95 * g, 0.95 * b
+    return to_hex((r, g, b))
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """The relative luminance (WCAG 2) of a colour (r, g, b, ...) in [0, 1]: 0 black, 1 white."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    return float(np.dot((0.2126, 0.7152, 0.0722), linear))
+
+
+def nudged(values: Sequence[float], gap: float) -> np.ndarray:
+    """Values moved apart as little as keeps neighbours ``gap`` apart, in the order given: (n,)."""
+    values = np.asarray(values, dtype=float)
+    order = np.argsort(values, kind="stable")
+    groups: list[list] = []  # [sum of the places without their gaps, count], lowest first
+    for k, number in enumerate(order):
+        groups.append([values[number] - k * gap, 1])
+        while len(groups) > 1 and groups[-2][0] / groups[-2][1] > groups[-1][0] / groups[-1][1]:
+            total, count = groups.pop()
+            groups[-1][0] += total
+            groups[-1][1] += count
+    level = np.concatenate([np.full(count, total / count) for total, count in groups]) if groups else np.zeros(0)
+    found = np.empty(len(values))
+    found[order] = level + gap * np.arange(len(values))
+    return found
 
 
 def end_labels(ax: Axes, labels: Sequence[str], gap: float = 0.06) -> None:
@@ -127,24 +369,12 @@ def end_labels(ax: Axes, labels: Sequence[str], gap: float = 0.06) -> None:
     least."""
     low, high = ax.get_ylim()
     drawn = list(ax.get_lines())[: len(labels)]
-    ends = sorted(
-        (float(curve.get_ydata()[-1]), float(curve.get_xdata()[-1]), label, curve.get_color())
-        for curve, label in zip(drawn, labels, strict=True)
-    )
-    at = -float("inf")
-    for y, x, label, colour in ends:
-        at = max(y, at + gap * (high - low))
+    at = nudged([float(curve.get_ydata()[-1]) for curve in drawn], gap * (high - low))
+    for curve, label, y in zip(drawn, labels, at, strict=True):
         ax.annotate(
-            label,
-            (x, at),
-            xytext=(8, 0),
-            textcoords="offset points",
-            fontsize=SMALL,
-            color=colour,
-            va="center",
-            fontweight="bold",
-            annotation_clip=False,
-        )
+            label, (float(curve.get_xdata()[-1]), y), xytext=(8, 0), textcoords="offset points", fontsize=SMALL,
+            color=ink(curve.get_color()), va="center", fontweight="bold", annotation_clip=False,
+        )  # fmt: skip
 
 
 def ratio_name(ratio: float) -> str:
@@ -156,3 +386,8 @@ def ratio_name(ratio: float) -> str:
         return f"1/{round(inverse)}"
     near = Fraction(ratio).limit_denominator(8)
     return str(near) if abs(near - ratio) < 1e-3 else f"{ratio:.2f}"
+
+
+def tick_name(ratio: float) -> str:
+    """A resolution on an axis that says "(1 = full)": as ``ratio_name``, and "1" for 1."""
+    return "1" if ratio == 1 else ratio_name(ratio)

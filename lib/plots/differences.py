@@ -1,0 +1,131 @@
+"""What rows of a table gain over one of them, on several sets of people side by side, beside what the paper gains.
+
+Levels of different sets do not belong on one axis (lesson 01); differences to one row do: published and measured are
+both in points.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from lib.plots import style
+from lib.plots.tables import require
+
+PUBLISHED = {"marker": "D", "color": style.BLACK, "markerfacecolor": "none", "markeredgewidth": 1.6, "markersize": 8}
+MOST = 14  # rows that can still be read when projected
+
+
+def against(
+    table: pd.DataFrame,
+    reference: str,
+    title: str = "",
+    published: pd.DataFrame | None = None,
+    levels: Mapping[str, float] | None = None,
+    x: str = style.AXES["difference"],
+) -> Figure:
+    """Differences to the row ``reference``: a row per name, a panel per set of people, one scale.
+
+    table : set, name, mean, low, high (paired differences to ``reference`` with their intervals, fractions); the rows
+    of ``reference`` itself may be missing. published : set (that beside which it is drawn), name, value (percent, as
+    printed), with a row of ``reference`` for each set: drawn are the differences to it, as open diamonds. levels : what
+    ``reference`` itself reaches on each set, a fraction, for the panels' titles.
+
+    A mark is filled where the interval excludes 0, and open and pale where it does not. ValueError for a published set
+    without its reference, for a set of ``published`` that is not in the table, and for more rows than can be read.
+    """
+    require(table, "set", "name", "mean", "low", "high")
+    sets = list(dict.fromkeys(table["set"]))
+    gains = published_gains(published, reference, sets)
+    names = [n for n in dict.fromkeys([*table["name"], *gains["name"]]) if n != reference]
+    if len(names) > MOST:
+        raise ValueError(f"{len(names)} rows cannot be read when projected: {MOST} at most, draw two figures")
+    drawn = style.looks([reference, *names])
+    labels = {name: textwrap.fill(drawn[name].label, 30) for name in names}
+    height = 0.36 * sum(1 + 0.45 * label.count("\n") for label in labels.values())
+    fig, axes = style.chart(
+        1, len(sets), size=(9.2 if len(sets) > 1 else 7.4, 1.9 + height), sharex=True, sharey=True, squeeze=False
+    )
+    for ax, name in zip(axes[0], sets, strict=True):
+        ax.axvline(0, color=style.BLACK, linewidth=1.2)
+        for row in table[table["set"] == name].itertuples():
+            if row.name != reference:
+                _row(ax, names.index(row.name), row, drawn[row.name])
+        for row in gains[gains["set"] == name].itertuples():
+            ax.plot(row.gain, names.index(row.name), linestyle="", zorder=4, **PUBLISHED)
+        level = f"0 = {100 * levels[name]:.1f} %" if levels and name in levels else ""
+        ax.set_title("\n".join(filter(None, [style.text(name), level])), fontsize=style.TEXT, loc="left")
+        style.plain(ax, "x")
+        ax.tick_params(labelsize=style.SMALL)
+    axes[0][0].set_yticks(range(len(names)), [labels[name] for name in names], fontsize=style.SMALL)
+    axes[0][0].set_ylim(len(names) - 0.4, -0.6)
+    said = f"{x}, minus {drawn[reference].label}"
+    fig.supxlabel(said, fontsize=style.TEXT)
+    handles = [
+        Line2D([], [], color="#444444", marker="o", linewidth=3, label="measured, interval without 0"),
+        Line2D([], [], color="#AAAAAA", marker="o", markerfacecolor="white", linewidth=3, label="with 0"),
+    ]
+    if len(gains):
+        handles.append(Line2D([], [], linestyle="", label="published, minus the same row", **PUBLISHED))
+    style.legend_below(fig, axes[0][0], handles=handles)
+    style.headline(fig, title)
+    return fig
+
+
+def _row(ax, place: int, row, look: style.Look) -> None:
+    sure = row.low > 0 or row.high < 0
+    alpha = 1.0 if sure else 0.45
+    ax.plot(
+        [100 * row.low, 100 * row.high], [place, place], color=look.colour, linewidth=3.5, alpha=alpha,
+        solid_capstyle="butt",
+    )  # fmt: skip
+    face = look.colour if sure else "white"
+    ax.plot(
+        100 * row.mean, place, look.marker, color=look.colour, markerfacecolor=face, markersize=8.5, markeredgewidth=1.6
+    )
+
+
+def published_gains(published: pd.DataFrame | None, reference: str, sets: list[str]) -> pd.DataFrame:
+    """The published values minus that of ``reference`` of their own set: set, name, gain (points)."""
+    if published is None or published.empty:
+        return pd.DataFrame({"set": [], "name": [], "gain": []})
+    require(published, "set", "name", "value")
+    if unknown := sorted(set(published["set"]) - set(sets)):
+        raise ValueError(f"nothing is measured beside the published {', '.join(unknown)}")
+    parts = []
+    for name, part in published.groupby("set", sort=False):
+        zero = part.loc[part["name"] == reference, "value"].dropna()
+        if len(zero) != 1:
+            raise ValueError(f"the published numbers beside {name} need one {reference!r}, they have {len(zero)}")
+        part = part[(part["name"] != reference) & part["value"].notna()]
+        parts.append(part.assign(gain=part["value"] - zero.iloc[0])[["set", "name", "gain"]])
+    return pd.concat(parts, ignore_index=True)
+
+
+def sentence(table: pd.DataFrame, reference: str) -> str:
+    """What the measured differences say, for a title: how many rows lie decidedly above the reference, and below.
+
+    table : as for ``against``.
+    """
+    require(table, "set", "name", "mean", "low", "high")
+    parts = []
+    for name, part in table[table["name"] != reference].groupby("set", sort=False):
+        above, below = part.loc[part["low"] > 0, "name"], part.loc[part["high"] < 0, "name"]
+        parts.append(f"{style.text(name)}: {len(above)} of {len(part)} rows above, {len(below)} below")
+    return f"Decidedly different from {style.look(reference).label}: " + "; ".join(parts)
+
+
+def best(table: pd.DataFrame, reference: str) -> dict[str, tuple[str, float, bool]]:
+    """For each set the row with the largest difference: its name, the difference in points, and whether its interval
+    excludes 0."""
+    require(table, "set", "name", "mean", "low", "high")
+    found = {}
+    for name, part in table[table["name"] != reference].groupby("set", sort=False):
+        top = part.loc[part["mean"].idxmax()]
+        found[name] = top["name"], float(100 * top["mean"]), bool(np.sign(top["low"]) == np.sign(top["high"]) != 0)
+    return found
