@@ -227,11 +227,10 @@ def test_plain_is_mlr_at_full_resolution():
     assert (plain.table["ratio"] == 1).all() and plain.convention == "sing"
 
 
-@pytest.mark.parametrize("preset", [preset for preset in PRESETS if preset != "caviar"])
-def test_two_thirds_of_the_embedded_people_are_tested(preset):
+@pytest.mark.filterwarnings("ignore::lib.data.DataWarning")  # of the miniature's sizes
+def test_two_thirds_of_the_embedded_people_are_tested():
     people = mini.tiny(600, 4, name="pedestrians")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # of the miniature's sizes
+    for preset in set(PRESETS) - {"caviar"}:
         for trial in (0, 7):
             split = make_protocol(people, preset, trial=trial).manifest["identities"]
             assert [len(split[name]) for name in ("train", "val", "test")] == [160, 40, 400]
