@@ -6,6 +6,7 @@ import copy
 import operator
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +23,7 @@ from lib.training.processes import in_processes
 from lib.training.randomness import seeded
 from lib.training.runs import Run
 from lib.training.sources import Code, code_of
+from lib.training.watch import score
 from lib.training.weights import check, fingerprint, load_first_weights, people_behind
 
 NO_EPOCHS = ["stage", "epoch", "steps", "lr", "total", "images_per_second", "seconds"]
@@ -42,6 +44,8 @@ def fit(
     compile: bool = False,
     checkpoint_seconds: float = 60.0,
     checkpoint_steps: int | None = None,
+    watch: Callable[[Method], float] | None = None,
+    watch_every: int = 1,
 ) -> Run:
     """Train ``method`` on a protocol's training images, or find the run again.
 
@@ -61,6 +65,10 @@ def fit(
     accumulate : give each batch in so many pieces; less memory, batch statistics and triplets within a piece.
     compile : ``torch.compile`` the method's parts; minutes at the start, worth it on a GPU only.
     checkpoint_seconds, checkpoint_steps : write a checkpoint after so much time, or so many steps.
+    watch : called with the method after every ``watch_every``-th epoch and the last one of a stage; the number that it
+        returns (a rank-1 of validation people, say) is the column "score" of the run's history, NaN elsewhere. It
+        changes nothing that is trained, and is no part of what identifies a run: a finished run is found as it is, with
+        the scores that it was trained with or without any.
 
     Raises
     ------
@@ -68,17 +76,19 @@ def fit(
     WeightsUnavailable : first weights are not there, or do not fit.
     CodeChanged : a file of this package, or of the method's own, was changed after it was imported.
     DiskFull : there is no room for a checkpoint or the weights.
+    RuntimeError : ``watch`` changed a weight.
     TypeError, ValueError : an argument is not what it should be.
     """
     _check_arguments(method, protocol)
     check_profile(profile)
     seed, processes = whole("seed", seed, 0), whole("processes", processes, 1)
-    accumulate = whole("accumulate", accumulate, 1)
+    accumulate, watch_every = whole("accumulate", accumulate, 1), whole("watch_every", watch_every, 1)
     checkpoint_steps = None if checkpoint_steps is None else whole("checkpoint_steps", checkpoint_steps, 1)
     method = copy.deepcopy(method)
     options = {
         "device": device, "runs": runs, "progress": progress, "precision": precision, "accumulate": accumulate,
         "compile": compile, "checkpoint_seconds": checkpoint_seconds, "checkpoint_steps": checkpoint_steps,
+        "watch": watch, "watch_every": watch_every,
     }  # fmt: skip
     if processes > 1 and "WORLD_SIZE" not in os.environ:
         in_processes(processes, fit, method, protocol, profile=profile, seed=seed, **options)
@@ -162,6 +172,8 @@ def _fit(
     progress: bool,
     precision: str,
     accumulate: int,
+    watch: Callable[[Method], float] | None,
+    watch_every: int,
     **how,
 ) -> Run:
     """``fit`` in one process of ``our_world``; ``how`` are the trainer's own options."""
@@ -180,9 +192,15 @@ def _fit(
             if found := _find(method, protocol, key, directory, our_world, device, code, seed):  # made while we waited
                 return found
             checkpoints = Checkpoints(directory / "checkpoints", key)
+
+            def log(rows: list[dict]) -> None:
+                if watch is not None:
+                    score(trainer, watch, watch_every)
+                _write_metrics(directory, rows)
+
             trainer = Trainer(
                 method, protocol, seed, device, precision, our_world, accumulate,
-                save=checkpoints.save, log=lambda rows: _write_metrics(directory, rows), progress=progress, **how,
+                save=checkpoints.save, log=log, progress=progress, **how,
             )  # fmt: skip
             content = our_world.agree(checkpoints.newest() if our_world.first else None)
             if content is not None:

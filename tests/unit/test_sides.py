@@ -177,7 +177,7 @@ def test_a_warning_of_fit_names_the_line_that_calls_it(tmp_path):
 
 
 def test_a_solved_metric_is_kept_and_found_again(tmp_path):
-    protocol = make_protocol(load_dataset("pedestrians"), "mlr", test_identities=280)
+    protocol = make_protocol(load_dataset("pedestrians"), "mlr", test_identities=580)
     settings = {"metric": "nfst", "canvas": (48, 40)}
     run = fit(create_method("classical", **settings), protocol, runs=tmp_path, **QUIET)
     again = fit(create_method("classical", **settings), protocol, runs=tmp_path, **QUIET)

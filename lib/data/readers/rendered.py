@@ -16,15 +16,15 @@ PRETRAIN_FROM = 1_000_000  # identity numbers from here on are in no split of th
 def pedestrians(
     root: Path | None = None,
     *,
-    identities: int = 300,
+    identities: int = 600,
     cameras: int = 4,
     images_per_camera: int = 2,
     seed: int = 0,
     size: tuple[int, int] = (128, 64),
     device: str = "cpu",
 ) -> Source:
-    """The embedded set: 300 people x 4 cameras x 2 images = 2,400 images of 128 x 64 pixels (h x w), with masks and
-    attributes."""
+    """The embedded set, version 2: 600 people x 4 cameras x 2 images = 4,800 images of 128 x 64 pixels (h x w), with
+    masks and attributes. The first 300 are version 1's."""
     options = {
         "identities": identities,
         "cameras": cameras,
@@ -38,7 +38,7 @@ def pedestrians(
 def pedestrians_pretrain(
     root: Path | None = None,
     *,
-    identities: int = 1200,
+    identities: int = 3000,
     images: int = 8,
     cameras: int | None = None,
     camera_pool: int = 60,
