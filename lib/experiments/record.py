@@ -6,14 +6,15 @@ Trains what is missing, the most telling rows first, stops starting when the hou
 there; asked again, it goes on where it was. ``--hours 0`` only writes. Several machines share the work with
 ``--share 1/4``, each its own cells; what they trained is found by whoever writes.
 
-Three tables per study and data set: ``<study>_rows`` (every row's scores), ``<study>_differences`` (each row minus the
-study's first, and minus each plain control, rank-1) and ``<study>_claims``. Every row says how many trainings and
+Three tables per study and data set: ``<study>_rows`` (every row's scores), ``<study>_differences`` (each row minus each
+earlier one, rank-1) and ``<study>_claims``. Every row says how many trainings and
 splits stand behind it.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +24,6 @@ import pandas as pd
 from lib.data import load_dataset
 from lib.data.dataset import PersonDataset
 from lib.experiments import measured
-from lib.experiments.controls import CONTROLS
 from lib.experiments.scores import scores
 from lib.experiments.studies import STUDIES, study
 from lib.experiments.study import Cell, Study, cells
@@ -93,17 +93,15 @@ def write(name: str, people: PersonDataset, studies: dict[str, Study], profile: 
 
 
 def differences(some: Study, trained: dict[str, list[Cell]], preset: str) -> list[dict]:
-    """Each row minus the study's first and minus the plain controls, rank-1, over the cells that both have."""
+    """Every row minus every earlier one, rank-1, over the cells that both have."""
     made = []
-    for reference in dict.fromkeys([next(iter(some.rows)), *CONTROLS]):
-        for row in trained:
-            where = common(trained, row, reference) if reference in trained else []
-            if row != reference and where:
-                d = some.difference(row, reference, where=where)
-                made.append(
-                    {"preset": preset, "row": row, "reference": reference, "mean": d.mean, "low": d.low, "high": d.high}
-                    | {"trainings": d.trainings, "trials": d.trials, "agree": d.agree}
-                )
+    for reference, row in itertools.combinations(trained, 2):
+        if where := common(trained, row, reference):
+            d = some.difference(row, reference, where=where)
+            made.append(
+                {"preset": preset, "row": row, "reference": reference, "mean": d.mean, "low": d.low, "high": d.high}
+                | {"trainings": d.trainings, "trials": d.trials, "agree": d.agree}
+            )
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class Record:
     """The tables of one study on several sets, with a column ``set``; what is not recorded yet is not in them.
 
     rows : set, preset, row, metric, value, std, low, high, trainings, trials ... differences : set, preset, row,
-    reference, mean, low, high, trainings, trials. claims : rows of ``lib.experiments.claims``. origins : a line for
+    reference, mean, low, high, trainings, trials, agree. claims : rows of ``lib.experiments.claims``. origins : a line for
     each set: when and with which code it was measured.
     """
 
@@ -35,15 +36,30 @@ class Record:
     def __bool__(self) -> bool:
         return bool(self.origins)
 
+    def difference(self, a: str, b: str, people: str, preset: str | None = None) -> pd.Series:
+        """Row a minus row b on a set: mean, low, high, trainings, trials, agree. KeyError where it is not recorded."""
+        table = self.differences
+        table = table[(table["set"] == people) & self._at(table, preset)]
+        for row, reference, sign in ((a, b, 1), (b, a, -1)):
+            found = table[(table["row"] == row) & (table["reference"] == reference)]
+            if len(found):
+                one = found.iloc[0].copy()
+                ends = sorted(sign * one[["low", "high"]])
+                one["row"], one["reference"], one["mean"], one["low"], one["high"] = a, b, sign * one["mean"], *ends
+                return one
+        raise KeyError(f"{a} minus {b} is not recorded on {people}: make record, with more hours")
+
     def against(self, reference: str, names: Sequence[str], preset: str | None = None) -> pd.DataFrame:
-        """Differences of these rows to ``reference``: set, name, mean, low, high, trainings; CAVIAR's only preset is
-        taken whatever ``preset`` says.
+        """Differences of these rows to ``reference``, on every set, of those that are recorded: set, name, mean, low,
+        high, trainings. CAVIAR's only preset is taken whatever ``preset`` says.
         """
-        found = self.differences
-        found = found[(found["reference"] == reference) & found["row"].isin(names) & self._at(found, preset)]
-        order = {name: place for place, name in enumerate(names)}
-        found = found.assign(name=found["row"]).sort_values("name", key=lambda column: column.map(order), kind="stable")
-        return found.sort_values("set", key=lambda column: column.map(list(self.origins).index), kind="stable")
+        found = []
+        for people in self.origins:
+            for name in names:
+                with contextlib.suppress(KeyError):
+                    found.append(self.difference(name, reference, people, preset).rename(None))
+        table = pd.DataFrame(found, columns=[*self.differences, "name"]) if found else self.differences.head(0)
+        return table.assign(name=table["row"]).reset_index(drop=True)
 
     def rank1(self, name: str, preset: str | None = None) -> dict[str, float]:
         """{set: rank-1 of a row}, fractions."""

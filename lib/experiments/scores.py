@@ -35,8 +35,18 @@ def said(difference, scale: float = 100.0, unit: str = "points", digits: int = 1
     difference : has mean, low and high, as attributes (a Difference) or as a row of a table has them. They are shown
     times ``scale``, which makes points of fractions.
     """
-    if isinstance(difference, (Mapping, pd.Series)):
-        mean, low, high = (difference[name] for name in ("mean", "low", "high"))
-    else:
-        mean, low, high = difference.mean, difference.low, difference.high
+    mean, low, high = _numbers(difference)
     return f"{scale * mean:+.{digits}f} {unit}" if low > 0 or high < 0 else "undecided"
+
+
+def with_interval(difference, scale: float = 100.0, unit: str = "points", digits: int = 1) -> str:
+    """A difference for a sentence: "+3.2 [+1.1, +5.4] points"; ``difference`` and ``scale`` as in ``said``."""
+    numbers = (scale * number for number in _numbers(difference))
+    mean, low, high = (f"{number:+.{digits}f}" for number in numbers)
+    return f"{mean} [{low}, {high}] {unit}"
+
+
+def _numbers(difference) -> tuple[float, float, float]:
+    if isinstance(difference, (Mapping, pd.Series)):
+        return tuple(difference[name] for name in ("mean", "low", "high"))
+    return difference.mean, difference.low, difference.high

@@ -37,6 +37,15 @@ SING, APART, SAME = "SING", "SRCNN, then re-id", "SRCNN, then re-id (same images
 BICUBIC, BILINEAR = "bicubic, then re-id", "bilinear, then re-id"
 NO_COPIES, NO_PIXELS = "SING, no synthetic images", "SING, no pixel loss"
 LOMO = {"xqda": "LOMO + XQDA", "nfst": "LOMO + NFST"}
+# row -> (method, variant) in SING's Table 2; "(same images)" and the plain networks are not in the paper
+TABLE_2 = {
+    BICUBIC: ("Bicubic + DGD", ""),
+    BILINEAR: ("Bilinear + DGD", ""),
+    APART: ("SRCNN + DGD", ""),
+    SING: ("SING", ""),
+    LOMO["xqda"]: ("Bicubic + XQDA", ""),
+    LOMO["nfst"]: ("Bicubic + NFST", ""),
+}
 
 
 def first_weights(part: str = "pedestrians", sr: bool = True) -> dict[str, str]:
