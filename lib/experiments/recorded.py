@@ -24,8 +24,8 @@ class Record:
     """The tables of one study on several sets, with a column ``set``; what is not recorded yet is not in them.
 
     rows : set, preset, row, metric, value, std, low, high, trainings, trials ... differences : set, preset, row,
-    reference, mean, low, high, trainings, trials, agree. claims : rows of ``lib.experiments.claims``. origins : a line for
-    each set: when and with which code it was measured.
+    reference, mean, low, high, trainings, trials, agree. claims : rows of ``lib.experiments.claims``. origins : a line
+    for each set: when and with which code it was measured.
     """
 
     rows: pd.DataFrame
