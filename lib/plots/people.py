@@ -68,7 +68,6 @@ def sheet(
         row_space = 0.085 * max((len(part) for name in rows for part in name.split("\n")), default=0) + (
             0.1 if rows else 0
         )
-    column_space = LINE * max((name.count("\n") + 1 for name in columns), default=0)
     pictures = row_space + many * (width + gap) + 0.18 * len(wide_after)
     # titles and notes keep to the width of the pictures, or to that of a few words
     title, note = _fill(title, pictures / 0.118, 34), _fill(note, pictures / 0.082, 50)
@@ -117,7 +116,7 @@ def sheet(
 
 def _fill(text: str, characters: float, least: int) -> str:
     """The text in lines of so many characters, of ``least`` at least."""
-    return textwrap.fill(" ".join(text.split()), max(int(characters), least))
+    return textwrap.fill(text.replace("\n", " "), max(int(characters), least))
 
 
 def show(ax: Axes, image: np.ndarray, mark: str = "") -> None:

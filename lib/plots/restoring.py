@@ -123,10 +123,13 @@ def restored(
     count = len(pictures[names[0]])
     images = [[pictures[name][i] for name in names] for i in range(count)]
     captions = [[f"{quality[name][i]:.1f} dB" if name in quality else "" for name in names] for i in range(count)]
-    aspect = max(picture.shape[1] / picture.shape[0] for some in pictures.values() for picture in some)
-    wide = max(6, int(height * aspect / 0.085))  # a picture may be narrower than its name
-    columns = [textwrap.fill(style.text(name), wide, break_on_hyphens=False) for name in names]
-    return sheet(images, columns=columns, rows=rows, captions=captions, title=title, note=note, height=height)
+    longest = max(len(word) for name in names for word in style.text(name).split())
+    # a picture may be narrower than its name
+    aspect = max(0.09 * longest / height, *(picture.shape[1] / picture.shape[0] for some in images for picture in some))
+    columns = [textwrap.fill(style.text(name), max(longest, int(height * aspect / 0.09))) for name in names]
+    return sheet(
+        images, columns=columns, rows=rows, captions=captions, title=title, note=note, height=height, aspect=aspect
+    )
 
 
 def cost_against_rank(table: pd.DataFrame, title: str = "") -> Figure:

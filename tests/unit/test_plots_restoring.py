@@ -206,8 +206,13 @@ def test_names_of_points_of_psnr_are_on_nothing_else():
     assert ax.get_ylim()[1] <= 100 and ax.get_ylabel() == "rank-1 (%)"
 
 
-def test_restored_pictures_leave_no_canvas_to_a_long_title():
-    pictures = {name: [np.zeros((32, 16, 3), np.uint8)] for name in ("original", "bicubic", "srcnn-915-luma")}
-    fig = restoring.restored(pictures, {}, title="a rather long finding about three pictures " * 2)
-    right = max(ax.get_position().x1 for ax in fig.axes)
-    assert right > 0.6 and any("SRCNN" in t.get_text() for t in fig.texts)
+def test_names_of_restored_pictures_are_whole_and_apart():
+    names = ("original", "bilinear", "bicubic", "srcnn-915-luma", "drcn-narrow")
+    pictures = {name: [np.zeros((32, 16, 3), np.uint8)] for name in names}
+    fig = restoring.restored(pictures, {}, title="a rather long finding about three pictures " * 2, height=1.0)
+    fig.draw_without_rendering()
+    shown = [text for text in fig.texts if "finding" not in text.get_text()]
+    assert {text.get_text().split("\n")[0] for text in shown} >= {"original", "bilinear", "bicubic", "DRCN,"}
+    boxes = [text.get_window_extent() for text in shown]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    assert max(ax.get_position().x1 for ax in fig.axes) > 0.85  # no empty canvas because of the title
