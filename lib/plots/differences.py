@@ -112,11 +112,12 @@ def sentence(table: pd.DataFrame, reference: str) -> str:
     table : as for ``against``.
     """
     require(table, "set", "name", "mean", "low", "high")
-    parts = []
+    above, below = [], []
     for name, part in table[table["name"] != reference].groupby("set", sort=False):
-        above, below = part.loc[part["low"] > 0, "name"], part.loc[part["high"] < 0, "name"]
-        parts.append(f"{style.text(name)}: {len(above)} of {len(part)} rows above, {len(below)} below")
-    return f"Decidedly different from {style.look(reference).label}: " + "; ".join(parts)
+        on = f"on {style.text(name)}"
+        above.append(f"{(part['low'] > 0).sum()} of {len(part)} {on}")
+        below.append(f"{(part['high'] < 0).sum()} {on}")
+    return f"Decidedly above {style.look(reference).label}: {', '.join(above)}; below: {', '.join(below)}"
 
 
 def best(table: pd.DataFrame, reference: str) -> dict[str, tuple[str, float, bool]]:

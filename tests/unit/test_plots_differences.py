@@ -74,10 +74,12 @@ def test_long_names_are_broken_and_nothing_overlaps():
     assert all(legend.y1 <= box.y0 for box in below)
 
 
-@pytest.mark.parametrize("shift, said", [(0.0, "1 of 3 rows above, 1 below"), (0.2, "3 of 3 rows above, 0 below")])
-def test_the_sentence_agrees_with_the_intervals(shift, said):
-    text = differences.sentence(measured(shift), "baseline")
-    assert text == f"Decidedly different from baseline: embedded people: {said}; VIPeR: {said}"
+@pytest.mark.parametrize("shift, above, below", [(0.0, 1, 1), (0.2, 3, 0), (-0.2, 0, 3)])
+def test_the_sentence_agrees_with_the_intervals(shift, above, below):
+    assert differences.sentence(measured(shift), "baseline") == (
+        f"Decidedly above baseline: {above} of 3 on embedded people, {above} of 3 on VIPeR; "
+        f"below: {below} on embedded people, {below} on VIPeR"
+    )
     name, points, sure = differences.best(measured(shift), "baseline")["viper"]
     assert name == "baseline, all resolutions" and points == pytest.approx(1 + 100 * shift) and sure
 
