@@ -39,10 +39,10 @@ def claims_board(table: pd.DataFrame, title: str | None = None) -> Figure:
     claims, sets = (list(dict.fromkeys(table[name])) for name in ("claim", "set"))
     if len(claims) > MOST:
         raise ValueError(f"{len(claims)} claims cannot be read when projected: {MOST} at most, draw two boards")
-    lines = [textwrap.fill(claim, 46) for claim in claims]
+    lines = [textwrap.fill(claim, 44) for claim in claims]
     tall = [0.34 + 0.16 * line.count("\n") for line in lines]  # inches
     tops = [sum(tall[:k]) for k in range(len(tall))]
-    left, wide = 3.7, 0.78  # inches: the claims, a column
+    left, wide = 3.8, 0.78  # inches: the claims, a column
     ends = left + 2 * len(sets) * wide + 0.2 * len(sets)
     fig, ax = style.chart(size=(max(ends, 7.6), sum(tall) + 1.9))
     for line, top, height in zip(lines, tops, tall, strict=True):

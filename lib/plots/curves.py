@@ -148,6 +148,42 @@ def resolution_curves(
     return fig
 
 
+def resolution_differences(
+    table: pd.DataFrame,
+    reference: str,
+    title: str = "",
+    x: str = style.AXES["probe"],
+    y: str = style.AXES["difference"],
+) -> Figure:
+    """What each name gains over ``reference`` at every resolution, with the interval of that difference: where several
+    curves lie within each other's intervals, this says which of them differ.
+
+    table : name, ratio, mean, low, high (paired differences, fractions), perhaps panel. ``reference`` is the line at 0.
+    """
+    require(table, "name", "ratio", "mean", "low", "high")
+    panels = list(dict.fromkeys(table["panel"])) if "panel" in table else [None]
+    drawn = style.looks(table["name"])
+    fig, axes = style.chart(1, len(panels), size=(9.0 if len(panels) > 1 else 7.2, 4.4), sharey=True, squeeze=False)
+    for ax, panel in zip(axes[0], panels, strict=True):
+        part = table if panel is None else table[table["panel"] == panel]
+        ax.axhline(0, color=style.look(reference).colour, linewidth=2)
+        for number, name in enumerate(dict.fromkeys(part["name"])):
+            one, look = part[part["name"] == name].sort_values("ratio"), drawn[name]
+            places = one["ratio"] * 2 ** (0.03 * number)  # beside each other: the intervals stay readable
+            ax.vlines(places, 100 * one["low"], 100 * one["high"], color=look.colour, linewidth=2, alpha=0.6)
+            style.line(ax, places, 100 * one["mean"], look)
+        style.resolution_axis(ax, float(table["ratio"].min()))
+        ax.set_xlim(right=2 ** (0.03 * len(drawn)) * 1.03)
+        style.axes_labels(ax, x, f"{y}\nminus {style.look(reference).label}" if ax is axes[0][0] else "")
+        style.plain(ax)
+        if panel is not None:
+            ax.set_title(textwrap.fill(style.text(panel), 40), fontsize=style.TEXT, loc="left")
+    handles = {line.get_label(): line for ax in axes[0] for line in ax.get_lines() if line.get_label()[0] != "_"}
+    style.legend_below(fig, axes[0][0], handles=list(handles.values()))
+    style.headline(fig, title)
+    return fig
+
+
 def objective_against_rank(table: pd.DataFrame, title: str = "") -> Figure:
     """Rank-1 over O, a point per pair of resolutions: does the one tell the other?
 
@@ -339,10 +375,7 @@ def effects(
         style.axes_labels(ax, f"{label}, {unit}", "")
         style.plain(ax, "x")
     style.headline(fig, title)
-    fig.draw_without_rendering()  # settles the layout: a long label goes on in a second line, not into its neighbour
-    wide = int(11 * axes[0][0].get_window_extent().width / fig.dpi)  # characters that fit under a panel
-    for ax in axes[0]:
-        ax.set_xlabel(textwrap.fill(ax.get_xlabel(), max(wide, 12)))
+    style.fit_xlabels(fig, axes[0])
     return fig
 
 

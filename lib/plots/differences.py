@@ -60,20 +60,19 @@ def against(
             ax.plot(row.gain, names.index(row.name), linestyle="", zorder=4, **PUBLISHED)
         level = f"0 = {100 * levels[name]:.1f} %" if levels and name in levels else ""
         ax.set_title("\n".join(filter(None, [style.text(name), level])), fontsize=style.TEXT, loc="left")
+        style.axes_labels(ax, f"{x}, minus {drawn[reference].label}", "")
         style.plain(ax, "x")
-        ax.tick_params(labelsize=style.SMALL)
     axes[0][0].set_yticks(range(len(names)), [labels[name] for name in names], fontsize=style.SMALL)
     axes[0][0].set_ylim(len(names) - 0.4, -0.6)
-    said = f"{x}, minus {drawn[reference].label}"
-    fig.supxlabel(said, fontsize=style.TEXT)
     handles = [
         Line2D([], [], color="#444444", marker="o", linewidth=3, label="measured, interval without 0"),
-        Line2D([], [], color="#AAAAAA", marker="o", markerfacecolor="white", linewidth=3, label="with 0"),
+        Line2D([], [], color="#AAAAAA", marker="o", markerfacecolor="white", linewidth=3, label="measured, with 0"),
     ]
     if len(gains):
         handles.append(Line2D([], [], linestyle="", label="published, minus the same row", **PUBLISHED))
     style.legend_below(fig, axes[0][0], handles=handles)
     style.headline(fig, title)
+    style.fit_xlabels(fig, axes[0])
     return fig
 
 
@@ -113,11 +112,12 @@ def sentence(table: pd.DataFrame, reference: str) -> str:
     table : as for ``against``.
     """
     require(table, "set", "name", "mean", "low", "high")
-    parts = []
+    above, below = [], []
     for name, part in table[table["name"] != reference].groupby("set", sort=False):
-        above, below = part.loc[part["low"] > 0, "name"], part.loc[part["high"] < 0, "name"]
-        parts.append(f"{style.text(name)}: {len(above)} of {len(part)} rows above, {len(below)} below")
-    return f"Decidedly different from {style.look(reference).label}: " + "; ".join(parts)
+        on = f"on {style.text(name)}"
+        above.append(f"{(part['low'] > 0).sum()} of {len(part)} {on}")
+        below.append(f"{(part['high'] < 0).sum()} {on}")
+    return f"Decidedly above {style.look(reference).label}: {', '.join(above)}; below: {', '.join(below)}"
 
 
 def best(table: pd.DataFrame, reference: str) -> dict[str, tuple[str, float, bool]]:

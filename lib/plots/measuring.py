@@ -77,7 +77,7 @@ def cmc(
     style.whole_axis(ax, max(min(ranks, len(values)) for values in curves.values()))
     style.axes_labels(ax, "rank k: how far down the list one looks", "probes found by then (%)")
     style.plain(ax)
-    style.end_labels(ax, list(curves))
+    ax.legend(fontsize=style.SMALL, frameon=False, loc="lower right")
     style.headline(fig, title)
     return fig
 
@@ -104,7 +104,7 @@ def conventions(table: pd.DataFrame, title: str = "", size=(8.6, 3.4)):
         end = max(end, high.max())
     ax.set_yticks(places, list(table["convention"]))
     ax.invert_yaxis()
-    ax.set_xlim(0, 1.12 * end)
+    ax.set_xlim(0, min(1.12 * end, 100))
     fig.legend(fontsize=style.SMALL, frameon=False, loc="outside lower center", ncols=2)
     style.axes_labels(ax, "score (%), with 95 % interval", "")
     style.plain(ax, "x")

@@ -7,6 +7,7 @@ nobody is printed larger than in the source.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -67,12 +68,14 @@ def sheet(
         row_space = 0.085 * max((len(part) for name in rows for part in name.split("\n")), default=0) + (
             0.1 if rows else 0
         )
-    column_space = LINE * max((name.count("\n") + 1 for name in columns), default=0)
+    pictures = row_space + many * (width + gap) + 0.18 * len(wide_after)
+    # titles and notes keep to the width of the pictures, or to that of a few words
+    title, note = _fill(title, pictures / 0.118, 34), _fill(note, pictures / 0.082, 50)
     title_space = (0.1 + 0.24 * (title.count("\n") + 1)) if title else 0.02
+    column_space = LINE * max((name.count("\n") + 1 for name in columns), default=0)
     note_space = (0.05 + LINE * (note.count("\n") + 1)) if note else 0.02
     step = height + gap + LINE * 0.92 * caption_lines
     total_height = title_space + column_space + step * len(images) + note_space
-    pictures = row_space + many * (width + gap) + 0.18 * len(wide_after)
     words = [0.118 * len(part) for part in title.split("\n")] + [0.082 * len(part) for part in note.split("\n")]
     total_width = max(pictures, *words)
     fig = Photographs(figsize=(total_width, total_height), facecolor="white")
@@ -109,6 +112,11 @@ def sheet(
     if note:
         write(0.02, total_height - note_space + 0.04, note, color="#444444")
     return fig
+
+
+def _fill(text: str, characters: float, least: int) -> str:
+    """The text in lines of so many characters, of ``least`` at least."""
+    return textwrap.fill(text.replace("\n", " "), max(int(characters), least))
 
 
 def show(ax: Axes, image: np.ndarray, mark: str = "") -> None:

@@ -123,11 +123,13 @@ def restored(
     count = len(pictures[names[0]])
     images = [[pictures[name][i] for name in names] for i in range(count)]
     captions = [[f"{quality[name][i]:.1f} dB" if name in quality else "" for name in names] for i in range(count)]
-    aspect = max(picture.shape[1] / picture.shape[0] for some in pictures.values() for picture in some)
-    wide = max(6, int(height * aspect / 0.085))  # a picture may be narrower than its name
-    columns = [textwrap.fill(style.text(name), wide, break_on_hyphens=False) for name in names]
-    title = textwrap.fill(title, max(30, int(len(names) * (height * aspect + 0.07) / 0.118)))
-    return sheet(images, columns=columns, rows=rows, captions=captions, title=title, note=note, height=height)
+    longest = max(len(word) for name in names for word in style.text(name).split())
+    # a picture may be narrower than its name
+    aspect = max(0.09 * longest / height, *(picture.shape[1] / picture.shape[0] for some in images for picture in some))
+    columns = [textwrap.fill(style.text(name), max(longest, int(height * aspect / 0.09))) for name in names]
+    return sheet(
+        images, columns=columns, rows=rows, captions=captions, title=title, note=note, height=height, aspect=aspect
+    )
 
 
 def cost_against_rank(table: pd.DataFrame, title: str = "") -> Figure:
@@ -154,12 +156,11 @@ def cost_against_rank(table: pd.DataFrame, title: str = "") -> Figure:
         same = np.flatnonzero(places == places[number])
         aside = 2.5 * (list(same).index(number) - (len(same) - 1) / 2) / 72  # inches
         moved = ax.transData + ScaledTranslation(aside, 0, fig.dpi_scale_trans)
-        ax.plot(
-            [places[number]] * 2, [100 * row.low, 100 * row.high], color=look.colour, linewidth=2, alpha=0.6,
-            transform=moved, label="interval",
-        )  # fmt: skip
+        ax.vlines(
+            places[number], 100 * row.low, 100 * row.high, color=look.colour, linewidth=2, alpha=0.6, transform=moved
+        )
         ax.plot(places[number], 100 * row.value, look.marker, color=look.colour, markersize=10, label=look.label)
-    ax.set_ylim(*_around(100 * table[["low", "high"]].to_numpy()))  # moved lines do not count by themselves
+    ax.set_ylim(*_around(100 * table[["low", "high"]].to_numpy()))  # what is moved does not count by itself
     _cost_axis(ax, none if (costs == 0).any() else None, sorted({*costs[costs > 0]}))
     style.axes_labels(ax, f"multiply-adds of the super-resolution ({unit} per image)", style.AXES["rank-1"])
     style.plain(ax)
@@ -256,8 +257,7 @@ def masks(
     longest = max(len(part) for name in columns for part in name.split("\n"))
     # a picture may be narrower than its name
     aspect = max(0.095 * longest / height, *(image.shape[1] / image.shape[0] for image in pictures))
-    lines = textwrap.fill(title, max(36, int(len(columns) * aspect * height / 0.118)))
-    fig = sheet(images, columns=columns, title=lines, height=height, aspect=aspect)
+    fig = sheet(images, columns=columns, title=title, height=height, aspect=aspect)
     for ax, image in zip(fig.axes, (image for row in images for image in row), strict=True):
         tall, wide = image.shape[:2]  # a thin frame: white on white has no edge
         ax.add_patch(Rectangle((-0.5, -0.5), wide, tall, fill=False, edgecolor=style.GREY, linewidth=0.8))
@@ -287,7 +287,7 @@ def joint_lists(rows: Sequence[Mapping], title: str = "", per_search: int = 2, h
             raise ValueError(f"{row['name']!r} has {len(row['found'])} pictures and {len(row['correct'])} judgements")
     fig = ranked_lists(
         [row["query"] for row in rows], [row["found"] for row in rows], [row["correct"] for row in rows],
-        names=[row["name"] for row in rows], title=textwrap.fill(title, 48), height=height,
+        names=[row["name"] for row in rows], title=title, height=height,
         note="✓ the person searched for   ✗ somebody else",
     )  # fmt: skip
     boxes = {round(ax.get_position().y0, 6): ax.get_position() for ax in fig.axes}

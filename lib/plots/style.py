@@ -42,7 +42,7 @@ ROLES = {"train": GREY, "val": PURPLE, "probe": VERMILION, "gallery": BLUE}
 RATIO_COLOURS = ("#08306B", "#2171B5", "#4BA3C7", "#E69F00", "#D55E00", "#7F2704")
 TEXT, SMALL = 12, 10  # points
 TITLE = 13
-CHARACTERS = 11.5  # of a title, per inch of width
+CHARACTERS = 8.8  # of a title, per inch of width
 INTERVAL_ALPHA = 0.18
 
 
@@ -63,21 +63,22 @@ DOTS, DASHES, MIXED = (0, (1, 1.2)), (0, (4, 1.6)), (0, (5, 1.5, 1, 1.5))
 # No diamonds: they are for published numbers.
 _NAMED = {
     "baseline": (BLACK, "o", "-"),
-    "baseline, all resolutions": ("#5A5A5A", "s", DASHES),
+    "baseline, all resolutions": ("#555555", "s", DASHES),
     "baseline, pre-trained only": ("#8C8C8C", "v", MIXED),
-    "baseline, from scratch": ("#A8A8A8", "^", DOTS),
-    "colour histogram": ("#BFBFBF", "X", DOTS),
+    "baseline, from scratch": ("#767676", "^", DOTS),
+    "baseline, from scratch, all resolutions": ("#9A9A9A", "<", DOTS),
+    "colour histogram": ("#A3A3A3", "X", DOTS),
     "ResNet": ("#1F1F1F", "P", "-"),
     "ResNet, trained on": ("#707070", "P", DASHES),
     "SE-ResNet": ("#969696", "<", "-"),
-    "DenseNet": ("#B2B2B2", ">", "-"),
+    "DenseNet": ("#AAAAAA", ">", "-"),
     "OSNet": ("#7E7E7E", "p", "-"),
     "AGW": ("#484848", "h", "-"),
     "two networks, equal weights": ("#8A96A3", "s", MIXED),
     "two networks, learned weights": ("#66788A", "^", MIXED),
-    "two streams, equal weights": ("#A3B4C4", "v", MIXED),
-    "bilinear, then re-id": ("#A8D8B9", "v", DOTS),
-    "bicubic, then re-id": ("#6CC29A", "^", DOTS),
+    "two streams, equal weights": ("#9DACBA", "v", MIXED),
+    "bilinear, then re-id": ("#7FB593", "v", DOTS),
+    "bicubic, then re-id": ("#55B087", "^", DOTS),
     "SRCNN, then re-id": (GREEN, "s", DASHES),
     "SRCNN, then re-id (same images)": ("#00664B", "X", DASHES),
     "SRCNN + ResNet": ("#2FA37F", "<", DASHES),
@@ -88,22 +89,22 @@ _NAMED = {
     "SING": (VERMILION, "o", "-"),
     "SING, one model": ("#F0925A", "s", DASHES),
     "FFSR": ("#5A8FD6", "s", "-"),
-    "FFSR, no joint learning": ("#9DBDEB", "v", DASHES),
+    "FFSR, no joint learning": ("#8FB3E6", "v", DASHES),
     "FFSR, frozen": ("#7FA6DF", "X", MIXED),
     "FFSR (outlines)": ("#4679C0", "p", DASHES),
     "RIFE": ("#2F5FA8", "^", "-"),
     "RIFE, trained on": ("#23487F", "^", DASHES),
     "FFSR + RIFE": ("#14245C", "o", "-"),
     "JBIM": (PURPLE, "o", "-"),
-    "HIM": ("#E3B4CE", "^", DASHES),
+    "HIM": ("#D892B8", "^", DASHES),
     "LIM": ("#B0588A", "v", DASHES),
     "HIM + LIM": ("#8A3A68", "s", "-"),
     "PS-HRNet": (SKY, "o", "-"),
     "FTWA": (ORANGE, "o", "-"),
     # restoring alone (lessons 05, 20): what a picture goes through before the network
     "original": (BLACK, "o", "-"),
-    "bilinear": ("#A8D8B9", "v", DOTS),
-    "bicubic": ("#6CC29A", "^", DOTS),
+    "bilinear": ("#7FB593", "v", DOTS),
+    "bicubic": ("#55B087", "^", DOTS),
     "SRCNN": (GREEN, "s", DASHES),
 }
 # what settings call something, and what a figure calls it
@@ -166,8 +167,9 @@ def look(name: str) -> Look:
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """The looks of all names of one figure. Of two names outside ``LOOKS`` with one colour the later one in the
-    alphabet takes the next that is free, as long as there is one."""
+    """The looks of all names of one figure. A name outside ``LOOKS`` whose colour another one of the figure has takes
+    the next that is free, as long as there is one: those in the table first, then the others in the alphabet's order.
+    """
     names = list(dict.fromkeys(names))
     found = {name: look(name) for name in names}
     taken = {found[name].colour for name in names if name in LOOKS}
@@ -209,7 +211,7 @@ class Photographs(Figure):
     def _ipython_display_(self) -> None:
         from IPython.display import Image, display
 
-        display(Image(data=self.jpeg(), format="jpeg", alt=self.get_label() or None))
+        display(Image(data=self.jpeg(), format="jpeg", alt=described(self) or None))
 
 
 class Chart(Figure):
@@ -227,7 +229,7 @@ class Chart(Figure):
     def _ipython_display_(self) -> None:
         from IPython.display import Image, display
 
-        display(Image(data=self.palette_png(), format="png", alt=self.get_suptitle() or None))
+        display(Image(data=self.palette_png(), format="png", alt=described(self) or None))
 
 
 def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8.0, 4.0), **options) -> tuple[Figure, object]:
@@ -252,6 +254,28 @@ def headline(fig: Figure, text: str) -> None:
     """The finding over the figure, in lines that fit its width."""
     if text:
         finding(fig, "\n".join(textwrap.wrap(text, int(CHARACTERS * fig.get_figwidth()))))
+
+
+def described(fig: Figure) -> str:
+    """The figure in a sentence or two for those who do not see it: its finding, what is drawn over what, and the names
+    in its legends. What a figure says only in pictures is not in it."""
+    title = " ".join((fig.get_suptitle() or fig.get_label() or "").split())
+    sentences = [title + ("" if title.endswith((".", "?", "!", ":")) or not title else ".")]
+    panels = [ax for ax in fig.axes if ax.axison and (ax.get_xlabel() or ax.get_ylabel())]
+    x, y = (
+        list(dict.fromkeys(" ".join(f().split()) for f in found if f()))
+        for found in ([ax.get_xlabel for ax in panels], [ax.get_ylabel for ax in panels])
+    )
+    if x or y:
+        over = f"{' and '.join(y)} over {' and '.join(x)}" if x and y else " and ".join(x or y)
+        named = [" ".join(ax.get_title(loc="left").split()) for ax in panels]
+        named = ", ".join(filter(None, named))
+        sentences.append(f"{over[0].upper()}{over[1:]}" + (f"; panels: {named}." if named else "."))
+    legends = [*fig.legends, *(ax.get_legend() for ax in fig.axes if ax.get_legend())]
+    names = list(dict.fromkeys(text.get_text() for legend in legends for text in legend.get_texts()))
+    if names:
+        sentences.append(f"Drawn are {', '.join(names)}.")
+    return " ".join(filter(None, sentences))
 
 
 def axes_labels(ax: Axes, x: str, y: str) -> None:
@@ -345,6 +369,15 @@ def luminance(colour: Sequence[float]) -> float:
     """The relative luminance (WCAG 2) of a colour (r, g, b, ...) in [0, 1]: 0 black, 1 white."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
     return float(np.dot((0.2126, 0.7152, 0.0722), linear))
+
+
+def fit_xlabels(fig: Figure, axes: Iterable[Axes]) -> None:
+    """Each label below an axes broken into lines that fit under it: a long one goes on below, not into its
+    neighbour."""
+    fig.draw_without_rendering()  # settles the layout
+    for ax in axes:
+        characters = int(11 * ax.get_window_extent().width / fig.dpi)
+        ax.set_xlabel(textwrap.fill(ax.get_xlabel(), max(characters, 12)))
 
 
 def nudged(values: Sequence[float], gap: float) -> np.ndarray:

@@ -51,7 +51,7 @@ def test_objective_curves_show_both_paths_of_every_network(column):
     table = objective_table()
     fig = curves.objective_curves(table, column, "A finding", level=1.0 if column == "normalised" else None)
     shown = texts(fig)
-    for text in ("A finding", "full resolution", "all resolutions", "O(r, r)", "O(r, 1)", "resolution r"):
+    for text in ("A finding", "full resolution", "all resolutions", "O(r, r)", "O(r, 1)", "resolution r (1 = full)"):
         assert text in shown
     one = table[(table["network"] == "full resolution") & (table["curve"] == "O(r, 1)")]
     line = next(x for x in fig.axes[0].get_lines() if x.get_label() == "O(r, 1)")
@@ -77,7 +77,18 @@ def test_the_surface_has_every_cell_with_its_number():
 def test_resolution_is_logarithmic_and_in_percent():
     fig = curves.resolution_curves(resolution_table(), "Detail goes first")
     shown = texts(fig)
-    for text in ("Detail goes first", "full", "1/2", "1/4", "1/8", "plain", "histogram", "one", "two", "rank-1 in %"):
+    for text in (
+        "Detail goes first",
+        "1 = full",
+        "1/2",
+        "1/3",
+        "1/4",
+        "1/8",
+        "plain",
+        "histogram",
+        "one",
+        "rank-1 (%)",
+    ):
         assert text in shown
     ax = fig.axes[0]
     assert ax.get_xscale() == "log" and ax.get_ylim()[0] == 0
@@ -101,7 +112,7 @@ def test_chance_is_marked():
 def test_objective_against_rank_names_networks_once():
     shown = texts(curves.objective_against_rank(objective_table(), "O follows rank-1"))
     assert shown.count("all resolutions") == 1
-    assert "r = 1/8" in shown and "rank-1 in %" in shown
+    assert "r = 1/8" in shown and "rank-1 (%)" in shown
 
 
 def test_training_curves_have_every_term_and_the_rate():
@@ -146,8 +157,8 @@ def test_lifts_are_in_the_order_of_full_resolution():
     ).assign(low=lambda t: t["lift"] * 0.8, high=lambda t: t["lift"] * 1.2)
     fig = curves.attribute_lift(table, "Clothes make the man")
     shown = texts(fig)
-    assert "upper colour" in shown and "probe at 1/4" in shown and "probe at full" in shown
-    assert [t.get_text() for t in fig.axes[0].get_yticklabels()] == ["hat", "upper colour"]
+    assert "colour above" in shown and "probe at 1/4" in shown and "probe at full" in shown
+    assert [t.get_text() for t in fig.axes[0].get_yticklabels()] == ["kind of hat", "colour above"]
 
 
 def test_a_notebook_gets_few_bytes_of_the_same_picture():
@@ -181,11 +192,11 @@ def test_objective_comparison_has_every_network_in_both_panels():
     assert fig.get_suptitle() == "a finding" and len(fig.axes) == 2
     for ax, curve in zip(fig.axes, ("O(r, r)", "O(r, 1)"), strict=True):
         assert curve in ax.get_title(loc="left") and len(ax.collections) == 3
-        for number, (line, name) in enumerate(zip(ax.get_lines(), ("ResNet-50", "FFSR", "RIFE"), strict=True)):
+        for line, name in zip(ax.get_lines(), ("ResNet-50", "FFSR", "RIFE"), strict=True):
             one = table[(table["network"] == name) & (table["curve"] == curve)]
-            assert line.get_label() == name and line.get_color() == style.PALETTE[number]
+            assert line.get_label() == name and line.get_color() == style.look(name).colour
             np.testing.assert_allclose(line.get_ydata(), one["normalised"])
-        assert [t.get_text() for t in ax.get_xticklabels()] == ["1/8", "1/4", "1/2", "full"]
+        assert [t.get_text() for t in ax.get_xticklabels()] == ["1/8", "1/4", "1/3", "1/2", "1"]
     assert [t.get_text() for t in fig.legends[0].get_texts()] == ["ResNet-50", "FFSR", "RIFE"]
 
 
@@ -195,3 +206,63 @@ def test_objective_comparison_wants_both_curves_of_every_network():
         curves.objective_comparison(table[(table["network"] != "RIFE") | (table["curve"] == "O(r, r)")])
     with pytest.raises(ValueError, match="normalised_low"):
         curves.objective_comparison(table.drop(columns="normalised_low"))
+
+
+def lengths(short=("SING",), final=0.8) -> pd.DataFrame:
+    """Rank-1 after 1 to 64 thousand images; the families in ``short`` still rise after 20 thousand."""
+    rows = [
+        {"name": name, "images": images, "value": final - drop}
+        for name in ("baseline", "SING")
+        for images, drop in ((1_000, 0.4), (5_000, 0.2), (20_000, 0.05 if name in short else 0.004), (64_000, 0.0))
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("short", [(), ("SING",)])
+def test_the_title_of_convergence_says_whether_the_budget_is_enough(short):
+    fig = curves.convergence(lengths(short), budget=20_000)
+    gains = curves.still_to_gain(lengths(short), 20_000)
+    assert gains["baseline"] == pytest.approx(0.4 * np.log(2.5) / np.log(3.2), abs=1e-9)
+    said = " ".join(fig.get_suptitle().split())
+    if short:
+        assert gains["SING"] == pytest.approx(5 * np.log(2.5) / np.log(3.2), abs=1e-9)
+        assert "too few for 1 of 2 families" in said and f"bring SING +{gains['SING']:.1f} points" in said
+    else:
+        assert "20 thousand images are enough" in said and "at most +0.3 points" in said
+    marked = {line.get_xdata()[0] for line in fig.axes[0].get_lines() if len(line.get_xdata()) == 2}
+    assert marked == {20.0, 50.0} and "images seen (thousands)" in texts(fig)
+
+
+def test_convergence_wants_families_that_were_trained_long_enough():
+    with pytest.raises(ValueError, match="asked for 75000"):
+        curves.convergence(lengths(), budget=30_000)
+    with pytest.raises(ValueError, match="images"):
+        curves.convergence(lengths().drop(columns="images"), budget=20_000)
+
+
+def test_percent_axes_end_at_100_whatever_the_legend_needs():
+    table = resolution_table(names=[f"network {k}" for k in range(6)], panels=("one",))
+    table["value"], table["low"], table["high"] = 1.0, 0.97, 1.0
+    ax = curves.resolution_curves(table).axes[0]
+    assert ax.get_ylim() == (0, 100)
+    assert all(not line.get_clip_on() for line in ax.get_lines())  # a mark at 100 is whole
+    low = curves.resolution_curves(resolution_table(panels=("one",)), floor=0.5).axes[0]
+    assert low.get_ylim()[0] == 50 and all(x.get_clip_on() for x in low.get_lines() if min(x.get_ydata()) < 50)
+
+
+def test_what_knows_nothing_does_not_take_the_room_of_the_curves():
+    for level, drawn in ((1.0, False), (0.8, True)):
+        fig = curves.objective_curves(objective_table(), "normalised", level=level)
+        top = fig.axes[0].get_ylim()[1]
+        assert "knows nothing" in texts(fig) and (top >= level) == drawn
+        assert top < 1.05
+
+
+def test_differences_over_resolution_stand_beside_each_other():
+    rows = [(n, r, 0.02, 0.01, 0.03) for n in ("FFSR", "RIFE") for r in GRID]
+    table = pd.DataFrame(rows, columns=["name", "ratio", "mean", "low", "high"])
+    fig = curves.resolution_differences(table, "ResNet", "gains")
+    first, second = (line for line in fig.axes[0].get_lines() if line.get_label() in ("FFSR", "RIFE"))
+    assert (np.asarray(second.get_xdata()) > np.asarray(first.get_xdata())).all()
+    assert list(first.get_ydata()) == pytest.approx([2.0] * 4) and "minus ResNet" in texts(fig)
+    assert fig.axes[0].get_xlim()[1] > max(second.get_xdata())

@@ -27,12 +27,12 @@ def test_rank_grid_has_a_map_per_variant_and_one_bar(count):
     fig = grids.rank_grid(tables, "a finding")
     *panels, bar = fig.axes
     assert [ax.get_title(loc="left") for ax in panels] == list(tables) and fig.get_suptitle() == "a finding"
-    assert bar.get_ylabel() == "rank-1 in %"
+    assert bar.get_ylabel() == "rank-1 (%)"
     assert len({ax.images[0].get_clim() for ax in panels}) == 1  # one scale
     assert all(len(ax.texts) == 16 for ax in panels)
     # the first row is the lowest probe; the last cell both at full resolution
     assert cells(panels[0])[0] == "26.2" and cells(panels[0])[3] == "35.0" and cells(panels[0])[-1] == "70.0"
-    assert [t.get_text() for t in panels[-1].get_xticklabels()] == ["1/8", "1/4", "1/2", "full"]
+    assert [t.get_text() for t in panels[-1].get_xticklabels()] == ["1/8", "1/4", "1/2", "1"]
 
 
 def test_rank_grid_numbers_stand_out_from_their_cells():

@@ -66,6 +66,20 @@ def test_ranked_lists_mark_matches_and_wrong_people():
     assert signs.count(people.SIGNS["true"]) == 3 and signs.count(people.SIGNS["false"]) == 2
 
 
+def test_a_long_title_leaves_no_canvas_empty():
+    said = "At 1/4 the network misses a third of the probes that it gets right at full resolution, which is a lot"
+    fig = people.ranked_lists([picture()], [[picture()] * 6], [[True] * 6], ["kept, full"], title=said, note=said)
+    right = max(ax.get_position().x1 for ax in fig.axes)
+    assert right > 0.9
+    assert said in " ".join(texts(fig).split()) and fig.get_label() == said
+
+
+def test_a_paper_has_one_colour_on_the_map_and_in_the_tables():
+    fig = overview.course_map()
+    bars = {line.get_color() for line in fig.axes[0].get_lines()}
+    assert bars == {style.look(name).colour for name in ("SING", "RIFE", "JBIM", "PS-HRNet", "FTWA")}
+
+
 def test_resolution_ladder_adds_the_stored_sizes():
     fig = people.resolution_ladder([picture(64, 32), picture(64, 32, 1)], [32, 16, 4], ["A", "B"])
     assert len(fig.axes) == 9
@@ -235,8 +249,8 @@ def test_ratio_names():
 
 def test_end_labels_stay_apart():
     _, ax = style.figure()
-    for number, end in enumerate((0.5, 0.5, 0.51)):
-        style.line(ax, [0, 1], [0, end], number, str(number))
+    for end in (0.5, 0.5, 0.51):
+        style.line(ax, [0, 1], [0, end], style.look(str(end)))
     ax.set_ylim(0, 1)
     style.end_labels(ax, ["a", "b", "c"], gap=0.1)
     at = sorted(text.xy[1] for text in ax.texts)

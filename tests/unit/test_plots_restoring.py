@@ -80,12 +80,13 @@ def test_cost_against_rank_draws_percent_over_giga():
     marks = [line for line in ax.get_lines() if line.get_label() != "break"]
     assert [line.get_ydata()[0] for line in marks] == pytest.approx(list(100 * table["value"]))
     assert marks[3].get_xdata()[0] == pytest.approx(32.8)  # alone at its cost: exactly there
-    same = [line.get_xdata()[0] for line in marks[4:]]
-    assert np.prod(same) ** (1 / 4) == pytest.approx(3.7) and len(set(same)) == 4  # beside each other, around it
+    assert [line.get_xdata()[0] for line in marks[4:]] == pytest.approx([3.7] * 4)  # one cost is one place
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["none", "2.5", "3.7", "32.8"]  # the costs themselves
     assert (
         sorted(t for t in (text.get_text() for text in ax.texts) if t) == sorted(table["label"])
         and fig.get_suptitle() == "a finding"
     )
+    assert "(G per image)" in ax.get_xlabel()
     ends = [segment[:, 1] for drawn in ax.collections for segment in drawn.get_segments()]
     np.testing.assert_allclose(ends, 100 * table[["low", "high"]])
     assert ax.get_xscale() == "log"
@@ -183,3 +184,35 @@ def test_masks_want_one_mask_per_name_of_the_picture_s_size():
     for wrong in (np.ones((16, 32)), 2 * mask, -mask):
         with pytest.raises(ValueError, match=r"in \[0, 1\]"):
             restoring.masks([image], [[wrong]], ["a"])
+
+
+def test_small_costs_are_in_millions():
+    ax = restoring.cost_against_rank(costs().assign(macs=lambda t: t["macs"] / 100)).axes[0]
+    assert "(M per image)" in ax.get_xlabel() and [t.get_text() for t in ax.get_xticklabels()][-1] == "328"
+
+
+def test_names_of_points_of_psnr_are_on_nothing_else():
+    names = ["bicubic", "bilinear", "srcnn-915-luma", "vdsr-narrow", "drcn-narrow", "rcan-light"]
+    table = pd.DataFrame({"name": names, "psnr": [22.9, 22.9, 23.0, 23.1, 23.1, 22.0], "value": 0.5}).assign(
+        value=[0.47, 0.475, 0.47, 0.48, 0.478, 0.4], low=0.38, high=0.55
+    )
+    fig = restoring.psnr_against_rank(table, "a finding")
+    fig.draw_without_rendering()
+    (ax,) = fig.axes
+    shown = [text for text in ax.texts if text.get_text()]
+    assert {text.get_text() for text in shown} >= {"SRCNN 9-1-5, luma", "VDSR, narrow"}  # no names of the code
+    boxes = [text.get_window_extent() for text in shown]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    assert ax.get_ylim()[1] <= 100 and ax.get_ylabel() == "rank-1 (%)"
+
+
+def test_names_of_restored_pictures_are_whole_and_apart():
+    names = ("original", "bilinear", "bicubic", "srcnn-915-luma", "drcn-narrow")
+    pictures = {name: [np.zeros((32, 16, 3), np.uint8)] for name in names}
+    fig = restoring.restored(pictures, {}, title="a rather long finding about three pictures " * 2, height=1.0)
+    fig.draw_without_rendering()
+    shown = [text for text in fig.texts if "finding" not in text.get_text()]
+    assert {text.get_text().split("\n")[0] for text in shown} >= {"original", "bilinear", "bicubic", "DRCN,"}
+    boxes = [text.get_window_extent() for text in shown]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    assert max(ax.get_position().x1 for ax in fig.axes) > 0.85  # no empty canvas because of the title

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -26,9 +27,11 @@ def test_stream_weights_stand_beside_their_targets():
     assert fig.get_suptitle() == "a finding" and len(fig.axes) == 4
     assert [ax.get_title(loc="left") for ax in fig.axes] == [f"block {b}" for b in range(1, 5)]
     for ax in fig.axes:
-        dashed = {tuple(line.get_ydata()) for line in ax.get_lines() if line.get_linestyle() == "--"}
-        assert dashed == {(0, 1), (1, 0)}  # r and 1 - r over (0, 1)
-        low = next(line for line in ax.get_lines() if line.get_label() == "low stream")
+        dashed = [line for line in ax.get_lines() if line.get_linestyle() == "--"]
+        for line, target in zip(dashed, (lambda r: 1 - r, lambda r: r), strict=True):  # over all of the axis
+            np.testing.assert_allclose(line.get_ydata(), target(np.asarray(line.get_xdata())))
+            assert (min(line.get_xdata()), max(line.get_xdata())) == pytest.approx((0.125, 1.0))
+        low = next(line for line in ax.get_lines() if line.get_label() == "low-resolution stream")
         assert list(low.get_xdata()) == list(RATIOS) and low.get_ydata()[0] == pytest.approx(0.1 + 0.8 * 0.875)
         assert len(ax.collections) == 2  # the spreads
         assert ax.get_ylim() == pytest.approx((-0.02, 1.02))

@@ -1,0 +1,239 @@
+"""Block diagrams of the methods: what goes through what, with shapes beside the arrows and losses where they stand.
+
+A diagram is a few boxes and arrows on a grid of inches; ``Sketch`` draws them. Letters: B images in a batch, H x W the
+canvas, D dimensions, N identities, r the resolution of an image.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from lib.plots import style
+
+# what a box is: ground, edge
+KINDS = {
+    "picture": ("#F2F2F2", "#777777"),
+    "restores": ("#D9F0E6", "#00664B"),
+    "features": ("#DCE8F5", "#14245C"),
+    "head": ("#FFF1D6", "#A86F00"),
+    "loss": ("#FBE3D6", "#A84300"),
+    "given": ("#FFFFFF", "#999999"),
+}
+NAMES = {
+    "restores": "super-resolution",
+    "features": "features",
+    "head": "neck, classifier",
+    "loss": "loss, in training only",
+}
+
+
+class Sketch:
+    """A page of boxes and arrows; x to the right and y upwards, in inches."""
+
+    def __init__(self, width: float, height: float, title: str):
+        self.fig = plt.figure(figsize=(width, height), FigureClass=style.Chart)
+        self.ax = self.fig.add_axes((0, 0, 1, 1))
+        self.ax.set_xlim(0, width)
+        self.ax.set_ylim(0, height)
+        self.ax.set_axis_off()
+        self.ax.text(0.1, height - 0.08, title, fontsize=style.TITLE, fontweight="bold", va="top")
+        self.fig.set_label(title)
+
+    def box(self, x: float, y: float, text: str, kind: str, width: float = 1.15, height: float = 0.62) -> Box:
+        """A box around (x, y)."""
+        ground, edge = KINDS[kind]
+        self.ax.add_patch(
+            FancyBboxPatch(
+                (x - width / 2, y - height / 2), width, height, boxstyle="round,pad=0,rounding_size=0.08",
+                facecolor=ground, edgecolor=edge, linewidth=1.5, linestyle="--" if kind == "given" else "-",
+            )
+        )  # fmt: skip
+        self.ax.text(x, y, text, fontsize=style.SMALL, ha="center", va="center", linespacing=1.15)
+        return Box(x, y, width, height)
+
+    def arrow(
+        self,
+        start: tuple[float, float],
+        end: tuple[float, float],
+        text: str = "",
+        colour: str = "#444444",
+        dashed: bool = False,
+        above: bool = True,
+    ) -> None:
+        """An arrow with its text above its middle (or below it)."""
+        self.ax.add_patch(
+            FancyArrowPatch(
+                start, end, arrowstyle="-|>", mutation_scale=12, color=colour, linewidth=1.6, shrinkA=0, shrinkB=0,
+                linestyle="--" if dashed else "-",
+            )
+        )  # fmt: skip
+        if text:
+            x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
+            side = {"va": "bottom", "y": y + 0.05} if above else {"va": "top", "y": y - 0.05}
+            self.ax.text(x, s=text, fontsize=8.5, ha="center", color="#444444", linespacing=1.05, **side)
+
+    def corner(self, start: tuple[float, float], end: tuple[float, float], colour: str = "#444444") -> None:
+        """An arrow that goes across first, then up or down."""
+        self.ax.plot([start[0], end[0]], [start[1], start[1]], color=colour, linewidth=1.6, solid_capstyle="butt")
+        self.arrow((end[0], start[1]), end, colour=colour)
+
+    def note(self, x: float, y: float, text: str, **options) -> None:
+        chosen = {"fontsize": 9, "ha": "center", "va": "center", "color": "#333333"} | options
+        self.ax.text(x, y, text, **chosen)
+
+    def legend(self, *kinds: str, y: float = 0.2) -> None:
+        """What the colours of the boxes mean, in one line at the foot."""
+        x = 0.2
+        for kind in kinds:
+            ground, edge = KINDS[kind]
+            self.ax.add_patch(
+                FancyBboxPatch(
+                    (x, y - 0.08), 0.22, 0.16, boxstyle="round,pad=0,rounding_size=0.03", facecolor=ground,
+                    edgecolor=edge, linewidth=1.2,
+                )
+            )  # fmt: skip
+            self.ax.text(x + 0.3, y, NAMES[kind], fontsize=9, va="center")
+            x += 0.62 + 0.082 * len(NAMES[kind])
+
+
+class Box:
+    """Where a box stands, for the arrows that begin and end at its edges."""
+
+    def __init__(self, x: float, y: float, width: float, height: float):
+        self.left, self.right = (x - width / 2, y), (x + width / 2, y)
+        self.top, self.bottom = (x, y + height / 2), (x, y - height / 2)
+        self.x, self.y = x, y
+
+
+def baseline(title: str = "The baseline: one network, two losses, on two sides of the neck") -> Figure:
+    """The plain network with a BNNeck (lesson 04; Luo et al. 2019)."""
+    s = Sketch(9.2, 3.0, title)
+    y = 1.25
+    picture = s.box(0.75, y, "image\nat any r,\nenlarged", "picture", height=0.8)
+    net = s.box(2.85, y, "backbone\n(ResNet)", "features", height=0.8)
+    pool = s.box(4.75, y, "average\npooling", "features", height=0.8)
+    neck = s.box(6.5, y, "batch norm\n(BNNeck)", "head", height=0.8)
+    classifier = s.box(8.4, y, "classifier,\nno bias", "head", height=0.8)
+    s.arrow(picture.right, net.left, "B x 3\nx H x W")
+    s.arrow(net.right, pool.left, "B x D\nx h x w")
+    s.arrow(pool.right, neck.left, "B x D", above=False)
+    s.arrow(neck.right, classifier.left, "B x D")
+    triplet = s.box(5.62, 2.3, "batch-hard triplet", "loss", width=1.6, height=0.42)
+    identity = s.box(8.4, 2.3, "cross entropy", "loss", width=1.3, height=0.42)
+    s.arrow((triplet.x, y), triplet.bottom, colour=KINDS["loss"][1])
+    s.arrow(classifier.top, identity.bottom, colour=KINDS["loss"][1])
+    s.note(8.4 + 0.06, 1.87, "B x N", ha="left", fontsize=8.5)
+    s.arrow((7.45, y), (7.45, 0.55))
+    s.note(7.45, 0.42, "the descriptor when searching", fontweight="bold")
+    s.legend("features", "head", "loss")
+    return s.fig
+
+
+def sing(title: str = "SING: three streams share one super-resolution and one feature network; four losses") -> Figure:
+    """SING's three streams through its shared networks (Jiao et al. 2018, Fig. 3, Eq. 2 to 5)."""
+    s = Sketch(10.2, 4.75, title)
+    rows = {"h": 3.7, "h2l": 2.4, "l": 1.1}
+    high = s.box(0.9, rows["h"], "$x^h$\nhigh-resolution\nside", "picture", width=1.45, height=0.82)
+    copy = s.box(0.9, rows["h2l"], "$x^{h2l}$\nthe same at $m$:\n1/2, 1/3 or 1/4", "picture", width=1.45, height=0.82)
+    low = s.box(0.9, rows["l"], "$x^l$\nlow-resolution\nside", "picture", width=1.45, height=0.82)
+    s.arrow(high.bottom, copy.top)
+    s.note(1.0, (rows["h"] + rows["h2l"]) / 2, "degraded", ha="left", fontsize=8.5)
+    middle = (rows["h2l"] + rows["l"]) / 2
+    sr = s.box(3.3, middle, "$F_{sr}$\nSRCNN,\none for both\nstreams", "restores", width=1.2, height=2.12)
+    fe = s.box(
+        6.3, rows["h2l"], "$F_{fe}$\nfeatures,\none for all\nthree\nstreams", "features", width=1.15, height=3.42
+    )
+    fc = s.box(7.85, rows["h2l"], "$F_c$\nclassifier", "head", width=1.0, height=3.42)
+    s.arrow(high.right, (fe.left[0], rows["h"]), "B x 3 x H x W")
+    for stream, row in ((copy, "h2l"), (low, "l")):
+        s.arrow(stream.right, (sr.left[0], rows[row]), "enlarged\nto H x W")
+        s.arrow(
+            (sr.right[0], rows[row]), (fe.left[0], rows[row]), f"$F_{{sr}}(x^{{{row}}})$,  B x 3 x H x W", above=False
+        )
+    for row in rows:
+        s.arrow((fe.right[0], rows[row]), (fc.left[0], rows[row]), "D")
+        loss = s.box(9.4, rows[row], f"cross entropy\n$L_s(f^{{{row}}})$", "loss", width=1.3, height=0.66)
+        s.arrow((fc.right[0], rows[row]), loss.left, "N", colour=KINDS["loss"][1])
+    pixel = s.box(4.8, 3.05, r"$\alpha\ \|F_{sr}(x^{h2l}) - x^h\|^2$", "loss", width=1.75, height=0.45)
+    s.arrow((4.8, rows["h"]), pixel.top, colour=KINDS["loss"][1])
+    s.arrow((4.8, rows["h2l"]), pixel.bottom, colour=KINDS["loss"][1])
+    s.note(
+        5.1, 0.48, "Searching: a probe takes the lowest path (three models, one for each m, fused by r), "
+        "a gallery image the upper one",
+    )  # fmt: skip
+    s.legend("restores", "features", "head", "loss", y=0.18)
+    return s.fig
+
+
+def ffsr(title: str = "FFSR: sharpen every picture, and count errors on the person most") -> Figure:
+    """RIPR's foreground-focused super-resolution as this course builds it (``lib.models.superres.FFSR``): twelve layers
+    with symmetric skips (Mao et al. 2019, §4.1, Eq. 5), before the re-identification."""
+    s = Sketch(10.45, 4.15, title)
+    y = 1.9
+    picture = s.box(0.7, y, "$I^r$\nenlarged", "picture", width=1.0, height=1.15)
+    parts = [
+        (2.15, "conv\nC", 1.15), (3.13, "conv\n/ 2\n2C", 0.95), (4.1, "conv\n/ 2\n4C", 0.75),
+        (5.07, "6 conv\n4C", 0.75), (6.04, "up\nx 2\n2C", 0.95), (7.01, "up\nx 2\nC", 1.15), (7.98, "conv\n3", 1.15),
+    ]  # fmt: skip
+    boxes = [s.box(x, y, text, "restores", width=0.72, height=height) for x, text, height in parts]
+    s.arrow(picture.right, boxes[0].left, "3 x H\nx W")
+    for one, other in itertools.pairwise(boxes):
+        s.arrow(one.right, other.left)
+    out = s.box(9.25, y, "$I'$\nsharp", "picture", width=0.75, height=1.15)
+    s.arrow(boxes[-1].right, out.left, "3 x H\nx W")
+    # what goes down is added on the way up, before the layer that the arrow ends at
+    skips = ((boxes[2], boxes[4]), (boxes[1], boxes[5]), (boxes[0], boxes[6]), (picture, out))
+    for number, (start, end) in enumerate(skips):
+        floor = 1.28 - 0.15 * number
+        stop = end.x - 0.12
+        s.ax.plot([start.x, start.x, stop], [start.bottom[1], floor, floor], color="#00664B", linewidth=1.4)
+        s.arrow((stop, floor), (stop, end.bottom[1]), colour="#00664B")
+    s.note(5.1, 0.62, "skips: added where the way up has the same size, the picture itself at the end")
+    loss = s.box(6.2, 3.3, r"$\|M \cdot (I' - I^h)\|^2$", "loss", width=1.8, height=0.48)
+    mask = s.box(3.4, 3.3, "M: a Gaussian, large on the person", "given", width=2.9, height=0.48)
+    original = s.box(8.6, 3.3, "$I^h$: the original", "picture", width=1.6, height=0.48)
+    s.arrow(mask.right, loss.left)
+    s.arrow(original.left, loss.right)
+    s.ax.plot([out.x, out.x, loss.x], [out.top[1], 2.76, 2.76], color=KINDS["loss"][1], linewidth=1.6)
+    s.arrow((loss.x, 2.76), loss.bottom, colour=KINDS["loss"][1])
+    s.arrow(out.right, (10.35, y), "to\nre-id")
+    s.legend("restores", "loss")
+    return s.fig
+
+
+def rife(title: str = "RIFE: two streams meet after each block; each says what it weighs") -> Figure:
+    """RIPR's dual-stream feature extractor (Mao et al. 2019, §4.2, Eq. 6 to 9): two of its T blocks, and the end."""
+    s = Sketch(9.8, 4.35, title)
+    low, middle, high = 1.3, 2.35, 3.4
+    stem = s.box(0.85, middle, "image\nand stem", "picture", width=1.1, height=0.8)
+    at = stem
+    for number, x in enumerate((2.6, 5.2), start=1):
+        start = at.right[0] + 0.22
+        s.ax.plot([at.right[0], start], [middle, middle], color="#444444", linewidth=1.6)
+        s.ax.plot([start, start], [low, high], color="#444444", linewidth=1.6)
+        fused = s.box(x + 1.15, middle, "$w_L m_L$\n$+\\ w_H m_H$", "head", width=1.05, height=0.62)
+        for y, name in ((high, "H"), (low, "L")):
+            stream = "high" if name == "H" else "low"
+            box = s.box(x, y, f"block {number},\n{stream} r", "features", width=1.05, height=0.66)
+            s.arrow((start, y), box.left)
+            s.ax.plot([box.right[0], fused.x], [y, y], color="#444444", linewidth=1.6)
+            end = fused.top if name == "H" else fused.bottom
+            s.arrow((fused.x, y), end)
+            beyond = y + (0.12 if name == "H" else -0.12)
+            s.note(fused.x - 0.27, beyond, f"$m_{name},\\ w_{name}$", fontsize=8.5)
+        at = fused
+    pool = s.box(7.7, middle, "pooling,\nneck", "head", width=0.95, height=0.8)
+    classifier = s.box(9.1, middle, "classifier", "head", width=0.95, height=0.8)
+    s.arrow(at.right, pool.left, "...")
+    s.arrow(pool.right, classifier.left, "D")
+    identity = s.box(9.1, high, "cross\nentropy", "loss", width=0.95, height=0.6)
+    s.arrow(classifier.top, identity.bottom, "", colour=KINDS["loss"][1])
+    s.note(9.16, (middle + high) / 2 + 0.04, "N", ha="left", fontsize=8.5)
+    s.box(8.3, low, "$\\beta\\ ((w_L - (1 - r))^2 + (w_H - r)^2)$\nafter every block", "loss", width=2.75, height=0.6)
+    s.note(3.7, 0.62, "w: from the stream's own map by pooling and two layers; the true r is needed in training only")
+    s.legend("features", "head", "loss")
+    return s.fig
