@@ -2,12 +2,13 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup course test lint bench publish exercises lock lab clean distclean
+.PHONY: help setup course test lint bench publish exercises weights lock lab clean distclean
 
 # Options, as in `make course PROFILE=paper DATASET=viper JOBS=4`
 PROFILE ?=
 DATASET ?=
 LESSONS ?=
+WEIGHTS ?=
 JOBS ?=
 CORES ?=
 ARGS ?=
@@ -34,7 +35,7 @@ option = $(if $(strip $(value $(2))),--$(1) $(call typed,$(2)))
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 	@echo
-	@echo "  options: PROFILE=quick|course|paper DATASET=viper|folder LESSONS='00 3 04_base' JOBS=2 CORES=2 BENCH=ranking LOCK=requirements-DATE.lock"
+	@echo "  options: PROFILE=quick|course|paper DATASET=viper|folder LESSONS='00 3 04_base' JOBS=2 CORES=2 BENCH=ranking WEIGHTS=NETWORK LOCK=requirements-DATE.lock"
 	@echo "           ARGS='-n' (passed to snakemake, or to pytest by make test) PYTHON=python3.12 (makes .venv)"
 
 # The first Python that is new enough; pyenv's placeholders and old ones fail the question and are passed over.
@@ -73,6 +74,9 @@ publish: course ## run the lessons in the course profile and store their outputs
 
 exercises: setup ## make notebooks/exercises from notebooks/solutions
 	@exec $(RUN) -m lib.course.exercises
+
+weights: setup ## pre-train the first weights that ship: what is missing, or WEIGHTS='resnet18-half' again (hours)
+	@exec $(RUN) -m lib.experiments.ship $(if $(strip $(value WEIGHTS)),$(call typed,WEIGHTS))
 
 lab: setup ## JupyterLab with the lessons
 	@exec $(RUN) -m jupyterlab notebooks

@@ -1,9 +1,9 @@
 """What lessons 20, 21 and 22 train: RIPR, its variants and what it is compared with, all from the same first weights.
 
-The paper starts FFSR from ImageNet; of the re-id network it says "initialize". Here FFSR and every other
-super-resolution network is first trained on rendered people, with the MSE, and the re-id network is that of the
-pre-training (lesson 04) on them. Rows share what they have in common: the step "restore" of FFSR, the step "features"
-of the ResNet and of RIFE are trained once and gone on with.
+The paper starts FFSR from ImageNet; of the re-id network it says "initialize". Here FFSR, every other
+super-resolution network (with the MSE) and the re-id network are pre-trained on rendered people (lesson 04). Rows share
+what they have in common: the step "restore" of FFSR, the step "features" of the ResNet and of RIFE are trained once and
+gone on with.
 """
 
 from __future__ import annotations
@@ -21,27 +21,24 @@ from lib.data.canvases import Canvases
 from lib.evaluation import Result, evaluate
 from lib.evaluation.features import View, device_of
 from lib.evaluation.restoration import masked_psnr, psnr
-from lib.experiments.sing import first_sr
 from lib.methods import create_method
 from lib.methods.method import Method
 from lib.methods.ripr import STEPS, Ripr, gaussian_mask
 from lib.methods.sing import Sing
 from lib.methods.superres import RESTORE_LR
 from lib.training import fit
-from lib.training.pretrain import pretrain, pretraining_set
+from lib.training.pretrain import pretrained
 
 if TYPE_CHECKING:
     from lib.data import Protocol
     from lib.training import Run
 
 # training images that each step of each model sees, the same for a small and for a large set; in ``paper`` the paper's
-# epochs decide instead, but for the corpus
+# epochs decide instead
 IMAGES = {
-    "quick": {"corpus": 160, "restore": 160, "features": 320, "joint": 160},
-    "course": {"corpus": 9_600, "restore": 4_000, "features": 8_000, "joint": 4_000},
-    "paper": {"corpus": 400_000},
+    "quick": {"restore": 160, "features": 320, "joint": 160},
+    "course": {"restore": 4_000, "features": 8_000, "joint": 4_000},
 }
-RATIOS = (1.0, 1 / 2, 1 / 3, 1 / 4, 3 / 16)  # of the corpus: 3/16 of 64 pixels are the 12 of VR
 
 
 @dataclass(frozen=True)
@@ -100,19 +97,21 @@ class Recipe:
         settings = {"network": "bilinear", "streams": "one", "backbone": self.backbone}
         settings |= {"epochs": (0, self.epochs("features"), 0), "weights": {"backbone": "pedestrians"}} | changes
         usual = Ripr.defaults(self.profile)
-        pretrain(
+        pretrained(
             self.profile, settings["backbone"] or usual.backbone, settings.get("canvas") or usual.canvas,
             progress=self.progress,
         )  # fmt: skip
         return self.train(name, lambda trial: create_method("ripr", **settings))
 
     def restore(self, name: str, before: Row, **changes: Any) -> Row:
-        """Step 1 alone: a super-resolution network, gone on with from the corpus, before the fixed network of a row."""
+        """Step 1 alone: a super-resolution network from rendered people, gone on with before the fixed network of a
+        row."""
         settings = self._like(before) | {"epochs": (self.epochs("restore"), 0, 0), "pairs": self.pairs} | changes
         settings.setdefault("lr", restoring_rates(settings.get("network"), self.profile))
-        first = corpus(settings.get("network"), self)
+        network = settings.get("network") or Ripr.defaults(self.profile).network
+        pretrained(self.profile, network, settings["canvas"], progress=self.progress)
         return self.train(
-            name, lambda t: create_method("ripr", weights={"sr": first, **reid_of(before.runs[t])}, **settings)
+            name, lambda t: create_method("ripr", weights={"sr": "pedestrians", **reid_of(before.runs[t])}, **settings)
         )
 
     def join(self, name: str, sr: Row, reid: Row, kind: str = "ripr", **changes: Any) -> Row:
@@ -136,12 +135,12 @@ class Recipe:
         """One SING model (lesson 10) with as many training images; on VR sets as ``sing-everywhere``."""
         usual = Ripr.defaults(self.profile)
         backbone = self.backbone or usual.backbone
-        sr = first_sr(Sing.defaults(self.profile).network, usual.canvas, self)
-        pretrain(self.profile, backbone, usual.canvas, progress=self.progress)
+        for network in (backbone, Sing.defaults(self.profile).network):
+            pretrained(self.profile, network, usual.canvas, progress=self.progress)
         everywhere = bool((self.protocols[0].table["ratio"] < 1).all())
         settings = {
             "ratio": ratio, "backbone": backbone, "canvas": usual.canvas, "epochs": self.epochs("features"),
-            "weights": {"backbone": "pedestrians", "sr": sr},
+            "weights": {"backbone": "pedestrians", "sr": "pedestrians"},
         }  # fmt: skip
         return self.train(name, lambda t: create_method("sing-everywhere" if everywhere else "sing", **settings))
 
@@ -169,18 +168,6 @@ def restoring_rates(network: str | None, profile: str) -> tuple[float, float, fl
         return None
     rate = RESTORE_LR if (network or "").startswith("srcnn") else 10 * RESTORE_LR
     return rate, *Ripr.defaults(profile).lr[1:]
-
-
-def corpus(network: str | None, lesson: Any) -> Run:
-    """A super-resolution network trained for pixels on the rendered people of the pre-training: the substitute for the
-    paper's ImageNet. ``lesson`` has profile and progress.
-    """
-    people = pretraining_set(lesson.profile)
-    epochs = max(1, round(IMAGES[lesson.profile]["corpus"] / len(people.rows("train"))))
-    settings = {"network": network, "mask": "none", "pairs": "synthetic", "ratios": RATIOS, "streams": "one"}
-    settings |= {"lr": restoring_rates(network, lesson.profile), "backbone": "bottleneck-8-1"}
-    method = create_method("ripr", epochs=(epochs, 0, 0), **settings)
-    return fit(method, people, lesson.profile, seed=0, progress=lesson.progress)
 
 
 def restoration(

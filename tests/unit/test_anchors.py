@@ -109,12 +109,3 @@ def test_recipes_differ_in_what_they_are_told(protocol):
     with torch.device("meta"):
         plain.setup("quick", 4)
     assert [stage.name for stage in plain.stages] == ["re-id"]
-
-
-def test_the_first_super_resolution_is_found_again(tmp_path, monkeypatch):
-    from lib.experiments.sing import first_sr
-
-    monkeypatch.setenv("REID_RUNS", str(tmp_path))
-    lesson = types.SimpleNamespace(profile="quick", seed=0, progress=False)
-    first = first_sr("srcnn-915-luma", (48, 24), lesson)
-    assert not first.reused and first_sr("srcnn-915-luma", (48, 24), lesson).reused

@@ -20,7 +20,6 @@ from lib.data.canvases import Canvases
 from lib.data.sampling import Draws
 from lib.evaluation import extract
 from lib.experiments import ripr as experiments
-from lib.experiments import sing as sing_experiments
 from lib.methods import create_method
 from lib.methods.method import Method
 from lib.methods.ripr import Ripr, gaussian_mask
@@ -700,7 +699,13 @@ def test_sing_everywhere_treats_probes_and_gallery_alike():
 
 
 @pytest.fixture
-def fits(monkeypatch):
+def first_weights():
+    """(profile, network, canvas) of the first weights that were asked for."""
+    return []
+
+
+@pytest.fixture
+def fits(monkeypatch, first_weights):
     """``fit`` that trains nothing and writes down (method, protocol, profile, seed, progress)."""
     calls = []
 
@@ -709,11 +714,8 @@ def fits(monkeypatch):
         name = f"/runs/{len(calls)}"
         return SimpleNamespace(method=method, protocol=protocol, directory=name, seconds=float(len(calls)))
 
-    people = helpers.tiny_protocol()
-    for module in (experiments, sing_experiments):
-        monkeypatch.setattr(module, "fit", recorder)
-        monkeypatch.setattr(module, "pretraining_set", lambda plan: people)
-        monkeypatch.setattr(module, "pretrain", lambda *a, **k: None)
+    monkeypatch.setattr(experiments, "fit", recorder)
+    monkeypatch.setattr(experiments, "pretrained", lambda *a, **k: first_weights.append(a))
     return calls
 
 
@@ -754,15 +756,12 @@ def test_the_recipes_rows(fits):
 
     fits.clear()
     sr = recipe.restore("FFSR", resnet, network="ffsr-narrow", mask="person", mask_width=0.3)
-    corpus, *rest = fits
-    assert corpus.method.settings.epochs == (3, 0, 0) and corpus.method.settings.mask == "none"
-    assert corpus.method.settings.pairs == "synthetic" and corpus.method.settings.network == "ffsr-narrow"
-    assert corpus.method.settings.ratios == (1.0, 1 / 2, 1 / 3, 1 / 4, 3 / 16) and corpus.seed == 0
-    assert [c.protocol for c in rest] == protocols
-    for call, before in zip(rest, resnet.runs, strict=True):
+    assert first_weights[-1] == ("quick", "ffsr-narrow", (64, 32))
+    assert [c.protocol for c in fits] == protocols
+    for call, before in zip(fits, resnet.runs, strict=True):
         found = call.method.settings
         assert found.epochs == (3, 0, 0) and found.pairs == "protocol" and found.mask == "person"
-        assert found.weights == {"sr": "/runs/1", "backbone": before.directory, "head": before.directory}
+        assert found.weights == {"sr": "pedestrians", "backbone": before.directory, "head": before.directory}
         assert found.streams == "one" and found.backbone == "bottleneck-8-1"
 
     fits.clear()
@@ -794,15 +793,15 @@ def test_the_recipes_rows(fits):
 
 
 @pytest.mark.parametrize(("ratios", "expected"), [(("1/2", "1/4"), "sing-everywhere"), (VARIED, "sing")])
-def test_the_recipes_sing(ratios, expected, fits):
+def test_the_recipes_sing(ratios, expected, fits, first_weights):
     recipe = experiments.recipe(lesson(), [helpers.tiny_protocol(ratios=ratios)], backbone="bottleneck-8-1")
     row = recipe.sing()
-    first, last = fits
     found = row.method.settings
-    assert row.method.name == expected and first.method.name == "superres"
+    assert row.method.name == expected
     assert found.epochs == 5 and found.ratio == 1 / 3 and found.backbone == "bottleneck-8-1"
-    assert found.weights == {"backbone": "pedestrians", "sr": "/runs/1"} and row.runs[0].directory == "/runs/2"
-    assert found.canvas == (64, 32) == first.method.settings.canvas and last.seed == 7
+    assert found.weights == {"backbone": "pedestrians", "sr": "pedestrians"} and fits[0].seed == 7
+    assert found.canvas == (64, 32)
+    assert first_weights == [("quick", network, (64, 32)) for network in ("bottleneck-8-1", "srcnn-915-luma")]
 
 
 def test_a_row_is_evaluated_on_its_own_protocol(monkeypatch):
