@@ -2,12 +2,13 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup course all test lint bench publish exercises contents record lock lab clean distclean
+.PHONY: help setup course all test lint bench publish exercises contents record weights lock lab clean distclean
 
 # Options, as in `make course PROFILE=paper DATASET=viper JOBS=4`
 PROFILE ?=
 DATASET ?=
 LESSONS ?=
+WEIGHTS ?=
 JOBS ?=
 CORES ?=
 ARGS ?=
@@ -38,7 +39,7 @@ option = $(if $(strip $(value $(2))),--$(1) $(call typed,$(2)))
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 	@echo
-	@echo "  options: PROFILE=quick|course|paper DATASET=viper|folder LESSONS='00 3 04_base' JOBS=2 CORES=2 BENCH=ranking LOCK=requirements-DATE.lock"
+	@echo "  options: PROFILE=quick|course|paper DATASET=viper|folder LESSONS='00 3 04_base' JOBS=2 CORES=2 BENCH=ranking WEIGHTS=NETWORK LOCK=requirements-DATE.lock"
 	@echo "           ARGS='-n' (passed to snakemake, or to pytest by make test) PYTHON=python3.12 (makes .venv)"
 	@echo "           make record STUDY=sing DATASET=viper SEEDS=3 TRIALS=3 HOURS=2"
 
@@ -90,6 +91,9 @@ contents: setup ## write the lessons' minutes into README, and the links to the 
 record: setup ## train what the record of a STUDY lacks, as long as HOURS allow, and write data/measured/
 	@exec $(RUN) -m lib.experiments.record $(if $(strip $(value STUDY)),$(call typed,STUDY)) $(call option,dataset,DATASET) \
 		$(call option,seeds,SEEDS) $(call option,trials,TRIALS) $(call option,hours,HOURS) $(ARGS)
+
+weights: setup ## pre-train the first weights that ship: what is missing, or WEIGHTS='resnet18-half' again (hours)
+	@exec $(RUN) -m lib.experiments.ship $(if $(strip $(value WEIGHTS)),$(call typed,WEIGHTS))
 
 lab: setup ## JupyterLab with the lessons
 	@exec $(RUN) -m jupyterlab notebooks

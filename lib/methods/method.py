@@ -48,8 +48,8 @@ class Method(nn.Module):
 
         weights : first weights, {part: source}. A part is a sub-module's name ("backbone", "sr", "head"); a source is a
             ``Run``, a run's directory, a file, "imagenet", or "pedestrians" (the pre-training on rendered people;
-            "pedestrians-long" for the longer one), see ``lib.training.weights``. What is called otherwise there:
-            {"teacher": (run, "backbone")}.
+            "pedestrians-sharp": on sharp pictures of them only), see ``lib.training.weights``. What is called otherwise
+            there: {"teacher": (run, "backbone")}.
         """
 
         weights: Mapping[str, Any] = field(default_factory=dict)

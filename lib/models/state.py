@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 WRAPPERS = ("weights", "state_dict", "model")  # our runs, and what others call it
@@ -15,14 +16,16 @@ class WeightsUnavailable(RuntimeError):
 
 
 def read_state(path: Path, part: str = "") -> dict[str, Tensor]:
-    """A state dict from a file: plain, one of our ``weights.pt``, or under a name of ``WRAPPERS``.
+    """A state dict from a file: safetensors, or torch's, plain, one of our ``weights.pt``, or under a name of
+    ``WRAPPERS``. Half precision is read as float32.
 
     part : only the weights below this name, without it, where there are some; else all (a file of that part alone).
 
     Raises WeightsUnavailable for a file that is damaged or holds no weights by name.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        safe = path.suffix == ".safetensors"
+        content = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds, all meaning the same
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsUnavailable(
@@ -35,7 +38,8 @@ def read_state(path: Path, part: str = "") -> dict[str, Tensor]:
     tensors = {n: v for n, v in content.items() if isinstance(v, Tensor)} if isinstance(content, dict) else {}
     if not tensors:
         raise WeightsUnavailable(f"{path} holds no weights by name")
-    state = {name.removeprefix("module."): value for name, value in tensors.items()}
+    half = (torch.float16, torch.bfloat16)
+    state = {n.removeprefix("module."): v.float() if v.dtype in half else v for n, v in tensors.items()}
     inside = {
         name.removeprefix(f"{part}."): value for name, value in state.items() if part and name.startswith(f"{part}.")
     }

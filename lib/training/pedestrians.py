@@ -1,8 +1,9 @@
 """The pre-training on rendered people, as a plan: what it is, what identifies it, and where it is once it was made.
 
-It is the course's own substitute for ImageNet weights. None of these people is in the embedded set's splits. Making it
-is ``lib.training.pretrain``; here nothing is trained or rendered, so that the key of a run that starts from it costs
-nothing.
+It is the course's own substitute for ImageNet weights, for re-identification networks and for super-resolution ones.
+None of these people is in the embedded set's splits. What is asked for most often ships with the course
+(``shipped.py``); the rest is made by ``lib.training.pretrain``. Here nothing is trained or rendered, so that the key of
+a run that starts from it costs nothing.
 """
 
 from __future__ import annotations
@@ -10,87 +11,162 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from lib.data.readers import READERS
+from lib.data.store import Source
 from lib.methods.baseline import Baseline
+from lib.methods.method import Method
+from lib.methods.superres import RESTORE_LR, SuperResolution
 from lib.models.state import WeightsUnavailable
+from lib.models.superres import SUPERRES
+from lib.names import PROFILES
+from lib.training import shipped
 from lib.training.runs import runs_directory
 from lib.training.sources import code_of
+
+# Sources of first weights, and how a re-identification network sees the people. What is fine in a rendered picture (a
+# print, a seam) is not what is fine in a photograph, and a network that leans on it recognises real people less well:
+# so at every ratio. The sharp ones are a control: first weights that have seen no low resolution.
+SOURCES = {"pedestrians": "all-resolutions", "pedestrians-sharp": "none"}
+SR_RATIOS = (1.0, 1 / 2, 1 / 3, 1 / 4, 3 / 16)  # what pictures are restored from: 3/16 of 64 pixels are the 12 of VR
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """How much is rendered, and for how long it is looked at (minutes: two CPU cores, the rendering apart).
+    """How much is rendered, and for how long it is looked at; at which rate, ``rate_of`` says."""
 
-    All plans show the people at every ratio of "all-resolutions": what is fine in a rendered picture (a print, a seam)
-    is not what is fine in a photograph, and a network that leans on it recognises real people less well.
-    """
-
-    profile: str  # whose network it is for
     identities: int
     images: int  # per identity, over many cameras
-    epochs: int
-    lr: float = 7e-4
+    epochs: int  # of a re-identification network
+    sr_epochs: int  # of a super-resolution network
     batch: tuple[int, int] = (16, 4)
-    augmentation: str = "all-resolutions"
     jitter: tuple[float, float, float, float] = (0.15, 0.15, 0.15, 0.0)
 
 
-PRETRAINING = {
-    "quick": Pretraining("quick", identities=40, images=4, epochs=2),  # seconds
-    "course": Pretraining("course", identities=1200, images=8, epochs=14),  # 5 minutes for resnet18-half at 96 x 48
-    "long": Pretraining("course", identities=1200, images=8, epochs=40),  # 15 minutes: "pedestrians-long"
-    "paper": Pretraining("paper", identities=5000, images=8, epochs=60, batch=(32, 4)),  # on a GPU
+PRETRAINING = {  # by profile
+    "quick": Pretraining(identities=40, images=4, epochs=2, sr_epochs=1),  # seconds
+    "course": Pretraining(identities=3000, images=8, epochs=40, sr_epochs=2),  # what ships: hours
+    "paper": Pretraining(identities=5000, images=8, epochs=60, sr_epochs=10, batch=(32, 4)),  # on a GPU
 }
-SOURCES = ("pedestrians", "pedestrians-long")  # of first weights
 
 
-def plan_of(source: str, profile: str) -> str:
-    """Which plan a source of first weights means: the profile's own, or the longer one."""
-    return "long" if source == "pedestrians-long" else profile
+class Rate(NamedTuple):
+    """A learning rate, and how it was found."""
+
+    value: float
+    searched: str
 
 
-def pretraining_method(backbone: str, canvas: tuple[int, int], plan: str) -> Baseline:
-    """The baseline that a plan trains, not yet built. KeyError for an unknown plan."""
-    chosen = PRETRAINING[plan]
+# The rate decides more than the network does: each is compared at its own.
+RATES = {
+    "resnet18-half": Rate(2e-3, "2e-3 ends at a loss of 2.57 where 7e-4 ends at 3.6 (1,200 people, 14 epochs)"),
+}
+RATE = Rate(2e-3, "not searched for this network: what is best for resnet18-half")
+# what adds to the picture bears ten times the rate of SRCNN and its like, which have to carry the picture through
+ADDS = ("ffsr", "vdsr", "drcn", "rcan")
+ADDING = Rate(10 * RESTORE_LR, "bears ten times the rate of networks that carry the picture through")
+CARRYING = Rate(RESTORE_LR, "ten times as much throws it off interpolation")
+
+
+def profile_of(network: str, canvas: tuple[int, int], plan: str) -> str:
+    """Whose other settings (the shift) a pre-training takes: the profile's whose network and canvas these are, else the
+    plan's."""
+    usual = {(one.backbone, one.canvas): profile for profile in PROFILES for one in [Baseline.defaults(profile)]}
+    return usual.get((network, tuple(canvas)), plan)
+
+
+def kind_of(network: str) -> str:
+    """Which part of a method a network is: "sr" or "backbone"."""
+    return "sr" if network in SUPERRES else "backbone"
+
+
+def rate_of(network: str) -> Rate:
+    """The rate that a network is pre-trained at."""
+    if kind_of(network) == "sr":
+        return ADDING if network.startswith(ADDS) else CARRYING
+    return RATES.get(network, RATE)
+
+
+def pretraining_method(network: str, canvas: tuple[int, int], plan: str, source: str = "pedestrians") -> Method:
+    """The method that a plan trains, not yet built: the baseline, or a super-resolution for pixels.
+
+    KeyError for an unknown plan or source; ValueError for a super-resolution network that is to be "pedestrians-sharp".
+    """
+    chosen, augmentation, rate = PRETRAINING[plan], SOURCES[source], rate_of(network).value
+    if kind_of(network) == "sr":
+        if source != "pedestrians":
+            raise ValueError(f"{network} restores resolution: it cannot be pre-trained without ({source!r})")
+        return SuperResolution(network=network, canvas=canvas, epochs=chosen.sr_epochs, lr=rate, ratios=SR_RATIOS)
     return Baseline(
-        backbone=backbone, canvas=canvas, epochs=chosen.epochs, lr=chosen.lr, batch=chosen.batch,
-        augmentation=chosen.augmentation, jitter=chosen.jitter,
+        backbone=network, canvas=canvas, epochs=chosen.epochs, lr=rate, batch=chosen.batch, augmentation=augmentation,
+        jitter=chosen.jitter,
     )  # fmt: skip
 
 
-def recorded(backbone: str, canvas: tuple[int, int], plan: str, precision: str) -> str:
-    """SHA-256 hex of all that decides the weights of a pre-training: plan, network, people and code."""
-    return _digest(backbone, tuple(canvas), plan, PRETRAINING[plan], precision)
+def people_in(plan: str) -> Source:
+    """Whom a plan renders."""
+    chosen = PRETRAINING[plan]
+    return READERS["pedestrians-pretrain"](None, identities=chosen.identities, images=chosen.images)
+
+
+def recorded(network: str, canvas: tuple[int, int], plan: str, precision: str, source: str = "pedestrians") -> str:
+    """SHA-256 hex of all that decides the weights of a pre-training: network, how it is trained, people and code."""
+    return _digest(network, tuple(canvas), plan, PRETRAINING[plan], rate_of(network), precision, source)
 
 
 @lru_cache(maxsize=64)
-def _digest(backbone: str, canvas: tuple[int, int], plan: str, chosen: Pretraining, precision: str) -> str:
-    people = READERS["pedestrians-pretrain"](None, identities=chosen.identities, images=chosen.images)
-    method = pretraining_method(backbone, canvas, plan)
+def _digest(
+    network: str, canvas: tuple[int, int], plan: str, chosen: Pretraining, rate: Rate, precision: str, source: str
+) -> str:
+    method = pretraining_method(network, canvas, plan, source)
     with torch.device("meta"):  # layers without numbers
-        method.setup(chosen.profile, chosen.identities)
-    what = {"plan": asdict(chosen), "people": people.identity, "told": method.told_all, "recipe": method.recipe()}
+        method.setup(profile_of(network, canvas, plan), chosen.identities)
+    what = {"people": people_in(plan).identity, "told": method.told_all, "recipe": method.recipe()}
     what |= {"code": code_of(method).sha256, "precision": precision}
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
-def pointer(backbone: str, canvas: tuple[int, int], plan: str, digest: str, runs: str | os.PathLike | None) -> Path:
+def fingerprint(network: str, canvas: tuple[int, int], plan: str, precision: str, source: str) -> str:
+    """What identifies the first weights of a network: the content of the file that ships, else ``recorded``."""
+    path = shipped.find(network, canvas, source)
+    if path is not None:
+        return f"shipped {shipped.sha256(path)}"
+    return f"{source} {recorded(network, canvas, plan, precision, source)}"
+
+
+def weights_file(
+    network: str, canvas: tuple[int, int], plan: str, precision: str, source: str, runs: str | os.PathLike | None = None
+) -> Path:
+    """The file that ships, else that of the pre-training run. Raises WeightsUnavailable, with both remedies, else."""
+    path = shipped.find(network, canvas, source)
+    if path is not None:
+        return path
+    return recorded_run(network, canvas, plan, recorded(network, canvas, plan, precision, source), source, runs)
+
+
+def pointer(
+    network: str, canvas: tuple[int, int], plan: str, digest: str, source: str, runs: str | os.PathLike | None
+) -> Path:
     """The file that says which run is the pre-training."""
-    height, width = canvas
-    return runs_directory(runs) / f"pedestrians-{backbone}-{height}x{width}-{plan}-{digest[:12]}.json"
+    return runs_directory(runs) / f"{shipped.stem(network, canvas, source)}-{plan}-{digest[:12]}.json"
 
 
 def recorded_run(
-    backbone: str, canvas: tuple[int, int], plan: str, digest: str, runs: str | os.PathLike | None = None
+    network: str,
+    canvas: tuple[int, int],
+    plan: str,
+    digest: str,
+    source: str = "pedestrians",
+    runs: str | os.PathLike | None = None,
 ) -> Path:
-    """The directory of a pre-training that was made. Raises WeightsUnavailable, which says how it is made, else."""
-    path = pointer(backbone, canvas, plan, digest, runs)
+    """The weights of a pre-training that was made. Raises WeightsUnavailable, which says how it is made, else."""
+    path = pointer(network, canvas, plan, digest, source, runs)
     try:
         found = path.with_name(json.loads(path.read_text(encoding="utf-8"))["run"])
     except FileNotFoundError:
@@ -98,9 +174,12 @@ def recorded_run(
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsUnavailable(f"{path} is damaged ({error!r}): remove it and pre-train again") from error
     if found is None or not (found / "run.json").is_file():
+        more = "" if source == "pedestrians" else f", source={source!r}"
+        ships = shipped.known(source, kind_of(network))
         raise WeightsUnavailable(
-            f"the pre-training of {backbone} at {canvas[0]} x {canvas[1]} on rendered people (plan {plan!r}) is not in "
-            f"{path.parent}. Make it once: from lib.training.pretrain import pretrain; "
-            f"pretrain({plan!r}, backbone={backbone!r}, canvas={tuple(canvas)!r})"
+            f"there are no first weights {source!r} of {network} at {canvas[0]} x {canvas[1]}. Either take a network "
+            f"and canvas whose weights ship with the course ({ships}), or pre-train this one once (plan {plan!r}, kept "
+            f"in {path.parent}): from lib.training.pretrain import pretrain; "
+            f"pretrain({plan!r}, {network!r}, {tuple(canvas)!r}{more})"
         )
-    return found
+    return found / "weights.pt"

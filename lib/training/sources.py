@@ -22,9 +22,10 @@ CALLED = [
     if name in vars(Method)
 ]
 ALWAYS = (Trainer.run, Trainer.resume, seeded, Protocol.from_manifest, Protocol.rows, *CALLED)
-ALWAYS += ("lib.training.weights.load_first_weights",)  # by name: it asks here for the code of a pre-training
+LOADING = "lib.training.weights.load_first_weights"  # by name: it asks here for the code of a pre-training
+ALWAYS += (LOADING,)
 # what draws a bar, and what makes first weights: they are known by a fingerprint of their own
-ASIDE = (Progress, "lib.training.pretrain", "lib.training.pedestrians")
+ASIDE = (Progress, "lib.training.pretrain", "lib.training.pedestrians", "lib.training.shipped")
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def code_of(method: Method, protocol: Protocol | None = None, root: Path | None 
     starts = [*sorted(kinds, key=lambda kind: (kind.__module__, kind.__qualname__)), *ALWAYS]
     entries = sorted({place for layer in layers for place in made_by(layer)})
     found = definitions(*starts, entries=entries, aside=ASIDE, root=root)
-    return Code(tuple(sorted({name_of(start) or "" for start in starts} - {""})), tuple(entries), found)
+    names = {start if isinstance(start, str) else name_of(start) or "" for start in starts}
+    return Code(tuple(sorted(names - {""})), tuple(entries), found)
 
 
 def _with_subclasses(kind: type) -> set[type]:

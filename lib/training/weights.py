@@ -20,9 +20,8 @@ from torch import nn
 
 from lib.methods.method import Method
 from lib.models.state import WeightsUnavailable, read_state
-from lib.training import checkpoint
+from lib.training import checkpoint, pedestrians
 from lib.training.pedestrians import SOURCES as PEDESTRIANS
-from lib.training.pedestrians import plan_of, recorded, recorded_run
 from lib.training.precision import resolve_device, resolve_precision
 
 __all__ = ["WeightsUnavailable", "check", "fill", "fingerprint", "imagenet_weights", "load_first_weights"]
@@ -58,7 +57,7 @@ def fingerprint(method: Method, part: str, source: str, device: torch.device | N
     if where == "imagenet":
         found = f"torchvision {imagenet_weights(_network_name(method, part))}"
     elif where in PEDESTRIANS:
-        found = f"pedestrians {_pedestrians(method, part, where, device)}"
+        found = pedestrians.fingerprint(*_pedestrians(method, part, where, device))
     else:
         path = _weights_file(where)
         record = _record(path)
@@ -82,10 +81,9 @@ def load_first_weights(
     if where == "imagenet":
         state = _fetch_imagenet(_network_name(method, part), progress)
     elif where in PEDESTRIANS:
-        network, plan = _network_name(method, part), plan_of(where, method.profile)
-        digest = _pedestrians(method, part, where, device)
-        state = _read(_weights_file(str(recorded_run(network, method.canvas, plan, digest, runs))))
-        there = there or "backbone"
+        asked = _pedestrians(method, part, where, device)
+        state = _read(pedestrians.weights_file(*asked, runs))
+        there = there or pedestrians.kind_of(asked[0])
     else:
         state = _read(_weights_file(where))
     below = {name: value for name, value in state.items() if name.startswith(f"{there or part}.")}
@@ -148,9 +146,12 @@ def missing_weights(module: nn.Module, state: dict) -> list[str]:
     return [name for name in module.state_dict() if name not in state and not name.endswith("num_batches_tracked")]
 
 
-def _pedestrians(method: Method, part: str, source: str, device: torch.device | None) -> str:
+def _pedestrians(
+    method: Method, part: str, source: str, device: torch.device | None
+) -> tuple[str, tuple[int, int], str, str, str]:
+    """Network, canvas, plan, precision and source, as ``pedestrians`` wants to know them."""
     precision = resolve_precision("auto", resolve_device(device))
-    return recorded(_network_name(method, part), method.canvas, plan_of(source, method.profile), precision)
+    return _network_name(method, part), tuple(method.canvas), method.profile, precision, source
 
 
 def _module(method: nn.Module, part: str) -> nn.Module:
@@ -171,7 +172,7 @@ def _network_name(method: Method, part: str) -> str:
     name = getattr(_module(method, part), "name", None)
     if name is None:
         raise WeightsUnavailable(
-            f"{part!r} of {_name(method)} is not a backbone with a name; give a file with its weights"
+            f"{part!r} of {_name(method)} is not a network with a name; give a file with its weights"
         )
     return name
 

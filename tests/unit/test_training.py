@@ -521,14 +521,16 @@ def test_pretraining_on_pedestrians_is_a_run_of_its_own(tmp_path, monkeypatch):
         method = create_method("baseline", canvas=(32, 16), epochs=0, weights=weights)
         return fit(method, helpers.tiny_protocol(), runs=tmp_path, **QUIET)
 
-    with pytest.raises(WeightsUnavailable, match=r"pretrain\('quick', backbone='bottleneck-16-1', canvas=\(32, 16\)\)"):
+    with pytest.raises(WeightsUnavailable, match=r"pretrain\('quick', 'bottleneck-16-1', \(32, 16\)\)"):
         started()
     source = pretrain.pretrain("quick", canvas=(32, 16), runs=tmp_path, device="cpu", progress=False)
     run = started()
     assert helpers.same_weights(run.method.backbone, source.method.backbone) and started().reused
     assert pretrain.pretrain("quick", canvas=(32, 16), runs=tmp_path, device="cpu", progress=False).reused
     monkeypatch.setitem(pedestrians.PRETRAINING, "quick", replace(pedestrians.PRETRAINING["quick"], epochs=2))
-    with pytest.raises(WeightsUnavailable, match="pre-training of bottleneck-16-1 at 32 x 16"):  # another plan
+    with pytest.raises(
+        WeightsUnavailable, match="no first weights 'pedestrians' of bottleneck-16-1 at 32 x 16"
+    ):  # another plan
         started()
 
 
@@ -546,8 +548,9 @@ def test_the_key_of_a_run_renders_and_trains_nothing(monkeypatch):
     method = built(create_method("baseline", canvas=(32, 16), weights={"backbone": "pedestrians"}))
     keys = [run_key(method, helpers.tiny_protocol(), "quick", 0, "fp32", device=CPU)[0] for _ in range(2)]
     assert keys[0] == keys[1]
-    longer = pedestrians.recorded("bottleneck-16-1", (32, 16), "long", "fp32")
-    assert longer != pedestrians.recorded("bottleneck-16-1", (32, 16), "course", "fp32")
+    kinds = [("quick", "pedestrians"), ("course", "pedestrians"), ("course", "pedestrians-sharp")]
+    found = {pedestrians.recorded("bottleneck-16-1", (32, 16), plan, "fp32", source) for plan, source in kinds}
+    assert len(found | {pedestrians.recorded("vdsr-narrow", (32, 16), "course", "fp32")}) == 4
 
 
 def test_a_rate_of_zero_is_zero(tmp_path):

@@ -26,7 +26,7 @@ class Look:
 
     def __call__(self, method) -> float:
         assert not any(module.training for module in method.modules()) and not torch.is_grad_enabled()
-        random.random(), np.random.rand(), torch.rand(3)  # noqa: NPY002 - such a watch must do no harm
+        random.random(), np.random.rand(), torch.rand(3)
         method.train()
         method.eval()
         self.seen.append(method.classifier.weight.abs().sum().item())
