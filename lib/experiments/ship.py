@@ -61,10 +61,10 @@ class Shipment(NamedTuple):
 COURSE, QUICK = (96, 48), (64, 32)
 SHIPMENTS = (
     Shipment("resnet18-half", COURSE),
-    Shipment("resnet18-half", COURSE, "pedestrians-sharp"),
     Shipment("bottleneck-16-1", QUICK),
+    Shipment("seresnet18-half", COURSE),
+    Shipment("densenet-narrow", COURSE),
     *(Shipment(name, COURSE) for name in ("srcnn-915-luma", "srcnn-915", "vdsr-narrow", "ffsr-narrow")),
-    *(Shipment(name, QUICK) for name in ("srcnn-915-luma", "srcnn-915", "vdsr-narrow", "ffsr-narrow")),
 )
 
 

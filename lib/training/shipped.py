@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lib.models.state import WeightsUnavailable
+from lib.models.superres import SUPERRES
 from lib.paths import ROOT, write_atomically
 
 FOLDER = ROOT / "data" / "weights"
@@ -32,8 +33,12 @@ def stem(network: str, canvas: tuple[int, int], source: str) -> str:
 
 
 def find(network: str, canvas: tuple[int, int], source: str) -> Path | None:
-    """The file of a network at a canvas (H, W), or None where none ships."""
+    """The file of a network at a canvas (H, W), or None where none ships. A super-resolution network is convolutional,
+    the same at every canvas: there the canvas that it was trained at decides nothing.
+    """
     path = FOLDER / f"{stem(network, canvas, source)}.safetensors"
+    if network in SUPERRES and not path.is_file():
+        path = next(iter(sorted(FOLDER.glob(f"{source}-{network}-[0-9]*x[0-9]*.safetensors"))), path)
     return path if path.is_file() else None
 
 

@@ -20,7 +20,6 @@ from lib.data.canvases import Canvases
 from lib.data.sampling import Draws
 from lib.evaluation import extract
 from lib.experiments import ripr as experiments
-from lib.experiments import sing as sing_experiments
 from lib.methods import create_method
 from lib.methods.method import Method
 from lib.methods.ripr import Ripr, gaussian_mask
