@@ -1,20 +1,21 @@
-"""Results beside each other: the difference of two methods over the same probes, and means over trials.
+"""Results beside each other: the difference of two methods over the same probes, and means over trainings.
 
-People are drawn again, and over several trials the trials too: see ``intervals.py``.
+A list of results is a list of cells, each with the split (trial) that it was tested on and the seed that its method was
+trained with. Intervals leave out groups of people in all cells at once, and add how much splits, or where there is one
+split trainings, scatter: see ``intervals.py``.
 
-Letters: V probes, C identities, M metrics, T trials, B resamples.
+Letters: V probes, C identities, M metrics, T cells, P groups.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
-from lib.evaluation.arguments import real_number, whole_number
-from lib.evaluation.intervals import RESAMPLES, Difference, generator, identity_weights, percentile_interval
+from lib.evaluation.arguments import real_number
+from lib.evaluation.intervals import Difference, Training, deal, limits, spread
 from lib.evaluation.results import Result
 
 CONDITIONS = ("protocol", "subset", "ratios", "convention")
@@ -24,51 +25,56 @@ def paired_difference(
     results_a: Sequence[Result] | Result,
     results_b: Sequence[Result] | Result,
     metric: str = "rank-1",
-    resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
     differ: str | Collection[str] = (),
 ) -> Difference:
-    """Difference a - b over the same trials, probe by probe, with trials and identities drawn again (see the module).
+    """Difference a - b over the same cells, one result of each in each, with its interval (see the module).
 
-    The two lists go trial by trial. What is compared must be a difference of methods and of nothing else: the two agree
-    in their probes and in protocol, subset, ratios and convention. ``differ`` names those of these four that may differ
-    because they are what is compared, e.g. ``differ="ratios"`` for probes at 1/2 against probes at 1/4. With one trial
-    only identities are drawn. Each trial has the same weight, as in the papers' means over splits.
+    What is compared must be a difference of methods and of nothing else: the two lists agree, pair by pair, in their
+    probes and in protocol, subset, ratios and convention. ``differ`` names those of these four that may differ because
+    they are what is compared, e.g. ``differ="ratios"`` for probes at 1/2 against probes at 1/4. Pairs with the same
+    split and the same seeds are one training tested on several things: their mean counts once. Each training has the
+    same weight. seed: deals people into groups.
 
-    ValueError where the lists do not pair, and as ``bootstrap_mean``. With fewer than two people, or 0 resamples, the
-    limits are NaN.
+    ValueError where the lists do not pair, for an unknown metric, a level outside (0, 1) or a seed that is no whole
+    number. With fewer than two people the limits are NaN.
     """
     results_a, results_b = (_as_list(results) for results in (results_a, results_b))
     if len(results_a) != len(results_b) or not results_a:
-        raise ValueError(f"{len(results_a)} results against {len(results_b)}: one of each per trial is needed")
+        raise ValueError(f"{len(results_a)} results against {len(results_b)}: one of each per training is needed")
     allowed = {differ} if isinstance(differ, str) else set(differ)
     if not allowed <= set(CONDITIONS):
         raise ValueError(f"differ={differ!r}: what may differ is among {', '.join(CONDITIONS)}")
-    values, ids = [], []
-    for trial, (a, b) in enumerate(zip(results_a, results_b, strict=True)):
+    for pair, (a, b) in enumerate(zip(results_a, results_b, strict=True)):
         for name, (one, other) in _conditions(a, b).items():
             if one != other and name not in allowed:
                 raise ValueError(
-                    f"pair {trial}: the two results differ in {name} ({_said(one)}; {_said(other)}). Compare those "
+                    f"pair {pair}: the two results differ in {name} ({_said(one)}; {_said(other)}). Compare those "
                     f"that differ in their methods alone, or pass differ={name!r} if that is what is compared"
                 )
         if not np.array_equal(a.ranking.probe_ids, b.ranking.probe_ids):
-            raise ValueError(f"pair {trial}: the two results are over different probes")
-        values.append(a.ranking.probe_values(metric) - b.ranking.probe_values(metric))
-        ids.append(a.ranking.probe_ids)
-    means, low, high, identities = _over_trials([v[:, None] for v in values], ids, resamples, level, seed)
-    per_trial = means[:, 0]
-    return Difference(metric, float(per_trial.mean()), float(low[0]), float(high[0]), level, per_trial, identities)
+            raise ValueError(f"pair {pair}: the two results are over different probes")
+    pairs = list(zip(results_a, results_b, strict=True))
+    keys = [(_split(a), a.training, b.training) for a, b in pairs]
+    means, low, high, identities = _over_cells(pairs, keys, [metric], level, seed)
+    per_training = tuple(
+        Training(split[-1], _seed(seeds), float(mean[0]))
+        for (split, *seeds), mean in zip(dict.fromkeys(keys), means, strict=True)
+    )
+    return Difference(
+        metric, float(means.mean()), float(low[0]), float(high[0]), level, per_training, identities,
+        chance=any(result.training is not None for pair in pairs for result in pair),
+    )  # fmt: skip
 
 
-def summarise(
-    results: Sequence[Result], resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
-    """Mean over trials of every headline metric: columns metric, mean, std, low, high, trials, identities.
+def summarise(results: Sequence[Result] | Result, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
+    """Mean over trainings of every headline metric: columns metric, mean, std, low, high, trials, trainings,
+    identities.
 
-    std is the sample standard deviation (NaN for one trial); low and high as in ``paired_difference``. ValueError for
-    results of different subsets, ratios or conventions, which have no common mean, and for no results.
+    std is the sample standard deviation over trainings (NaN for one); low and high as in ``paired_difference``, within
+    [0, 1]. trials: splits. ValueError for results of different subsets, ratios or conventions, which have no common
+    mean, and for no results.
     """
     results = _as_list(results)
     if not results:
@@ -80,12 +86,13 @@ def summarise(
                     f"results 0 and {trial} differ in {name} ({_said(one)}; {_said(other)}): no mean over trials"
                 )
     metrics = min((result.ranking.metrics for result in results), key=len)
-    values = [np.stack([r.ranking.probe_values(m) for m in metrics], axis=1) for r in results]  # T x (V, M)
-    ids = [r.ranking.probe_ids for r in results]
-    means, low, high, identities = _over_trials(values, ids, resamples, level, seed)
+    keys = [(_split(result), result.training) for result in results]
+    means, low, high, identities = _over_cells([(result,) for result in results], keys, metrics, level, seed)
     std = means.std(0, ddof=1) if len(means) > 1 else np.full(len(metrics), np.nan)
-    columns = {"metric": metrics, "mean": means.mean(0), "std": std, "low": low, "high": high}
-    return pd.DataFrame({**columns, "trials": len(results), "identities": identities})
+    columns = {"metric": metrics, "mean": means.mean(0), "std": std}
+    columns |= {"low": np.maximum(low, 0.0), "high": np.minimum(high, 1.0)}
+    trials = len({split for split, _ in keys})
+    return pd.DataFrame({**columns, "trials": trials, "trainings": len(means), "identities": identities})
 
 
 def _conditions(a: Result, b: Result) -> dict[str, tuple]:
@@ -108,34 +115,42 @@ def _as_list(results) -> list[Result]:
     return [results] if isinstance(results, Result) else list(results)
 
 
-def _over_trials(
-    values: list[np.ndarray], ids: list[np.ndarray], resamples: int, level: float, seed: int
+def _split(result: Result) -> tuple:
+    """What a split is drawn from."""
+    return result.dataset, result.seed, result.trial
+
+
+def _seed(seeds: Sequence):
+    """The seeds of both sides as one, where they are one: a method in closed form has none."""
+    said = dict.fromkeys(seed for seed in seeds if seed is not None)
+    return tuple(said) if len(said) > 1 else next(iter(said), None)
+
+
+def _over_cells(
+    cells: Sequence[tuple[Result, ...]], keys: Sequence[tuple], metrics: Sequence[str], level: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Means (T, M) of values T x (V, M), and the limits (M,) of their mean over trials."""
-    rng, resamples = generator(seed), whole_number(resamples, "resamples", 0)
+    """Means (T, M) of the cells with the same key, in the order of the keys' first; the limits (M,) of the mean over
+    them; and how many people there are. A cell of two results is their difference. The first part of a key is the
+    split."""
     real_number(level, "level", 0, 1)
-    means = np.stack([v.mean(0) for v in values])
-    codes, names = pd.factorize(np.concatenate(ids))
-    trials, metrics, identities = len(values), means.shape[1], len(names)
-    if identities < 2 or resamples == 0:
-        nothing = np.full(metrics, np.nan)
-        return means, nothing, nothing, identities
-    sums, counts = np.zeros((trials, metrics, identities)), np.zeros((trials, identities))
-    bounds = np.cumsum([0, *(len(v) for v in values)])
-    for trial, (low, high) in enumerate(pairwise(bounds)):
-        code = codes[low:high]
-        counts[trial] = np.bincount(code, minlength=identities)
-        sums[trial] = [np.bincount(code, column, minlength=identities) for column in values[trial].T]
-    drawn = []
-    for weights in identity_weights(rng, identities, resamples):  # (b, C)
-        probes = weights @ counts.T  # (b, T)
-        score = np.einsum("bc,tmc->btm", weights, sums, optimize=True)
-        trial_weights = rng.multinomial(trials, np.full(trials, 1 / trials), size=len(weights))  # (b, T)
-        # a trial none of whose people is drawn says nothing in that resample
-        use = trial_weights * (probes > 0)
-        score = np.divide(score, probes[..., None], out=np.zeros_like(score), where=probes[..., None] > 0)
-        total = use.sum(1, keepdims=True)
-        mean = np.einsum("bt,btm->bm", use, score)
-        drawn.append(np.divide(mean, total, out=np.full_like(mean, np.nan), where=total > 0))
-    low, high = percentile_interval(np.concatenate(drawn), level)
-    return means, low, high, identities
+    groups = deal((person for first, *_ in cells for person in first.ranking.probe_ids.tolist()), seed)
+    order = list(dict.fromkeys(keys))
+    shares = np.array([[key == other for other in keys] for key in order], dtype=float)
+    shares /= shares.sum(1, keepdims=True)
+    whole = shares @ np.array([[_signed([r.value(m) for r in cell]) for m in metrics] for cell in cells])
+    if len(groups) < 2:
+        nothing = np.full(len(metrics), np.nan)
+        return whole, nothing, nothing, len(groups)
+    without = np.array([[_signed([r.ranking.without(m, groups) for r in cell]) for m in metrics] for cell in cells])
+    without = np.einsum("tc,cmp->tpm", shares, without)
+    # a split of whose people a group takes all says nothing of that group
+    without = np.where(np.isnan(without), whole[:, None], without)
+    splits = list(dict.fromkeys(split for split, *_ in order))
+    units = [splits.index(split) for split, *_ in order] if len(splits) > 1 else range(len(order))
+    error, freedom = spread(whole, without, np.bincount(list(groups.values())), np.array(units))
+    return whole, *limits(whole.mean(0), error, freedom, level), len(groups)
+
+
+def _signed(values: Sequence) -> np.ndarray:
+    """The one value, or the first less the second."""
+    return np.asarray(values[0]) if len(values) == 1 else np.asarray(values[0]) - np.asarray(values[1])

@@ -66,6 +66,12 @@ def device_of(method: Method) -> torch.device:
     return next((p.device for p in method.parameters()), torch.device("cpu"))
 
 
+def training_of(method: Method) -> int | tuple[int, ...] | None:
+    """``Method.trained_seed``; -1, one training that nobody says more of, for weights that ``fit`` has not trained."""
+    seed = getattr(method, "trained_seed", None)
+    return -1 if seed is None and any(True for _ in method.parameters()) else seed
+
+
 def stream(
     method: Method,
     protocol: Protocol,

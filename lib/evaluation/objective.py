@@ -7,8 +7,13 @@ The smaller, the better. Three remarks that the paper leaves to its reader:
 
 - The *sums* grow with the number of pairs, so O compares resolutions on one set of images but not one set with another:
   with ten times as many people there are a hundred times as many pairs of different persons and O is ten times smaller.
-  ``normalised`` is the ratio of the *mean* distances, which does not depend on the numbers of pairs. An uninformative
-  descriptor has ``normalised`` = 1.
+  ``normalised`` is the ratio of the *mean* distances, which does not depend on the numbers of pairs.
+- Eq. 2 takes all pairs. Where everybody has one image a camera, pairs of one person lie across cameras and half of the
+  others within one, so that what differs between cameras counts for the first alone: a histogram that finds people 8
+  times as often as chance has a ``normalised`` of 1.38 on PRID 2011. So here both kinds of pair are taken *across*
+  cameras (``pairs="across cameras"``), and an uninformative descriptor has ``normalised`` = 1; ``pairs="all"`` is the
+  paper's own, which has that only where both kinds of pair are spread alike over the cameras. A descriptor that moves
+  one person's images further apart than strangers' lies above 1 in either.
 - Image i at r1 and the same image i at r2 is a pair of the same person, but of one photograph: it says how far
   degradation moves a feature, not whether a person is found again. It is left out unless ``include_same_image``.
 - At r1 = r2 (and equal roles), (i, i') and (i', i) are one pair and count once; an image is no pair with itself.
@@ -33,7 +38,7 @@ import torch
 
 from lib.evaluation.features import BATCH_SIZE, View, compared, stream
 from lib.evaluation.intervals import identity_weights, percentile_interval
-from lib.evaluation.pair_sums import PairSums, PairTotals
+from lib.evaluation.pair_sums import PairSums, PairSumsAcross, PairTotals
 from lib.evaluation.people import as_array, as_labels
 
 if TYPE_CHECKING:
@@ -42,13 +47,15 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 SLICE = 4096
+PAIRS = ("across cameras", "all")
+Sums = PairSums | PairSumsAcross
 
 
 @dataclass(frozen=True)
 class Objective:
     """O of Eq. 2 with its interval; ``normalised`` is the ratio of means. d_sim, d_dif: the raw sums.
 
-    r1, r2 are NaN where the objective was computed from features. Limits are NaN where no bootstrap was asked for.
+    r1, r2 are NaN where the objective was computed from features. pairs: "across cameras" or "all". Limits are NaN where no bootstrap was asked for.
     """
 
     r1: float
@@ -67,6 +74,7 @@ class Objective:
     identities: int
     level: float
     protocol_sha256: str = ""
+    pairs: str = "all"
 
     def summary(self) -> str:
         where = "" if np.isnan(self.r1) else f"({self.r1:g}, {self.r2:g})"
@@ -87,17 +95,19 @@ def objective(
     subset: str = "test",
     roles: tuple[str, str] = ("probe", "probe"),
     reference: str = "image",
+    pairs: str = "across cameras",
     **options,
 ) -> Objective:
     """O(r1, r2) of a method over all images of a protocol's ``subset``, each degraded to r1 and to r2.
 
     The protocol gives the people and the kernel; its own ratios are replaced. roles: as what ``embed`` sees the image
     at r1 and at r2 (some methods treat probes and gallery differently). reference: r relative to each "image", or to
-    the "widest" image of the set (RIPR's definition; the same where all images have one size).
+    the "widest" image of the set (RIPR's definition; the same where all images have one size). pairs: "across cameras",
+    or "all" as RIPR Eq. 2 is printed.
     options: unit_length, include_same_image, resamples, level, seed, device, batch_size as in ``objective_surface``.
     """
     views = [View(r1, roles[0], reference), View(r2, roles[1], reference)]
-    return _objectives(method, protocol, subset, views, [(0, 1)], **options)[0]
+    return _objectives(method, protocol, subset, views, [(0, 1)], pairs, **options)[0]
 
 
 def objective_surface(
@@ -107,6 +117,7 @@ def objective_surface(
     subset: str = "test",
     roles: tuple[str, str] = ("probe", "probe"),
     reference: str = "image",
+    pairs: str = "across cameras",
     unit_length: bool = False,
     include_same_image: bool = False,
     resamples: int = RESAMPLES,
@@ -118,7 +129,7 @@ def objective_surface(
     """O(r1, r2) for all r1 and r2 in ``grid``: one row per cell, with the fields of ``Objective`` as columns.
 
     RIPR Fig. 2 (a) is the rows with r1 = r2, (b) those with r2 = 1. Features are extracted once per resolution (and
-    role). unit_length: divide features by their length first, which compares directions as a cosine does. resamples: 0
+    role). pairs: "across cameras", or "all" as RIPR Eq. 2 is printed. unit_length: divide features by their length first, which compares directions as a cosine does. resamples: 0
     leaves the intervals out. All cells share their resamples, so that differences between cells are comparable.
     """
     grid = [float(r) for r in grid]
@@ -127,7 +138,7 @@ def objective_surface(
     views = [View(r, role, reference) for role in roles for r in grid]
     cells = [(i, len(grid) + j) for i in range(len(grid)) for j in range(len(grid))]
     found = _objectives(
-        method, protocol, subset, views, cells,
+        method, protocol, subset, views, cells, pairs,
         unit_length=unit_length, include_same_image=include_same_image, resamples=resamples, level=level, seed=seed,
         device=device, batch_size=batch_size,
     )  # fmt: skip
@@ -143,15 +154,17 @@ def objective_from_features(
     resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
+    cams=None,
 ) -> Objective:
     """O from features (N, D) of the same N images at two resolutions, in the same order; NumPy or torch.
 
-    features_2: None (or the very same array) where r1 = r2. ids (N,): identities. ValueError where shapes do not fit, a
-    feature is not finite, there is one identity only, or no identity has a pair.
+    features_2: None (or the very same array) where r1 = r2. ids (N,): identities. cams (N,): cameras, for pairs across
+    them; None for all pairs, as RIPR Eq. 2 is printed. ValueError where shapes do not fit, a feature is not finite,
+    there is one identity only, or no identity has a pair.
     """
     same = features_2 is None or features_2 is features_1
     views = [features_1] if same else [features_1, features_2]
-    sums, _ = sums_of_features(views, ids, unit_length, include_same_image)
+    sums, _ = sums_of_features(views, ids, cams, unit_length, include_same_image)
     cell = (0, 0) if same else (0, 1)
     return _cells(sums, [cell], [(np.nan, np.nan)], resamples, level, seed, "")[0]
 
@@ -162,11 +175,11 @@ def _unit(features: np.ndarray) -> np.ndarray:
 
 
 def _objectives(
-    method, protocol, subset, views, cells, unit_length=False, include_same_image=False, resamples=RESAMPLES,
+    method, protocol, subset, views, cells, pairs, unit_length=False, include_same_image=False, resamples=RESAMPLES,
     level=0.95, seed=0, device=None, batch_size=BATCH_SIZE,
 ) -> list[Objective]:  # fmt: skip
     sums, place, _ = sums_of_method(
-        method, protocol, subset, views, unit_length, include_same_image, device, batch_size
+        method, protocol, subset, views, pairs, unit_length, include_same_image, device, batch_size
     )
     resolutions = [(views[i].ratio, views[j].ratio) for i, j in cells]
     cells = [(place[i], place[j]) for i, j in cells]
@@ -178,22 +191,26 @@ def sums_of_method(
     protocol: Protocol,
     subset: str,
     views: Sequence[View],
+    pairs: str = "across cameras",
     unit_length: bool = False,
     include_same_image: bool = False,
     device: torch.device | str | None = None,
     batch_size: int = BATCH_SIZE,
-) -> tuple[PairSums, list[int], tuple]:
+) -> tuple[Sums, list[int], tuple]:
     """The sums over all images of ``subset``, the place of each of ``views`` in them, the identities (C) in order.
 
-    Equal views have one place. ValueError where the subset has no images.
+    Equal views have one place. ValueError where the subset has no images, for unknown ``pairs``, and for
+    ``include_same_image`` across cameras.
     """
+    if pairs not in PAIRS:
+        raise ValueError(f"unknown pairs {pairs!r}: {' or '.join(map(repr, PAIRS))}")
     rows = protocol.rows(subset).drop_duplicates("image")  # a protocol may use an image as probe and as gallery
     if len(rows) == 0:
         raise ValueError(f"the protocol has no images in subset {subset!r}")
     codes, names = pd.factorize(rows["pid"])
     # equal views are one: features are extracted once, and the pair rule of equal resolutions applies
     distinct = list(dict.fromkeys(views))
-    sums = PairSums(len(names), len(distinct), include_same_image)
+    sums = _sums(len(names), len(distinct), rows["cam"] if pairs == "across cameras" else None, include_same_image)
     for at, features in stream(method, protocol, rows, distinct, device, batch_size):
         part = np.stack([compared(method, some) for some in features], axis=1)  # (B, R, F)
         sums.add(codes[at], _unit(part) if unit_length else part)
@@ -201,24 +218,35 @@ def sums_of_method(
 
 
 def sums_of_features(
-    features: Sequence, ids, unit_length: bool = False, include_same_image: bool = False
-) -> tuple[PairSums, tuple]:
+    features: Sequence, ids, cams=None, unit_length: bool = False, include_same_image: bool = False
+) -> tuple[Sums, tuple]:
     """The sums over R views (N, D) of the same N images, and the identities (C) in order; NumPy or torch.
 
-    ids (N,): identities. ValueError where shapes do not fit or a feature is not finite.
+    ids (N,): identities. cams (N,): cameras, for pairs across them; None for all pairs. ValueError where shapes do not
+    fit or a feature is not finite, and for ``include_same_image`` across cameras.
     """
     views = [as_array(f, "features") for f in features]
     if any(v.ndim != 2 or v.shape != views[0].shape for v in views):
         raise ValueError(f"features have shapes {[v.shape for v in views]}, expected (N, D), the same for every view")
     codes, names = pd.factorize(as_labels(ids, len(views[0]), "ids"))
-    sums = PairSums(len(names), len(views), include_same_image)
+    cams = None if cams is None else as_labels(cams, len(codes), "cams")
+    sums = _sums(len(names), len(views), cams, include_same_image)
     for first in range(0, len(codes), SLICE):
         part = np.stack([v[first : first + SLICE] for v in views], axis=1)  # (b, R, D)
         sums.add(codes[first : first + SLICE], _unit(part) if unit_length else part)
     return sums, tuple(np.asarray(names).tolist())
 
 
-def checked_totals(sums: PairSums, first: np.ndarray, second: np.ndarray) -> PairTotals:
+def _sums(identities: int, views: int, cams, include_same_image: bool) -> Sums:
+    """Empty sums: of all pairs where ``cams`` is None, else of those across cameras."""
+    if cams is None:
+        return PairSums(identities, views, include_same_image)
+    if include_same_image:
+        raise ValueError("one image is from one camera: include_same_image needs all pairs, not those across cameras")
+    return PairSumsAcross(identities, views, pd.factorize(cams)[0])
+
+
+def checked_totals(sums: Sums, first: np.ndarray, second: np.ndarray) -> PairTotals:
     """Totals, where O is defined between the views ``first`` and ``second`` (index arrays of one shape or broadcast).
 
     ValueError where there are no pairs of one person, or of two; a RuntimeWarning where O is 0 / 0.
@@ -227,13 +255,16 @@ def checked_totals(sums: PairSums, first: np.ndarray, second: np.ndarray) -> Pai
     if len(sums.images) < 2:
         raise ValueError("the objective needs pairs of different people: there are fewer than two identities")
     if not totals.sim_pairs[first, second].all():
-        raise ValueError("the objective needs pairs of the same person: every identity has a single image")
+        why = "every identity has a single image"
+        if sums.pairs != "all":
+            why = 'no identity has images from two cameras (pairs="all" takes those of one camera as well)'
+        raise ValueError(f"the objective needs pairs of the same person: {why}")
     if np.isnan(totals.ratio[first, second]).any():
         warnings.warn("O is not defined where all people have the same feature: NaN", RuntimeWarning, stacklevel=4)
     return totals
 
 
-def drawn_again(sums: PairSums, first: np.ndarray, second: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def drawn_again(sums: Sums, first: np.ndarray, second: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """(B, 2, ...): raw and normalised O between the views ``first`` and ``second`` (...) over people drawn again.
 
     The raw ratio is corrected by (C - 1) / C, the share of pairs of different people that is left (see the module).
@@ -248,7 +279,7 @@ def drawn_again(sums: PairSums, first: np.ndarray, second: np.ndarray, resamples
     return np.concatenate(drawn)
 
 
-def _cells(sums: PairSums, cells, resolutions, resamples, level, seed, sha256) -> list[Objective]:
+def _cells(sums: Sums, cells, resolutions, resamples, level, seed, sha256) -> list[Objective]:
     """The asked cells of all pairs of views, with intervals."""
     first, second = (np.array(index) for index in zip(*cells, strict=True))
     totals = checked_totals(sums, first, second)
@@ -276,6 +307,7 @@ def _cells(sums: PairSums, cells, resolutions, resamples, level, seed, sha256) -
             identities=len(sums.images),
             level=level,
             protocol_sha256=sha256,
+            pairs=sums.pairs,
         )
         for c, at in enumerate(cells)
     ]

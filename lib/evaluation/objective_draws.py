@@ -14,17 +14,16 @@ Letters: N images, C identities, D feature dimensions, R resolutions, B resample
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 
-from lib.evaluation.features import BATCH_SIZE, View
-from lib.evaluation.intervals import percentile_interval
-from lib.evaluation.objective import RESAMPLES, checked_totals, drawn_again, sums_of_features, sums_of_method
-from lib.evaluation.pair_sums import PairSums
+from lib.evaluation.features import BATCH_SIZE, View, training_of
+from lib.evaluation.intervals import combined, limits, percentile_interval, same_sign
+from lib.evaluation.objective import RESAMPLES, Sums, checked_totals, drawn_again, sums_of_features, sums_of_method
 
 if TYPE_CHECKING:
     from lib.data import Protocol
@@ -41,9 +40,12 @@ CURVES: dict[str, Surface] = {
 
 @dataclass(frozen=True)
 class Effect:
-    """A function of O: of the surface as measured (``mean``), with its percentile interval over people drawn again.
+    """A function of O: of the surface as measured (``mean``), with its interval.
 
-    Named as ``Difference`` and the tables of ``lib.plots.curves.effects`` are. Limits are NaN without resamples.
+    Of one training the percentile interval over people drawn again; of several the mean, with both what people and what
+    trainings scatter in it (``compare``). values : one per training. chance : whether another training would come out
+    differently. Named as ``Difference`` and the tables of ``lib.plots.curves.effects`` are. Limits are NaN without
+    resamples.
     """
 
     mean: float
@@ -51,6 +53,22 @@ class Effect:
     high: float
     level: float
     people: int
+    values: tuple[float, ...]
+    chance: bool = True
+
+    @property
+    def trainings(self) -> int:
+        return len(self.values)
+
+    @property
+    def trials(self) -> int:
+        """Splits: people are drawn within one."""
+        return 1
+
+    @property
+    def agree(self) -> bool:
+        """Whether all trainings lie on the same side of zero."""
+        return same_sign(self.values)
 
     @property
     def excludes_zero(self) -> bool:
@@ -59,8 +77,8 @@ class Effect:
 
     def change(self) -> Effect:
         """A difference of logarithms as a relative change: 0.05 is 5 % more."""
-        limits = (float(np.expm1(x)) for x in (self.mean, self.low, self.high))
-        return Effect(*limits, self.level, self.people)
+        mean, low, high, *values = (float(np.expm1(x)) for x in (self.mean, self.low, self.high, *self.values))
+        return replace(self, mean=mean, low=low, high=high, values=tuple(values))
 
 
 @dataclass(frozen=True)
@@ -71,7 +89,8 @@ class ObjectiveDraws:
     points : "value", the raw ratio of sums (Eq. 2), and "normalised", the ratio of means; each (R, R),
         [i, j] = O(grid[i], grid[j]). The first index goes with the first role.
     draws : the same over people drawn again, each (B, R, R); "value" is already corrected by (C - 1) / C.
-    people : C. ids : the identities in the order in which ``seed`` draws them.
+    people : C. ids : the identities in the order in which ``seed`` draws them. pairs : "across cameras" or "all".
+    training : the seed of the training, as ``Result.training``.
     """
 
     grid: tuple[float, ...]
@@ -81,6 +100,8 @@ class ObjectiveDraws:
     protocol_sha256: str
     seed: int
     ids: tuple = ()
+    pairs: str = "all"
+    training: int | tuple[int, ...] | None = -1
 
     @property
     def resamples(self) -> int:
@@ -105,7 +126,10 @@ class ObjectiveDraws:
 
         ValueError where the function does not map (..., R, R) to (...).
         """
-        return _effect(*_applied(self, function, kind), level, self.people)
+        point, drawn = _applied(self, function, kind)
+        low, high = percentile_interval(drawn, level)
+        chance = self.training is not None
+        return Effect(point, float(low), float(high), level, self.people, (point,), chance)
 
 
 def objective_draws(
@@ -115,6 +139,7 @@ def objective_draws(
     subset: str = "test",
     roles: tuple[str, str] = ("probe", "probe"),
     reference: str = "widest",
+    pairs: str = "across cameras",
     resamples: int = RESAMPLES,
     seed: int = 0,
     unit_length: bool = False,
@@ -123,17 +148,17 @@ def objective_draws(
 ) -> ObjectiveDraws:
     """The surface of a method over all images of ``subset``: the numbers of ``objective_surface``, and its resamples.
 
-    reference: "widest" as RIPR §3 defines resolution. Features are extracted once per resolution and role; at equal
+    reference: "widest" as RIPR §3 defines resolution. pairs: "across cameras", or "all" as Eq. 2 is printed. Features are extracted once per resolution and role; at equal
     roles, cells with r1 = r2 count each pair once. ValueError as in ``objective_surface``, and for a grid that does not
     rise to 1.
     """
     grid = _checked_grid(grid)
     views = [View(r, role, reference) for role in roles for r in grid]
     sums, place, ids = sums_of_method(
-        method, protocol, subset, views, unit_length, device=device, batch_size=batch_size
+        method, protocol, subset, views, pairs, unit_length, device=device, batch_size=batch_size
     )
     sides = np.array(place).reshape(2, len(grid))
-    return _drawn(sums, sides, ids, grid, resamples, seed, protocol.sha256)
+    return _drawn(sums, sides, ids, grid, resamples, seed, protocol.sha256, training_of(method))
 
 
 def draws_from_features(
@@ -144,34 +169,57 @@ def draws_from_features(
     seed: int = 0,
     unit_length: bool = False,
     protocol_sha256: str = "",
+    cams=None,
+    training: int | tuple[int, ...] | None = -1,
 ) -> ObjectiveDraws:
     """The surface from features of the same N images at every resolution of ``grid``: R arrays (N, D), NumPy or torch.
 
-    ids (N,): identities. protocol_sha256: where the images come from, which ``compare`` checks. ValueError as in
+    ids (N,): identities. cams (N,): cameras, for pairs across them; None for all pairs. protocol_sha256: where the images come from, which ``compare`` checks. training: the seed that the features' network was trained with, None where nothing was drawn. ValueError as in
     ``objective_from_features``, for a grid that does not rise to 1, and where there is not one array per resolution.
     """
     grid, features = _checked_grid(grid), list(features)
     if len(features) != len(grid):
         raise ValueError(f"{len(features)} arrays of features for {len(grid)} resolutions")
-    sums, names = sums_of_features(features, ids, unit_length)
+    sums, names = sums_of_features(features, ids, cams, unit_length)
     sides = np.tile(np.arange(len(grid)), (2, 1))
-    return _drawn(sums, sides, names, grid, resamples, seed, protocol_sha256)
+    return _drawn(sums, sides, names, grid, resamples, seed, protocol_sha256, training)
 
 
 def compare(
-    a: ObjectiveDraws, b: ObjectiveDraws, function: Surface, kind: str = "normalised", level: float = 0.95
+    a: ObjectiveDraws | Sequence[ObjectiveDraws],
+    b: ObjectiveDraws | Sequence[ObjectiveDraws],
+    function: Surface,
+    kind: str = "normalised",
+    level: float = 0.95,
 ) -> Effect:
     """function(a) - function(b) over the same people, drawn again together: a paired bootstrap (RIPR Fig. 4).
 
+    Of several trainings, a surface of each side for each, the mean of the differences: its variance is that of the mean
+    over people drawn again, and that of the trainings over their number; limits are those of Student's t.
+
     With a function of logarithms, as ``level_of``, ``.change()`` says by which share O of a is larger. ValueError where
-    grid, people, seed, number of draws or protocol differ: such surfaces are not paired.
+    grid, people, pairs, seed, number of draws or protocol differ: such surfaces are not paired; and for lists of
+    different lengths, or with a training that is there twice.
     """
-    for what in ("grid", "protocol_sha256", "people", "ids", "seed", "resamples"):
-        if getattr(a, what) != getattr(b, what):
-            detail = "" if what == "ids" else f": {getattr(a, what)} and {getattr(b, what)}"
-            raise ValueError(f"the surfaces are not paired, they differ in {what}{detail}")
-    (point_a, drawn_a), (point_b, drawn_b) = (_applied(draws, function, kind) for draws in (a, b))
-    return _effect(point_a - point_b, drawn_a - drawn_b, level, a.people)
+    a, b = ([some] if isinstance(some, ObjectiveDraws) else list(some) for some in (a, b))
+    if len(a) != len(b) or not a:
+        raise ValueError(f"{len(a)} surfaces against {len(b)}: one of each per training is needed")
+    for other in [*a[1:], *b]:
+        for what in ("grid", "protocol_sha256", "people", "ids", "pairs", "seed", "resamples"):
+            if getattr(a[0], what) != getattr(other, what):
+                detail = "" if what == "ids" else f": {getattr(a[0], what)} and {getattr(other, what)}"
+                raise ValueError(f"the surfaces are not paired, they differ in {what}{detail}")
+    seeds = [(one.training, other.training) for one, other in zip(a, b, strict=True)]
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"a training is there twice: the seeds are {seeds}")
+    sides = [[_applied(draws, function, kind) for draws in some] for some in (a, b)]
+    points, drawn = (np.array([x[part] - y[part] for x, y in zip(*sides, strict=True)]) for part in (0, 1))
+    low, high = percentile_interval(drawn.mean(0), level)
+    if len(points) > 1 and drawn.shape[1]:
+        low, high = limits(points.mean(), *combined(drawn.mean(0).var(), a[0].people - 1, points), level)
+    chance = any(seed is not None for pair in seeds for seed in pair)
+    mean, values = float(points.mean()), tuple(points.tolist())
+    return Effect(mean, float(low), float(high), level, a[0].people, values, chance)
 
 
 def level_of(curve: str) -> Surface:
@@ -212,7 +260,7 @@ def _checked_grid(grid: Sequence[float]) -> tuple[float, ...]:
     return grid
 
 
-def _drawn(sums: PairSums, sides: np.ndarray, ids, grid, resamples, seed, sha256) -> ObjectiveDraws:
+def _drawn(sums: Sums, sides: np.ndarray, ids, grid, resamples, seed, sha256, training) -> ObjectiveDraws:
     """sides (2, R): which views of ``sums`` are the rows of the surface, and which its columns."""
     first, second = sides[0][:, None], sides[1][None, :]
     totals = checked_totals(sums, first, second)
@@ -225,6 +273,8 @@ def _drawn(sums: PairSums, sides: np.ndarray, ids, grid, resamples, seed, sha256
         protocol_sha256=sha256,
         seed=seed,
         ids=ids,
+        pairs=sums.pairs,
+        training=training,
     )
 
 
@@ -237,8 +287,3 @@ def _applied(draws: ObjectiveDraws, function: Surface, kind: str) -> tuple[float
         # o[0, 0] for o[..., 0, 0] would take the first resample for the first resolution
         raise ValueError(f"the function must map (..., R, R) to (...); it made {point.shape} and {drawn.shape}")
     return float(point), drawn
-
-
-def _effect(point: float, drawn: np.ndarray, level: float, people: int) -> Effect:
-    low, high = percentile_interval(drawn, level)
-    return Effect(point, float(low), float(high), level, people)

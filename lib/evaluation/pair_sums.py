@@ -49,10 +49,12 @@ def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 class PairSums:
-    """Collects per-identity sums of R views; ``add`` batches in any order, then ask for ``totals`` or ``resampled``.
+    """Collects per-identity sums of R views; ``add`` batches in any order, then ask for ``totals``.
 
     include_same_image: whether image i in one view and the same image in another count as a pair of the same identity.
     """
+
+    pairs = "all"
 
     def __init__(self, identities: int, views: int, include_same_image: bool = False):
         self.include_same_image = include_same_image
@@ -138,3 +140,40 @@ class PairSums:
             dif_pairs * half,
         ]
         return PairTotals(*(x[0] if single else x for x in out))
+
+
+class PairSumsAcross:
+    """As ``PairSums``, of the pairs whose images are from two cameras: all pairs without those within each camera.
+
+    cams (N,): the camera of each image, 0 .. K - 1, in the order in which ``add`` gets the images.
+    """
+
+    pairs = "across cameras"
+
+    def __init__(self, identities: int, views: int, cams: np.ndarray):
+        self.cams, self.seen = cams, 0
+        self.everywhere = PairSums(identities, views)
+        self.within = [PairSums(identities, views) for _ in range(int(cams.max()) + 1)]
+
+    @property
+    def images(self) -> np.ndarray:
+        """(C,) images of each identity."""
+        return self.everywhere.images
+
+    def add(self, codes: np.ndarray, features: np.ndarray) -> None:
+        """As ``PairSums.add``; batches come in the order of ``cams``."""
+        self.everywhere.add(codes, features)
+        cams = self.cams[self.seen : self.seen + len(codes)]
+        self.seen += len(codes)
+        for cam in np.unique(cams):
+            self.within[cam].add(codes[cams == cam], features[cams == cam])
+
+    def totals(self, weights: np.ndarray | None = None) -> PairTotals:
+        """As ``PairSums.totals``."""
+        whole, parts = self.everywhere.totals(weights), [some.totals(weights) for some in self.within]
+        return PairTotals(
+            *(
+                np.maximum(getattr(whole, name) - sum(getattr(part, name) for part in parts), 0.0)
+                for name in ("sim", "dif", "sim_pairs", "dif_pairs")
+            )
+        )

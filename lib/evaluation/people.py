@@ -45,8 +45,8 @@ def as_labels(values, length: int, name: str) -> np.ndarray:
     return labels
 
 
-def encode(probe: np.ndarray, gallery: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray, int]:
-    """Codes of both label arrays, and how many codes the gallery uses: its labels are 0 .. W - 1."""
+def encode(probe: np.ndarray, gallery: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes of both label arrays, and the gallery's labels (W,): their codes are 0 .. W - 1."""
     numbers = [x.dtype.kind in "iub" or pd.api.types.infer_dtype(x) == "integer" for x in (probe, gallery)]
     if numbers[0] != numbers[1]:
         # 2 and "0002" would silently never match
@@ -54,9 +54,9 @@ def encode(probe: np.ndarray, gallery: np.ndarray, name: str) -> tuple[np.ndarra
     if numbers[0] and np.result_type(probe, gallery).kind not in "iub":
         # together int64 and uint64 would become doubles, and 2^62 + 1 the same person as 2^62
         probe, gallery = (np.array([int(x) for x in side], dtype=object) for side in (probe, gallery))
-    codes, _ = pd.factorize(np.concatenate([gallery, probe]))
+    codes, names = pd.factorize(np.concatenate([gallery, probe]))
     codes = codes.astype(np.intp, copy=False)
-    return codes[len(gallery) :], codes[: len(gallery)], int(codes[: len(gallery)].max()) + 1
+    return codes[len(gallery) :], codes[: len(gallery)], names[: int(codes[: len(gallery)].max()) + 1]
 
 
 class People:
@@ -75,7 +75,8 @@ class People:
         self.rule = rule
         self.probe_ids = as_labels(probe_ids, probes, "probe_ids")
         gallery_ids = as_labels(gallery_ids, gallery, "gallery_ids")
-        self.probe, self.gallery, self.identities = encode(self.probe_ids, gallery_ids, "ids")
+        self.probe, self.gallery, self.names = encode(self.probe_ids, gallery_ids, "ids")
+        self.identities = len(self.names)
         if (probe_cams is None) != (gallery_cams is None):
             raise ValueError("cameras are given for one side only: pass both probe_cams and gallery_cams, or neither")
         self.has_cameras = rule.uses_cameras

@@ -5,14 +5,16 @@ Letters: Q probes, G gallery images, D feature dimensions, V probes that the con
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from lib.evaluation.arguments import whole_number
 from lib.evaluation.conventions import get_convention
-from lib.evaluation.counting import Counts, count
-from lib.evaluation.distances import Metric, feature_distances, matrix_distances, metric_distances
+from lib.evaluation.counting import Counts, count, count_without
+from lib.evaluation.distances import Distances, Metric, feature_distances, matrix_distances, metric_distances
 from lib.evaluation.people import People, as_array
 
 HEADLINE_RANKS = (1, 5, 10, 20)
@@ -28,6 +30,7 @@ class Ranking:
     probe_cmc (V, K), ap (V,), inp (V,), probe_ids (V,): the same for each counted probe; ``cmc`` is the mean of
     ``probe_cmc``. For single-shot conventions they are probabilities over the draw of the gallery, else 0 or 1.
     valid (Q,): which probes are counted. unmatched: how many probes have no match, whether counted as misses or not.
+    again: how the gallery is ranked once more with people left out.
     """
 
     convention: str
@@ -42,6 +45,7 @@ class Ranking:
     unmatched: int
     gallery_size: int
     gallery_identities: int
+    again: Again = field(repr=False)
 
     def rank(self, k: int) -> float:
         """CMC at rank ``k`` (from 1); ValueError beyond ``max_rank``, and for what is no whole number."""
@@ -53,11 +57,26 @@ class Ranking:
         """(V,) values of ``"rank-K"``, ``"mAP"`` or ``"mINP"``, whose mean is the metric; ValueError for others."""
         if metric in ("mAP", "mINP"):
             return self.ap if metric == "mAP" else self.inp
+        return self.probe_cmc[:, self._place(metric)]
+
+    def without(self, metric: str, groups: Mapping[Hashable, int]) -> np.ndarray:
+        """(P,): the metric with each group of people left out, as probes and in the gallery alike: what ranking again
+        without their rows and columns says. NaN where no probe is left.
+
+        groups: the group of each person, 0 .. P - 1. Who is not named stays: gallery images of people without probes
+        are a background like the protocol's others. Ranked again when it is asked for the first time, and all metrics
+        at once. ValueError for an unknown metric, and where the distances are no longer those that were ranked.
+        """
+        place = {"mAP": -2, "mINP": -1}[metric] if metric in ("mAP", "mINP") else self._place(metric)
+        ranks = HEADLINE_RANKS[-1] if place < HEADLINE_RANKS[-1] else len(self.cmc)  # fewer ranks, less work
+        return self.again.without(groups, self.valid, min(ranks, len(self.cmc)))[:, place]
+
+    def _place(self, metric: str) -> int:
         kind, _, k = metric.partition("-")
         if kind != "rank" or not (k.isascii() and k.isdigit()):
             raise ValueError(f"unknown metric {metric!r}: 'rank-1', 'rank-5', ..., 'mAP' or 'mINP'")
         self.rank(int(k))
-        return self.probe_cmc[:, int(k) - 1]
+        return int(k) - 1
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -69,6 +88,47 @@ class Ranking:
         values = ", ".join(f"{name} {100 * self.probe_values(name).mean():.1f}" for name in self.metrics)
         probes = f"{len(self.ap)} of {len(self.valid)} probes, {self.unmatched} without a match"
         return f"{values} % ({self.convention}; {probes}; gallery of {self.gallery_size})"
+
+
+@dataclass(eq=False)
+class Again:
+    """What was ranked, kept for rankings without some of the people.
+
+    distances: makes the blocks of distances once more, from features that are kept (not copied) or a matrix. wrong (M,)
+    as counted with everybody. tables: what was found, by the people left out.
+    """
+
+    distances: Callable[[], Distances]
+    people: People
+    wrong: np.ndarray
+    tables: dict[bytes, np.ndarray] = field(default_factory=dict)
+
+    def without(self, groups: Mapping[Hashable, int], counted: np.ndarray, ranks: int) -> np.ndarray:
+        """(P, K + 2): CMC up to ``ranks``, mAP and mINP without each group. counted (Q,): the probes that the
+        convention counts."""
+        number = max(groups.values()) + 1
+        gallery = np.array([groups.get(name, -1) for name in self.people.names.tolist()])  # (W,)
+        probes = np.array([groups.get(name, -1) for name in self.people.probe_ids[counted].tolist()])  # (V,)
+        key = gallery.tobytes() + probes.tobytes() + str((number, ranks)).encode()
+        if key not in self.tables:
+            self.tables[key] = self._ranked(gallery, probes, number, ranks)
+        return self.tables[key]
+
+    def _ranked(self, gallery: np.ndarray, probes: np.ndarray, number: int, ranks: int) -> np.ndarray:
+        counts = count_without(self.distances(), self.people, ranks, gallery, number)
+        if not np.array_equal(counts.everybody, self.wrong):
+            raise ValueError(
+                "the distances are not those that were ranked: features, matrix or the method's own distance were "
+                "changed since. Ask for intervals before, or rank again"
+            )
+        table = np.full((number, ranks + 2), np.nan)
+        for group in range(number):
+            left = probes != group
+            if left.any():
+                hits = None if counts.hits is None else counts.hits[:, group]
+                cmc, ap, inp = _values(counts.wrong[:, group], hits, self.people, ranks)
+                table[group] = [*cmc[left].mean(0), ap[left].mean(), inp[left].mean()]
+        return table
 
 
 def rank_distances(
@@ -95,7 +155,7 @@ def rank_distances(
     rule, max_rank = get_convention(convention), whole_number(max_rank, "max_rank", 1)
     people = People(*distances.shape, probe_ids, gallery_ids, probe_cams, gallery_cams, rule)
     _refuse_matchless(people)
-    return _rank(count(matrix_distances(distances), people, max_rank), people, max_rank)
+    return _rank(functools.partial(matrix_distances, distances), people, max_rank)
 
 
 def rank_features(
@@ -132,8 +192,7 @@ def rank_features(
     people = People(shapes[0][0], shapes[1][0], probe_ids, gallery_ids, probe_cams, gallery_cams, rule)
     _refuse_matchless(people)
     make = metric_distances if callable(metric) else feature_distances
-    distances = make(probe_features, gallery_features, metric, chunk)
-    return _rank(count(distances, people, max_rank), people, max_rank)
+    return _rank(functools.partial(make, probe_features, gallery_features, metric, chunk), people, max_rank)
 
 
 def _refuse_matchless(people: People) -> None:
@@ -144,29 +203,11 @@ def _refuse_matchless(people: People) -> None:
         )
 
 
-def _rank(counts: Counts, people: People, max_rank: int) -> Ranking:
-    """From the number of wrong images before each match to the numbers of a table."""
+def _rank(distances: Callable[[], Distances], people: People, max_rank: int) -> Ranking:
+    counts = count(distances(), people, max_rank)
+    probe_cmc, ap, inp = _values(counts.wrong, counts.hits, people, max_rank)
     matched = people.match_counts > 0
-    sizes = people.match_counts[matched]
-    ends = np.cumsum(sizes)
-    starts = ends - sizes
-    order = np.arange(1, len(counts.wrong) + 1) - np.repeat(starts, sizes)  # 1 for a probe's nearest match, 2, ...
-    ranks = order + counts.wrong  # in the full list, from 1
-    precision = order / ranks
-    if people.rule.trapezoid:
-        # the precision just before the match: of the list that is one shorter, 1 for the empty list
-        earlier = np.where(ranks > 1, (order - 1) / np.maximum(ranks - 1, 1), 1.0)
-        precision = (precision + earlier) / 2
     counted = np.ones_like(matched) if people.rule.all_probes else matched
-    where = np.flatnonzero(matched[counted])
-    ap, inp = np.zeros(counted.sum()), np.zeros(counted.sum())
-    ap[where] = np.add.reduceat(precision, starts) / sizes
-    inp[where] = sizes / ranks[ends - 1]
-    if counts.hits is not None:
-        probe_cmc = np.minimum(counts.hits[counted], 1.0)  # sums of shares round above 1
-    else:
-        probe_cmc = np.zeros((len(ap), max_rank))
-        probe_cmc[where] = ranks[starts][:, None] <= np.arange(1, max_rank + 1)
     return Ranking(
         convention=people.rule.name,
         cmc=probe_cmc.mean(0),
@@ -180,4 +221,33 @@ def _rank(counts: Counts, people: People, max_rank: int) -> Ranking:
         unmatched=int((~matched).sum()),
         gallery_size=len(people.gallery),
         gallery_identities=people.identities,
+        again=Again(distances, people, counts.wrong),
     )
+
+
+def _values(
+    wrong: np.ndarray, hits: np.ndarray | None, people: People, max_rank: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """From the number of wrong images before each match to CMC (V, K), AP (V,) and INP (V,) of the counted probes."""
+    matched = people.match_counts > 0
+    sizes = people.match_counts[matched]
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    order = np.arange(1, len(wrong) + 1) - np.repeat(starts, sizes)  # 1 for a probe's nearest match, 2, ...
+    ranks = order + wrong  # in the full list, from 1
+    precision = order / ranks
+    if people.rule.trapezoid:
+        # the precision just before the match: of the list that is one shorter, 1 for the empty list
+        earlier = np.where(ranks > 1, (order - 1) / np.maximum(ranks - 1, 1), 1.0)
+        precision = (precision + earlier) / 2
+    counted = np.ones_like(matched) if people.rule.all_probes else matched
+    where = np.flatnonzero(matched[counted])
+    ap, inp = np.zeros(counted.sum()), np.zeros(counted.sum())
+    ap[where] = np.add.reduceat(precision, starts) / sizes
+    inp[where] = sizes / ranks[ends - 1]
+    if hits is not None:
+        probe_cmc = np.minimum(hits[counted], 1.0)  # sums of shares round above 1
+    else:
+        probe_cmc = np.zeros((len(ap), max_rank))
+        probe_cmc[where] = ranks[starts][:, None] <= np.arange(1, max_rank + 1)
+    return probe_cmc, ap, inp

@@ -14,8 +14,8 @@ import torch
 
 from lib.evaluation.arguments import real_number, whole_number
 from lib.evaluation.conventions import get_convention
-from lib.evaluation.features import BATCH_SIZE, device_of, extract
-from lib.evaluation.intervals import RESAMPLES, bootstrap_mean
+from lib.evaluation.features import BATCH_SIZE, device_of, extract, training_of
+from lib.evaluation.intervals import deal, limits, spread
 from lib.evaluation.people import as_array
 from lib.evaluation.ranking import Ranking, rank_features
 from lib.methods.method import Method
@@ -33,10 +33,13 @@ class TrainedOnTheTested(UserWarning):
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A ranking, what it is of, and its 95 % intervals (people drawn again: ``intervals.py``).
+    """A ranking, what it is of, and its intervals (groups of people left out: ``intervals.py``), which say nothing of
+    how another training would have turned out: for that see ``summarise``.
 
-    ratios: what replaced the protocol's ratios, e.g. {"probe": 0.25}; empty where nothing did. seed_bootstrap and
-    resamples make the intervals reproducible. seen: how many of the tested people the method was trained on.
+    trial, seed: the protocol's split. training: the seed that the method was trained with, as ``Method.trained_seed``:
+    several where it is made of trainings with different seeds, None where nothing was drawn. ratios: what replaced the
+    protocol's ratios, e.g. {"probe": 0.25}; empty where nothing did. seed_groups: deals people into groups. seen: how
+    many of the tested people the method was trained on.
     """
 
     ranking: Ranking = field(repr=False)
@@ -47,15 +50,15 @@ class Result:
     subset: str = "test"
     trial: int = 0
     seed: int = 0
+    training: int | tuple[int, ...] | None = None
     ratios: Mapping[str, float] = field(default_factory=dict)
-    resamples: int = RESAMPLES
-    seed_bootstrap: int = 0
+    seed_groups: int = 0
     level: float = 0.95
     seen: int = 0
 
     def __post_init__(self):
         # provenance ends in JSON, which knows no NumPy numbers
-        for name in ("trial", "seed", "resamples", "seed_bootstrap", "seen"):
+        for name in ("trial", "seed", "seed_groups", "seen"):
             object.__setattr__(self, name, int(getattr(self, name)))
         object.__setattr__(self, "ratios", {str(role): float(ratio) for role, ratio in self.ratios.items()})
 
@@ -72,20 +75,19 @@ class Result:
         return self.ranking.minp
 
     @cached_property
-    def _intervals(self) -> dict[str, tuple[float, float]]:
-        names = self.ranking.metrics
-        values = np.stack([self.ranking.probe_values(name) for name in names], axis=1)  # (V, M)
-        low, high = bootstrap_mean(values, self.ranking.probe_ids, self.resamples, self.level, self.seed_bootstrap)
-        return {name: (float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
+    def _groups(self) -> dict:
+        return deal(self.ranking.probe_ids.tolist(), self.seed_groups)
 
     def interval(self, name: str) -> tuple[float, float]:
-        """(low, high) of "rank-K", "mAP" or "mINP"; ValueError for another name. NaN with fewer than two people, or no
-        resamples."""
-        if name in self._intervals:
-            return self._intervals[name]
-        values = self.ranking.probe_values(name)
-        low, high = bootstrap_mean(values, self.ranking.probe_ids, self.resamples, self.level, self.seed_bootstrap)
-        return float(low), float(high)
+        """(low, high) of "rank-K", "mAP" or "mINP", within [0, 1]; ValueError for another name. NaN with fewer than two
+        people. The gallery is ranked again when the first interval is asked for."""
+        value = self.value(name)
+        if len(self._groups) < 2:
+            return np.nan, np.nan
+        whole, without = np.array([[value]]), self.ranking.without(name, self._groups)[None, :, None]
+        error, freedom = spread(whole, without, np.bincount(list(self._groups.values())), np.zeros(1))
+        low, high = limits(whole[0], error, freedom, self.level)
+        return max(float(low[0]), 0.0), min(float(high[0]), 1.0)
 
     def value(self, name: str) -> float:
         """The metric "rank-K", "mAP" or "mINP", in [0, 1]."""
@@ -108,9 +110,7 @@ class Result:
             interval = "" if np.isnan(low) else f"   [{100 * low:.1f}, {100 * high:.1f}]"
             lines.append(f"{name:>8} {100 * self.value(name):6.1f} %{interval}")
         if people < 2:
-            lines.append("no intervals: they draw people again, and these probes show one person")
-        elif not self.resamples:
-            lines.append("no intervals: 0 resamples were asked for")
+            lines.append("no intervals: they leave out people, and these probes show one person")
         if self.seen:
             lines.append(f"trained on {self.seen} of the people tested: no measure of how it does on strangers")
         return "\n".join(lines)
@@ -124,6 +124,7 @@ class Result:
             "subset": self.subset,
             "trial": self.trial,
             "seed": self.seed,
+            "training": "+".join(map(str, self.training)) if isinstance(self.training, tuple) else self.training,
             "convention": self.ranking.convention,
             "ratio_probe": self.ratios.get("probe", np.nan),
             "ratio_gallery": self.ratios.get("gallery", np.nan),
@@ -160,28 +161,27 @@ def evaluate(
     ratios: Mapping[str, float] | None = None,
     convention: str | None = None,
     max_rank: int = 50,
-    resamples: int = RESAMPLES,
     seed: int = 0,
     features: Mapping[str, np.ndarray] | None = None,
 ) -> Result:
     """Rank a protocol's probes against its gallery and say how sure the numbers are.
 
     ratios: replaces the protocol's, e.g. ``{"probe": 0.25, "gallery": 1.0}``; either may be left out. convention: by
-    default the protocol's own. device: by default where the method's weights are. resamples, seed: of the bootstrap; 0
-    resamples leave the intervals out. The method's own ``distance`` is used where it overrides ``Method.distance``;
-    Euclidean distances have a faster way of their own. features: {"probe": (Q, D), "gallery": (G, D)} where they were
-    extracted before, with the same ratios.
+    default the protocol's own. device: by default where the method's weights are. seed: of the groups of people that the
+    intervals leave out. The method's own ``distance`` is used where it overrides ``Method.distance``; Euclidean
+    distances have a faster way of their own. features: {"probe": (Q, D), "gallery": (G, D)} where they were extracted
+    before, with the same ratios; the result keeps them for its intervals.
 
     Raises TypeError for what is no method or no protocol. ValueError where the method was not set up, the subset has no
     probes or no gallery, for an unknown role in ratios or features, a ratio outside (0, 1], features that are not one
-    finite vector per image, and as ``rank_features`` and ``bootstrap_mean``. Warns with ``TrainedOnTheTested`` where
+    finite vector per image, a device that is not there, and as ``rank_features``. Warns with ``TrainedOnTheTested`` where
     the method was trained on people of the subset (unless that is the subset "train").
     """
     _refuse_others(method, protocol)
     convention = protocol.convention if convention is None else convention
     get_convention(convention)  # before minutes of work
     ratios = _checked_ratios(ratios)
-    max_rank, resamples = whole_number(max_rank, "max_rank", 1), whole_number(resamples, "resamples", 0)
+    max_rank = whole_number(max_rank, "max_rank", 1)
     seed, batch_size = whole_number(seed, "seed", 0), whole_number(batch_size, "batch_size", 1)
     features = {} if features is None else dict(features)
     if not set(features) <= set(ROLES):
@@ -215,9 +215,9 @@ def evaluate(
         subset=subset,
         trial=protocol.trial,
         seed=protocol.seed,
+        training=training_of(method),
         ratios=ratios,
-        resamples=resamples,
-        seed_bootstrap=seed,
+        seed_groups=seed,
         seen=seen,
     )
 

@@ -59,6 +59,37 @@ def rank_probabilities(shares: np.ndarray, max_rank: int) -> np.ndarray:
     return out
 
 
+def without_each(shares: list[np.ndarray], max_rank: int) -> np.ndarray:
+    """P(rank <= k) for k = 1 .. max_rank when all identities but those of one group compete, for each group in turn.
+
+    shares: P groups, each (M, W_p), as in ``rank_probabilities``. Returns (M, P, max_rank). How many of several groups
+    come first is a sum of independent numbers, whose distribution is the product of the groups' polynomials; the
+    product of all but one is that of those before it and of those after it, so nothing is divided.
+    """
+    parts = np.stack([_density(some, max_rank) for some in shares])  # (P, M, K)
+    earlier, later = np.zeros_like(parts), np.zeros_like(parts)
+    earlier[0, :, 0] = later[-1, :, 0] = 1.0  # nobody comes first, for certain
+    for group in range(1, len(parts)):
+        earlier[group] = _product(parts[group - 1], earlier[group - 1])
+        later[-1 - group] = _product(parts[-group], later[-group])
+    left = np.stack([_product(a, b) for a, b in zip(earlier, later, strict=True)], axis=1)
+    return np.minimum(np.cumsum(left, axis=2), 1.0)
+
+
+def _density(shares: np.ndarray, max_rank: int) -> np.ndarray:
+    """(M, W) -> (M, K): P(x identities come first), x = 0 .. K - 1."""
+    return np.diff(rank_probabilities(shares, max_rank), axis=1, prepend=0.0)
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(M, K), (M, K) -> (M, K): the product of polynomials up to the power K - 1; fast where ``a`` has few powers."""
+    out = a[:, :1] * b
+    for power in range(1, a.shape[1]):
+        if a[:, power].any():
+            out[:, power:] += a[:, power : power + 1] * b[:, :-power]
+    return out
+
+
 def sample_single_shot(
     distances,
     probe_ids,

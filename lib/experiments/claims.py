@@ -1,34 +1,36 @@
 """The papers' claims as data, and what a measurement says of each.
 
 ``data/published/claims.csv``: id, paper, table, claim (in our words), difference: what has to be above zero for the
-claim to hold. A measured difference comes with an interval (``lib.evaluation.intervals``) and gets a verdict:
+claim to hold. A measured difference comes with an interval (``lib.evaluation.intervals``) and gets one of four words:
 
-    reproduced       the interval lies above zero, and not all of it is negligible
-    not reproduced   it lies below zero, or holds nothing but negligible values
-    undecided        it includes zero and values that would matter: this scale cannot say
+    reproduced     the interval lies above zero, and not all of it is negligible
+    contradicted   it lies below zero, and not all of it is negligible
+    no effect      all of it is negligible, on either side of zero: certain, and too small to matter
+    undecided      it includes zero and values that would matter: this scale cannot say
+
+A network trained again comes out differently, by as much as many a claim is about. So a verdict other than undecided
+needs at least three trainings, and the first two words that all of them lie on the same side of zero; else it is
+"undecided (1 training)", "undecided (2 trainings)" or "undecided (trainings disagree)". A difference between methods in
+closed form, which come out the same each time, needs one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
-from typing import Protocol as Interface
 
+import numpy as np
 import pandas as pd
 
+from lib.evaluation import Difference, Effect
+from lib.evaluation.intervals import counted
 from lib.experiments.published import FOLDER
 
 COLUMNS = ("id", "paper", "table", "claim", "difference")
-VERDICTS = ("reproduced", "not reproduced", "undecided")
+VERDICTS = ("reproduced", "contradicted", "no effect", "undecided")
 NEGLIGIBLE = 0.01  # one point of rank-1: the smallest gain that the five papers make a claim of
-
-
-class Measured(Interface):
-    """A difference with its interval, such as ``lib.evaluation.Difference``."""
-
-    mean: float
-    low: float
-    high: float
+TRAININGS = 3
 
 
 def claims(paper: str | None = None) -> pd.DataFrame:
@@ -41,45 +43,104 @@ def claims(paper: str | None = None) -> pd.DataFrame:
     return table[table["paper"] == paper]
 
 
-def verdict(low: float, high: float, negligible: float = NEGLIGIBLE) -> str:
+def verdict(measured: Difference | Effect, negligible: float = NEGLIGIBLE) -> str:
     """The verdict on "the difference is above zero"; an interval that is not defined decides nothing.
 
-    ValueError for limits in the wrong order.
+    measured : with mean, low, high, trainings (how many), agree (whether they have one sign) and chance (whether
+    another training would come out differently). negligible : in the unit of the difference. ValueError for limits in
+    the wrong order and a threshold that is not positive.
     """
+    low, high = measured.low, measured.high
     if low > high:
         raise ValueError(f"an interval from {low} to {high}: the lower limit comes first")
-    if high < 0 or (high < negligible and low > -negligible):
-        return "not reproduced"
-    return "reproduced" if low > 0 else "undecided"
+    if not negligible > 0:
+        raise ValueError(f"what is negligible lies below a threshold above zero, not {negligible}")
+    inside = -negligible < low and high < negligible
+    if not (inside or low > 0 or high < 0):
+        return "undecided"
+    if measured.chance and measured.trainings < TRAININGS:
+        return f"undecided ({counted(measured.trainings, 'training')})"
+    if inside:
+        return "no effect"
+    if measured.chance and not measured.agree:
+        return "undecided (trainings disagree)"
+    return "reproduced" if low > 0 else "contradicted"
 
 
-def judge(claim: str, measured: Measured, negligible: float = NEGLIGIBLE, **where) -> dict:
+def judge(
+    claim: str,
+    measured: Difference | Effect,
+    negligible: float = NEGLIGIBLE,
+    control: Difference | Effect | None = None,
+    **where,
+) -> dict:
     """One row: the claim, the difference with its interval, the verdict, and whatever ``where`` says (data set ...).
 
-    negligible : in the unit of the difference. KeyError for an unknown claim.
+    measured : as the paper compares. control : the same method against the strongest plain one that had the same
+    images and the same length of training: columns ``control_mean``, ``control_low``, ``control_high`` and
+    ``control_verdict``, empty without one. negligible : in the unit of the difference, for both. KeyError for an
+    unknown claim, ValueError as in ``verdict``.
     """
     if claim not in (known := claims()).index:
         raise KeyError(f"unknown claim {claim!r}; known: {', '.join(known.index)}")
     said = known.loc[claim]
-    numbers = {"mean": measured.mean, "low": measured.low, "high": measured.high}
     row = {"claim_id": claim, "table": said["table"], "claim": said["claim"], "difference": said["difference"]}
-    return row | numbers | {"verdict": verdict(measured.low, measured.high, negligible)} | where
+    for prefix, some in (("", measured), ("control_", control)):
+        row |= {f"{prefix}{name}": np.nan if some is None else getattr(some, name) for name in ("mean", "low", "high")}
+        row[f"{prefix}verdict"] = "" if some is None else verdict(some, negligible)
+    row |= {"negligible": negligible, "trainings": measured.trainings, "trials": measured.trials}
+    return row | where
 
 
 def table(rows: Iterable[dict], scale: float = 100.0, unit: str = "points") -> pd.DataFrame:
-    """Judged claims as a reader's table: claim, where it is from, "+3.2 [1.1, 5.4] points" and the verdict."""
+    """Judged claims as a reader's table: the claim, where it is from, the difference as "+3.2 [+1.1, +5.4] points" and
+    the verdict, the same against the control, and the threshold below which there is no effect.
+
+    rows : of ``judge``, or of a table of them. scale : from the unit of the differences to ``unit``. Numbers have one
+    digit more than the threshold needs, so that neither hides in the rounding.
+    """
     found = []
     for row in rows:
-        mean, low, high = (scale * row[name] for name in ("mean", "low", "high"))
+        digits = max(0, 1 - int(np.floor(np.log10(scale * row["negligible"]) + 1e-9)))
+        texts = {}
+        for prefix in ("", "control_"):
+            mean, low, high = (scale * row[f"{prefix}{name}"] for name in ("mean", "low", "high"))
+            text = f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}] {unit}"
+            texts[prefix] = "" if np.isnan(mean) else text
         found.append(
             {
                 "claim": row["claim"],
                 "table": row["table"],
-                "difference": f"{mean:+.1f} [{low:+.1f}, {high:+.1f}] {unit}",
+                "as the paper compares": texts[""],
+                "verdict": row["verdict"],
+                "against the control": texts["control_"],
+                "verdict against it": row["control_verdict"],
+                "no effect within": f"{scale * row['negligible']:g} {unit}",
+                "measured on": row.get("dataset", ""),
             }
-            | {"verdict": row["verdict"], "measured on": row.get("dataset", "")}
         )
     return pd.DataFrame(found)
+
+
+def counts(rows: Iterable[dict] | pd.DataFrame, column: str = "verdict") -> pd.DataFrame:
+    """How often each of the four verdicts was given, a row per data set; all kinds of "undecided" are one.
+
+    rows : of ``judge``, or measured tables of them (several: ``pd.concat``), with a column dataset. column : "verdict"
+    or "control_verdict", where "" is not counted. ValueError for a word that is none of the four.
+    """
+    rows = rows.to_dict("records") if isinstance(rows, pd.DataFrame) else list(rows)
+    found: dict[str, Counter] = {}
+    for row in rows:
+        said = row[column]
+        if not isinstance(said, str) or not said:  # no control; NaN where the table was read from a file
+            continue
+        word = said.split(" (")[0]
+        if word not in VERDICTS:
+            raise ValueError(f"{said!r} is no verdict; there are {', '.join(VERDICTS)}")
+        found.setdefault(row.get("dataset", ""), Counter())[word] += 1
+    table = pd.DataFrame([[some[word] for word in VERDICTS] for some in found.values()], columns=list(VERDICTS))
+    table.index = pd.Index(list(found), name="dataset")
+    return table
 
 
 @cache

@@ -40,6 +40,8 @@ class Method(nn.Module):
     two_sides : whether it learns from images on both sides of the protocol (``Batch.low``, ``Batch.high``).
     trained_on : (fingerprint of the data set, identities) that ``fit`` trained it on, and the runs that its first
         weights are from; None before.
+    trained_seed : the seed that ``fit`` trained it with; None before, and for a method without weights (``parameters``):
+        one in closed form, where nothing is drawn and another seed would give the same.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ class Method(nn.Module):
     profile: str | None = None
     num_identities: int | None = None
     trained_on: tuple[str, frozenset[str]] | None = None
+    trained_seed: int | tuple[int, ...] | None = None
 
     def __init_subclass__(cls, **kwargs):
         """TypeError for ``Settings`` that are no dataclass made from ``Method.Settings``, and for ``PROFILES`` with a

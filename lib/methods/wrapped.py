@@ -69,6 +69,15 @@ class Wrapped(Method):
             return None
         return trained[0][0], frozenset().union(*(people for _, people in trained))
 
+    @property
+    def trained_seed(self) -> int | tuple[int, ...] | None:
+        """The seed of its parts, several where they differ, in order; None where no part has one."""
+        seeds: set[int] = set()
+        for part in self.parts:
+            seed = getattr(part, "trained_seed", None)
+            seeds |= set(seed) if isinstance(seed, tuple) else set() if seed is None else {seed}
+        return tuple(sorted(seeds)) if len(seeds) > 1 else next(iter(seeds), None)
+
     def embed(self, batch: Batch, role: str) -> Tensor:
         return self.method.embed(batch, role)
 

@@ -222,7 +222,7 @@ def _fit(
             if lock is not None:
                 lock.release()
     _, provenance, history = records.read(directory, key)
-    method.trained_on = people_of(method, protocol)
+    _remember(method, protocol, seed)
     return Run(method.eval(), protocol, key, directory, history, provenance["seconds"], False, provenance, code, seed)
 
 
@@ -248,10 +248,16 @@ def _find(
         warnings.warn(f"{error}; the run is computed again", RuntimeWarning, stacklevel=4)
         return None
     method.load_state_dict(weights)
-    method.trained_on = people_of(method, protocol)
+    _remember(method, protocol, seed)
     return Run(
         method.to(device).eval(), protocol, key, directory, history, provenance["seconds"], True, provenance, code, seed
     )
+
+
+def _remember(method: Method, protocol: Protocol, seed: int) -> None:
+    """What ``evaluate`` asks of a method: whom and with which seed it was trained."""
+    method.trained_on = people_of(method, protocol)
+    method.trained_seed = seed if any(True for _ in method.parameters()) else None
 
 
 def people_of(method: Method, protocol: Protocol) -> tuple[str, frozenset[str]]:

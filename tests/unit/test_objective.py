@@ -154,7 +154,7 @@ def test_wrong_input_is_refused():
         objective_from_features(f1, f2, ids[:-1])
     with pytest.raises(ValueError, match="fewer than two identities"):
         objective_from_features(f1, f2, np.zeros(30, dtype=int))
-    with pytest.raises(ValueError, match="single image"):
+    with pytest.raises(ValueError, match="every identity has a single image"):
         objective_from_features(f1, f2, np.arange(30))
     bad = f1.copy()
     bad[3, 2] = np.nan

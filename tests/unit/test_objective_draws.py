@@ -194,7 +194,7 @@ def test_wrong_input_is_refused():
         draws_from_features(features[:2], ids, GRID)
     with pytest.raises(ValueError, match="features have shapes"):
         draws_from_features([*features[:2], features[2][:-1]], ids, GRID)
-    with pytest.raises(ValueError, match="single image"):
+    with pytest.raises(ValueError, match="every identity has a single image"):
         draws_from_features(features, np.arange(len(ids)), GRID)
     found = draws_from_features(features, ids, GRID, resamples=10)
     with pytest.raises(ValueError, match=r"map \(..., R, R\)"):
