@@ -44,6 +44,8 @@ TEXT, SMALL = 12, 10  # points
 TITLE = 13
 CHARACTERS = 8.8  # of a title, per inch of width
 INTERVAL_ALPHA = 0.18
+# a published number: an open diamond
+PUBLISHED = {"marker": "D", "markerfacecolor": "none", "markeredgewidth": 2, "markersize": 8, "linestyle": ""}
 
 
 class Look(NamedTuple):
