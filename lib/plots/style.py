@@ -272,7 +272,8 @@ def described(fig: Figure) -> str:
         over = f"{' and '.join(y)} over {' and '.join(x)}" if x and y else " and ".join(x or y)
         named = [" ".join(ax.get_title(loc="left").split()) for ax in panels]
         named = ", ".join(filter(None, named))
-        sentences.append(f"{over[0].upper()}{over[1:]}" + (f"; panels: {named}." if named else "."))
+        start = over[0].upper() if over[1:2].islower() else over[0]  # mAP stays mAP
+        sentences.append(f"{start}{over[1:]}" + (f"; panels: {named}." if named else "."))
     legends = [*fig.legends, *(ax.get_legend() for ax in fig.axes if ax.get_legend())]
     names = list(dict.fromkeys(text.get_text() for legend in legends for text in legend.get_texts()))
     if names:
