@@ -109,6 +109,8 @@ _NAMED = {
     "bicubic": ("#55B087", "^", DOTS),
     "SRCNN": (GREEN, "s", DASHES),
 }
+# the row of the tables whose colour a paper has, where it is not called like its method
+PAPERS = {"RIPR": "RIFE"}
 # what settings call something, and what a figure calls it
 _TEXTS = {
     "srcnn": "SRCNN",
@@ -166,6 +168,11 @@ def look(name: str) -> Look:
         return LOOKS[name]
     number = zlib.crc32(name.encode())
     return Look(text(name), PALETTE[number % 6], MARKERS[number // 6 % len(MARKERS)])
+
+
+def paper(name: str) -> str:
+    """The colour of a paper, e.g. "RIPR": that of its method."""
+    return look(PAPERS.get(name, name)).colour
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
