@@ -46,9 +46,9 @@ class Pretraining:
     epochs: int  # of a re-identification network
     sr_epochs: int  # of a super-resolution network
     batch: tuple[int, int] = (16, 4)
-    # Rendered pictures are crisp and gaudy. Rank-1 of resnet18-half (12 epochs of 500 people) on the validation people of
-    # VIPeR and of CAVIAR4REID: with 0.15 28 and 37 %, with 0.4 35 and 44, with 0.5 and a hue of 0.06 33 and 47, with 0.7
-    # 31 and 42. This lies between the best two.
+    # Rendered pictures are crisp and gaudy. Rank-1 of resnet18-half (12 epochs of 500 people) on the validation people
+    # of VIPeR and of CAVIAR4REID: with 0.15 28 and 37 %, with 0.4 35 and 44, with 0.5 and a hue of 0.06 33 and 47,
+    # with 0.7 31 and 42. This lies between the best two.
     jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.03)
 
 
