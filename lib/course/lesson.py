@@ -226,6 +226,7 @@ def _style() -> None:
         {"figure.dpi": 80, "figure.figsize": (7, 4), "image.interpolation": "nearest", "axes.grid": True}
     )
     pd.set_option("display.precision", 3, "display.max_rows", 40, "display.width", 140)
+    pd.set_option("display.max_colwidth", None)  # a claim that ends in "togethe..." says nothing
 
 
 def _header(lesson: Lesson, minutes: dict[str, float], after: tuple[str, ...]) -> str:

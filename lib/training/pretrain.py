@@ -12,10 +12,11 @@ from lib.data import load_dataset
 from lib.data.dataset import PersonDataset
 from lib.data.protocol import FORMAT, Protocol
 from lib.methods.baseline import Baseline
+from lib.models.devices import resolve_device
 from lib.training.checkpoint import write_atomically
 from lib.training.fit import fit
 from lib.training.pedestrians import PRETRAINING, pointer, pretraining_method, recorded
-from lib.training.precision import resolve_device, resolve_precision
+from lib.training.precision import resolve_precision
 from lib.training.runs import Run
 
 

@@ -17,7 +17,8 @@ from lib.methods.stages import describe
 from lib.training import fit
 from lib.training.loop import NonFiniteLoss, Trainer
 from lib.training.optim import create_optimizer, select_trainable, set_rate
-from lib.training.precision import resolve_device, resolve_precision
+from lib.models.devices import resolve_device
+from lib.training.precision import resolve_precision
 from lib.training.randomness import seeded
 from lib.training.weights import WeightsUnavailable, load_first_weights
 
