@@ -13,7 +13,7 @@ import numpy as np
 
 from lib.evaluation.arguments import whole_number
 from lib.evaluation.conventions import get_convention
-from lib.evaluation.counting import Counts, count, count_without
+from lib.evaluation.counting import count, count_without
 from lib.evaluation.distances import Distances, Metric, feature_distances, matrix_distances, metric_distances
 from lib.evaluation.people import People, as_array
 

@@ -167,15 +167,15 @@ def evaluate(
     """Rank a protocol's probes against its gallery and say how sure the numbers are.
 
     ratios: replaces the protocol's, e.g. ``{"probe": 0.25, "gallery": 1.0}``; either may be left out. convention: by
-    default the protocol's own. device: by default where the method's weights are. seed: of the groups of people that the
-    intervals leave out. The method's own ``distance`` is used where it overrides ``Method.distance``; Euclidean
-    distances have a faster way of their own. features: {"probe": (Q, D), "gallery": (G, D)} where they were extracted
-    before, with the same ratios; the result keeps them for its intervals.
+    default the protocol's own. device: by default where the method's weights are. seed: of the groups of people
+    that the intervals leave out. The method's own ``distance`` is used where it overrides ``Method.distance``;
+    Euclidean distances have a faster way of their own. features: {"probe": (Q, D), "gallery": (G, D)} where they
+    were extracted before, with the same ratios; the result keeps them for its intervals.
 
     Raises TypeError for what is no method or no protocol. ValueError where the method was not set up, the subset has no
-    probes or no gallery, for an unknown role in ratios or features, a ratio outside (0, 1], features that are not one
-    finite vector per image, a device that is not there, and as ``rank_features``. Warns with ``TrainedOnTheTested`` where
-    the method was trained on people of the subset (unless that is the subset "train").
+    probes or no gallery, for an unknown role in ratios or features, a ratio outside (0, 1], features that are not
+    one finite vector per image, a device that is not there, and as ``rank_features``. Warns with
+    ``TrainedOnTheTested`` where the method was trained on people of the subset (unless that is the subset "train").
     """
     _refuse_others(method, protocol)
     convention = protocol.convention if convention is None else convention
