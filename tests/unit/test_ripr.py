@@ -741,7 +741,7 @@ def test_pairs_come_from_the_protocol_where_it_degrades():
     assert experiments.recipe(lesson(), [helpers.tiny_protocol(ratios=("1",))]).pairs == "synthetic"
 
 
-def test_the_recipes_rows(fits):
+def test_the_recipes_rows(fits, first_weights):
     protocols = [helpers.tiny_protocol(ratios=VARIED), helpers.tiny_protocol(ratios=("1", "1/2"))]
     recipe = experiments.recipe(lesson(), protocols, backbone="bottleneck-8-1")
     resnet = recipe.recognise("ResNet-50")
@@ -756,7 +756,7 @@ def test_the_recipes_rows(fits):
 
     fits.clear()
     sr = recipe.restore("FFSR", resnet, network="ffsr-narrow", mask="person", mask_width=0.3)
-    assert first_weights[-1] == ("quick", "ffsr-narrow", (64, 32))
+    assert first_weights[-1] == ("quick", "ffsr-narrow", resnet.method.settings.canvas)
     assert [c.protocol for c in fits] == protocols
     for call, before in zip(fits, resnet.runs, strict=True):
         found = call.method.settings
