@@ -7,12 +7,14 @@ import shutil
 import subprocess
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import training_helpers as helpers
 from safetensors.torch import load_file, save_file
 
-from lib.data import make_protocol
+from lib.data import DataError, PersonDataset, make_protocol
 from lib.evaluation import evaluate
 from lib.experiments import ship
 from lib.experiments.ship import Shipment
@@ -184,6 +186,33 @@ def test_a_run_of_another_plan_is_refused(small_plan):
         ValueError, match=r"another plan than today's 'course': told, recipe differ \(told: .*all-resol"
     ):
         ship.make(SHARP, run.directory)
+
+
+def test_what_first_weights_reach_without_training(monkeypatch):
+    """Rank-1 of the embedded people on two protocols, and PSNR beside that of bicubic enlargement."""
+    rng = np.random.default_rng(0)
+    pictures = list(rng.integers(0, 256, (90, 24, 12, 3), dtype=np.uint8))
+    table = pd.DataFrame([(f"{n // 6:02d}", f"c{n % 2}") for n in range(90)], columns=["pid", "cam"])
+    people = PersonDataset.from_arrays("pedestrians", pictures, table)
+
+    def load(name):
+        if name != "pedestrians":
+            raise DataError("not here")
+        return people
+
+    monkeypatch.setattr(ship, "load_dataset", load)
+    method = create_method("histogram", canvas=(24, 12))
+    method.setup("quick", 1)
+    found = ship.reaches(method, "backbone")
+    expected = {p: evaluate(method, make_protocol(people, p), resamples=0).rank(1) for p in ("plain", "mlr")}
+    assert found == {f"rank-1 pedestrians {p}": round(100 * value, 2) for p, value in expected.items()}
+
+    method = create_method("superres", network="bicubic", canvas=(24, 12))
+    method.setup("quick", 1)
+    found = ship.reaches(method.eval(), "sr")
+    assert len(found) == 6
+    for ratio in ("0.50", "0.33", "0.25"):
+        assert 5 < found[f"PSNR restored {ratio}"] == found[f"PSNR bicubic {ratio}"] < 30
 
 
 # ---- checks that fail where they should
