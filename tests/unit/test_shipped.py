@@ -152,7 +152,7 @@ def test_the_pretrained_method_is_the_file_or_the_run(small_plan, monkeypatch):
     monkeypatch.setattr(pretrain, "fit", lambda *a, **k: pytest.fail("trained"))
     file = pretrain.pretrained("quick", *BACKBONE[:2])
     people = helpers.tiny_protocol(ratios=("1",)).dataset
-    one, other = (evaluate(m, make_protocol(people, "plain"), resamples=0).ranking for m in (run, file))
+    one, other = (evaluate(m, make_protocol(people, "plain")).ranking for m in (run, file))
     assert one.map == pytest.approx(other.map, abs=0.02)
     pictures = torch.rand(2, 3, 32, 16)
     torch.testing.assert_close(run.backbone(pictures), file.backbone(pictures), rtol=0.01, atol=0.01)
@@ -204,7 +204,7 @@ def test_what_first_weights_reach_without_training(monkeypatch):
     method = create_method("histogram", canvas=(24, 12))
     method.setup("quick", 1)
     found = ship.reaches(method, "backbone")
-    expected = {p: evaluate(method, make_protocol(people, p), resamples=0).rank(1) for p in ("plain", "mlr")}
+    expected = {p: evaluate(method, make_protocol(people, p)).rank(1) for p in ("plain", "mlr")}
     assert found == {f"rank-1 pedestrians {p}": round(100 * value, 2) for p, value in expected.items()}
 
     method = create_method("superres", network="bicubic", canvas=(24, 12))
