@@ -9,7 +9,7 @@ Letters: V probes, C identities, M metrics, T cells, P groups.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -66,6 +66,44 @@ def paired_difference(
         metric, float(means.mean()), float(low[0]), float(high[0]), level, per_training, identities,
         chance=any(result.training is not None for pair in pairs for result in pair),
     )  # fmt: skip
+
+
+def mean_difference(
+    metric: str,
+    trainings: Mapping[tuple, tuple],
+    level: float = 0.95,
+    seed: int = 0,
+    chance: bool = True,
+) -> Difference:
+    """As ``paired_difference``, of a mean over images without a gallery, such as a PSNR: (trial, seed) of a training to
+    (values, people), the difference of each image (V,) and whom it shows (V,).
+
+    chance: whether another training would come out differently. ValueError for no trainings, for values and people of
+    different lengths or none, and for values that are NaN. With fewer than two people the limits are NaN.
+    """
+    if not trainings:
+        raise ValueError("there are no trainings")
+    cells = [(np.asarray(values, dtype=float), np.asarray(people)) for values, people in trainings.values()]
+    for (trial, of), (values, people) in zip(trainings, cells, strict=True):
+        if values.ndim != 1 or values.shape != people.shape or not len(values):
+            raise ValueError(f"trial {trial}, seed {of}: values {values.shape} for people {people.shape}")
+        if np.isnan(values).any():
+            raise ValueError(f"trial {trial}, seed {of}: value {int(np.isnan(values).argmax())} is NaN")
+    groups = deal((person for _, people in cells for person in people.tolist()), seed)
+    real_number(level, "level", 0, 1)
+    whole = np.array([[values.mean()] for values, _ in cells])
+    per_training = tuple(Training(*key, float(mean)) for key, (mean,) in zip(trainings, whole, strict=True))
+    low = high = [np.nan]
+    if len(groups) > 1:
+        dealt = [np.array([groups[person] for person in people.tolist()]) for _, people in cells]
+        without = [
+            [[values[its != group].mean() if (its != group).any() else values.mean()] for group in set(groups.values())]
+            for (values, _), its in zip(cells, dealt, strict=True)
+        ]
+        low, high = _limits(whole, np.array(without), groups, [trial for trial, _ in trainings], level)
+    return Difference(
+        metric, float(whole.mean()), float(low[0]), float(high[0]), level, per_training, len(groups), chance
+    )
 
 
 def summarise(results: Sequence[Result] | Result, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
@@ -145,10 +183,15 @@ def _over_cells(
     without = np.einsum("tc,cmp->tpm", shares, without)
     # a split of whose people a group takes all says nothing of that group
     without = np.where(np.isnan(without), whole[:, None], without)
-    splits = list(dict.fromkeys(split for split, *_ in order))
-    units = [splits.index(split) for split, *_ in order] if len(splits) > 1 else range(len(order))
-    error, freedom = spread(whole, without, np.bincount(list(groups.values())), np.array(units))
-    return whole, *limits(whole.mean(0), error, freedom, level), len(groups)
+    return whole, *_limits(whole, without, groups, [split for split, *_ in order], level), len(groups)
+
+
+def _limits(whole: np.ndarray, without: np.ndarray, groups: dict, splits: Sequence, level: float):
+    """Limits (M,) of the mean of cells (T, M): the units above the people are splits, with one split trainings."""
+    names = list(dict.fromkeys(splits))
+    units = np.array([names.index(split) for split in splits]) if len(names) > 1 else np.arange(len(splits))
+    error, freedom = spread(whole, without, np.bincount(list(groups.values())), units)
+    return limits(whole.mean(0), error, freedom, level)
 
 
 def _signed(values: Sequence) -> np.ndarray:

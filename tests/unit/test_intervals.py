@@ -249,12 +249,12 @@ def test_the_simulation_ranks_as_the_library_does():
     assert 0.3 < score < 0.9 and score == pytest.approx(ranking.rank(1))
     np.testing.assert_allclose(without, ranking.without("rank-1", dealt))
     result = Result(ranking, "0" * 64)
-    assert result.interval("rank-1") == pytest.approx(interval_of([(score, without, np.bincount(list(dealt.values())))]))
+    assert result.interval("rank-1") == pytest.approx(
+        interval_of([(score, without, np.bincount(list(dealt.values())))])
+    )
 
 
-@pytest.mark.parametrize(
-    ("people", "images", "noise"), [(25, 10, 1.2), (100, 4, 0.9), (400, 4, 0.8), (316, 1, 0.6)]
-)
+@pytest.mark.parametrize(("people", "images", "noise"), [(25, 10, 1.2), (100, 4, 0.9), (400, 4, 0.8), (316, 1, 0.6)])
 def test_two_equally_good_descriptors_are_rarely_told_apart(people, images, noise, record_property):
     """At most 6 % of 400 draws, where 5 are promised; and the rank-1 itself is covered in at least 93 %."""
     dealt = deal(range(people))
@@ -321,7 +321,11 @@ def test_a_difference_is_found_by_pairing():
     np.testing.assert_allclose([training.value for training in difference.per_training], expected)
     assert difference.mean == pytest.approx(np.mean(expected))
     assert 0 < difference.low < difference.mean < difference.high and difference.excludes_zero
-    assert difference.trials == 8 and "rank-1 +" in difference.summary() and "8 trainings, 8 splits" in difference.summary()
+    assert (
+        difference.trials == 8
+        and "rank-1 +" in difference.summary()
+        and "8 trainings, 8 splits" in difference.summary()
+    )
     back = paired_difference(b, a, "rank-1")
     assert (back.mean, back.low, back.high) == pytest.approx((-difference.mean, -difference.high, -difference.low))
 
