@@ -18,6 +18,7 @@ from lib.evaluation.restoration import psnr
 from lib.experiments import claims, measured, record, ripr, sing, studies
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls
+from lib.experiments.recorded import Record, gains, known, recorded, verdicts
 from lib.experiments.study import IMAGES, Cell, Comparison, Row, Study, View, cells
 from lib.experiments.trained import Trained
 from lib.methods import create_method
@@ -204,7 +205,7 @@ def test_the_psnr_of_a_joint_network_is_compared_picture_by_picture(protocol):
     sharp, small = (canvases.images(rows, [r] * len(rows)).float() / 255 for r in (1.0, 1 / 4))
     by_hand = psnr(small + 8 / 255, sharp) - psnr(small + 16 / 255, sharp)
     assert d.mean == pytest.approx(float(by_hand.mean()), rel=1e-4) and d.trainings == 3 and d.low < d.mean < d.high
-    trained = {name: study.cells for name in brighter}
+    trained = dict.fromkeys(brighter, study.cells)
     (row,) = sing.judged(study, trained)
     assert row["claim_id"] == "SING-psnr-lower" and row["verdict"] == "reproduced"
     assert claims.table([row])["as the paper compares"][0].endswith("dB")
@@ -370,6 +371,41 @@ def test_the_record_stops_after_its_hours_and_goes_on(small, people, capsys):
     claim, beside = measured.measured("small_claims", "pedestrians", "quick").to_dict("records")
     assert beside["claim_id"] == "SING-joint" and beside["unit"] == "of 1" and beside["preset"] == "mlr"
     assert claim["claim_id"] == "SING-sr-helps" and claim["control_row"] in CONTROLS
+
+
+def test_a_lesson_shows_the_record_and_else_what_it_trained(trained, tmp_path, monkeypatch):
+    """Of the lesson's own people what is recorded, else its own training; of other sets what is recorded."""
+    monkeypatch.setenv("COURSE_MEASURED", str(tmp_path))
+    empty = recorded("sing")
+    assert not empty
+    d = trained.difference("SING", sing.BICUBIC)
+    one = known(empty, trained, "SING", sing.BICUBIC)
+    assert (one["mean"], one["low"], one["source"]) == (d.mean, d.low, "2 trainings, just now")
+    assert set(gains(empty, trained, sing.BICUBIC, ["SING", CONTROLS[0]])["set"]) == {"pedestrians"}
+    rows = [
+        {"preset": "mlr", "row": row, "reference": sing.BICUBIC, "mean": mean, "low": mean - 0.01, "high": mean + 0.01,
+         "trainings": 3, "trials": 1, "agree": True, "set": name}
+        for name, row, mean in [("pedestrians", CONTROLS[0], 0.2), ("viper", "SING", 0.3), ("viper", CONTROLS[0], 0.4)]
+    ]  # fmt: skip
+    judged = [claims.judge("SING-sr-helps", d, dataset="viper"), claims.judge("RIPR-joint", d, dataset="viper")]
+    some = Record(pd.DataFrame(), pd.DataFrame(rows), pd.DataFrame(judged), dict.fromkeys(["pedestrians", "viper"], ""))
+    assert known(some, trained, sing.BICUBIC, CONTROLS[0])["mean"] == -0.2
+    assert known(some, trained, CONTROLS[0], sing.BICUBIC)["source"] == "the record, 3 trainings"
+    assert known(some, trained, "SING", sing.BICUBIC)["mean"] == d.mean  # not recorded on these people
+    table = gains(some, trained, sing.BICUBIC, ["SING", CONTROLS[0]]).set_index(["set", "name"])["mean"]
+    expected = {("pedestrians", "SING"): d.mean, ("pedestrians", CONTROLS[0]): 0.2}
+    assert table.to_dict() == expected | {("viper", "SING"): 0.3, ("viper", CONTROLS[0]): 0.4}
+    comparisons = [
+        Comparison("SING-sr-helps", "SING", sing.BICUBIC, (), sets=("viper",)),
+        Comparison("SING-joint", "SING", "anchor 0", ()),
+        Comparison("SING-synthetic", "SING", sing.NO_COPIES, ()),  # a row that the study lacks
+    ]
+    plan = studies.Plan(lambda people: [], lambda name: (), comparisons)
+    shown = verdicts(some, trained, plan)
+    assert shown["measured on"].tolist() == ["viper", "pedestrians, just now"] and shown["trainings"].tolist() == [2, 2]
+    assert shown["table"].tolist() == ["SING-T2", "SING-T2"] and verdicts(empty, trained, plan)["table"].tolist() == [
+        "SING-T2"
+    ]
 
 
 def test_processes_share_the_cells(small, capsys):
