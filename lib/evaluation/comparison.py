@@ -9,7 +9,7 @@ Letters: V probes, C identities, M metrics, T cells, P groups.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -69,41 +69,41 @@ def paired_difference(
 
 
 def mean_difference(
+    values: Sequence[np.ndarray],
+    people: Sequence[Sequence],
+    cells: Sequence[tuple[int, int]],
     metric: str,
-    trainings: Mapping[tuple, tuple],
     level: float = 0.95,
     seed: int = 0,
-    chance: bool = True,
 ) -> Difference:
-    """As ``paired_difference``, of a mean over images without a gallery, such as a PSNR: (trial, seed) of a training to
-    (values, people), the difference of each image (V,) and whom it shows (V,).
+    """The mean of what was measured for every picture, such as a difference of PSNR, as ``paired_difference`` has it.
 
-    chance: whether another training would come out differently. ValueError for no trainings, for values and people of
-    different lengths or none, and for values that are NaN. With fewer than two people the limits are NaN.
+    values : per training (V,), one per picture. people : (V,) who is in it. cells : (split, seed) of each training, all
+    of them different. The interval leaves out groups of people and adds how much trainings or splits scatter.
+
+    ValueError where the three lists or a pair of arrays differ in length, for no values, NaN, equal cells, and for a
+    level outside (0, 1). With fewer than two people the limits are NaN.
     """
-    if not trainings:
-        raise ValueError("there are no trainings")
-    cells = [(np.asarray(values, dtype=float), np.asarray(people)) for values, people in trainings.values()]
-    for (trial, of), (values, people) in zip(trainings, cells, strict=True):
-        if values.ndim != 1 or values.shape != people.shape or not len(values):
-            raise ValueError(f"trial {trial}, seed {of}: values {values.shape} for people {people.shape}")
-        if np.isnan(values).any():
-            raise ValueError(f"trial {trial}, seed {of}: value {int(np.isnan(values).argmax())} is NaN")
-    groups = deal((person for _, people in cells for person in people.tolist()), seed)
     real_number(level, "level", 0, 1)
-    whole = np.array([[values.mean()] for values, _ in cells])
-    per_training = tuple(Training(*key, float(mean)) for key, (mean,) in zip(trainings, whole, strict=True))
-    low = high = [np.nan]
+    if not len(values) == len(people) == len(cells) == len(set(cells)) or not len(values):
+        raise ValueError(f"{len(values)} trainings' values, {len(people)} of people, {len(set(cells))} different cells")
+    values, people = [np.asarray(v, dtype=float) for v in values], [np.asarray(p) for p in people]
+    for v, p in zip(values, people, strict=True):
+        if v.shape != p.shape or v.ndim != 1 or not v.size or np.isnan(v).any():
+            raise ValueError(f"values {v.shape} of people {p.shape}: one number for each picture is needed")
+    groups = deal((person for some in people for person in some.tolist()), seed)
+    whole = np.array([[v.mean()] for v in values])  # (T, 1)
+    low = high = np.full(1, np.nan)
     if len(groups) > 1:
-        dealt = [np.array([groups[person] for person in people.tolist()]) for _, people in cells]
+        dealt = [np.array([groups[person] for person in some.tolist()]) for some in people]
+        # a split of whose people a group takes all says nothing of that group
         without = [
-            [[values[its != group].mean() if (its != group).any() else values.mean()] for group in set(groups.values())]
-            for (values, _), its in zip(cells, dealt, strict=True)
+            [v[d != g].mean() if (d != g).any() else v.mean() for g in set(groups.values())]
+            for v, d in zip(values, dealt, strict=True)
         ]
-        low, high = _limits(whole, np.array(without), groups, [trial for trial, _ in trainings], level)
-    return Difference(
-        metric, float(whole.mean()), float(low[0]), float(high[0]), level, per_training, len(groups), chance
-    )
+        low, high = _limits(whole, np.array(without)[..., None], groups, [split for split, _ in cells], level)
+    trainings = tuple(Training(*cell, float(v.mean())) for cell, v in zip(cells, values, strict=True))
+    return Difference(metric, float(whole.mean()), float(low[0]), float(high[0]), level, trainings, len(groups))
 
 
 def summarise(results: Sequence[Result] | Result, level: float = 0.95, seed: int = 0) -> pd.DataFrame:

@@ -57,9 +57,11 @@ def test_people_alone_decide_nothing():
     effect = Effect(0.3, 0.2, 0.4, 0.95, 100, (0.3,))
     assert claims.verdict(effect, 0.02) == "undecided (1 training)"
     values, people = np.linspace(0.5, 1.0, 40), np.arange(40) // 2
-    one = mean_difference("PSNR", {(0, 0): (values, people)})
+    one = mean_difference([values], [people], [(0, 0)], "PSNR")
     assert one.low > 0 and claims.verdict(one, 0.1) == "undecided (1 training)"
-    three = mean_difference("PSNR", {(0, seed): (values + 0.01 * seed, people) for seed in range(3)})
+    three = mean_difference(
+        [values + 0.01 * seed for seed in range(3)], [people] * 3, [(0, seed) for seed in range(3)], "PSNR"
+    )
     assert claims.verdict(three, 0.1) == "reproduced" and three.mean == pytest.approx(0.76)
 
 
