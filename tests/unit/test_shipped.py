@@ -145,6 +145,18 @@ def test_without_a_file_both_remedies_are_named(small_plan):
         fit(method, helpers.tiny_protocol(), runs=small_plan, **QUIET)
 
 
+def test_a_super_resolution_network_ships_for_every_canvas_and_a_re_id_network_for_its_own(small_plan):
+    made(SR)
+    assert shipped.find(SR.network, (96, 48), SR.source) == SR.path
+    method = create_method("superres", network=SR.network, canvas=(48, 24), weights={"sr": "pedestrians"})
+    method.setup("quick", 12)
+    weights.load_first_weights(method, "sr", "pedestrians", progress=False)
+    state = read_state(SR.path)
+    assert all(torch.equal(value, state[f"sr.{name}"]) for name, value in method.sr.state_dict().items())
+    made(BACKBONE)
+    assert shipped.find(BACKBONE.network, (64, 32), BACKBONE.source) is None
+
+
 def test_the_pretrained_method_is_the_file_or_the_run(small_plan, monkeypatch):
     """The same descriptors from both, up to half precision; a file costs no training."""
     run = pretrain.pretrained("course", *BACKBONE[:2], progress=False, device="cpu")
