@@ -105,7 +105,7 @@ class Bench:
     @property
     def images(self) -> int:
         """The budget: images that the re-id network is shown."""
-        return IMAGES[self.profile]
+        return self.study.images
 
     def epochs(self, images: float) -> int:
         """At least one epoch, of so many images that the re-id network is shown in all; for a method that shows it
@@ -128,8 +128,9 @@ class Onlooker(Bench):
 class Study:
     """The rows of a paper on some cells of one data set and preset.
 
-    rows : the first is what the others are compared with. options : arguments of every method. progress : bars.
-    ValueError for two rows of one name, and for no rows or cells.
+    rows : the first is what the others are compared with. options : arguments of every method. images : the budget,
+    None for the profile's; another one is for showing what it decides (``lib.experiments.convergence``). progress :
+    bars. ValueError for two rows of one name, for no rows or cells, and for a budget below 1.
     """
 
     def __init__(
@@ -140,15 +141,19 @@ class Study:
         profile: str,
         *,
         options: Mapping[str, Any] | None = None,
+        images: int | None = None,
         progress: bool = True,
     ):
         self.name, self.cells, self.profile, self.progress = name, list(cells), profile, progress
+        self.images = IMAGES[profile] if images is None else images
         self.rows = {row.name: row for row in rows}
         self.options = dict(options or {})
         if not self.rows or not self.cells:
             raise ValueError(f"the study {name!r} needs rows and cells: {len(self.rows)} and {len(self.cells)}")
         if len(self.rows) < len(rows):
             raise ValueError(f"two rows of the study {name!r} have one name: {', '.join(row.name for row in rows)}")
+        if self.images < 1:
+            raise ValueError(f"the study {name!r} needs a budget of at least one image, not {self.images}")
         self._runs: dict[tuple[str, int, float | None], Run] = {}
         self._trained: dict[tuple[str, tuple[int, ...]], Trained] = {}
 
