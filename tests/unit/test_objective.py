@@ -78,7 +78,7 @@ def test_people_drawn_again_across_cameras_equal_the_loops_over_copies():
     sums = PairSumsAcross(codes.max() + 1, 2, cams)
     for part in (slice(0, 11), slice(11, None)):
         sums.add(codes[part], np.stack([f1, f2], axis=1)[part])
-    weights = np.random.default_rng(0).integers(0, 3, codes.max() + 1).astype(float)
+    weights = np.random.default_rng(0).integers(1, 4, codes.max() + 1).astype(float)
     found = sums.totals(weights[None])
     expected, counts = np.zeros(2), np.zeros(2)
     drawn = [(i, copy) for i in range(len(codes)) for copy in range(int(weights[codes[i]]))]
