@@ -82,9 +82,11 @@ def recorded(study: str, sets: Sequence[str] = SETS, profile: str = "course") ->
     origins = {}
     for name in dict.fromkeys(sets):
         try:
-            tables = {what: measured(f"{study}_{what}", name, profile) for what in parts}
+            tables = {what: measured(f"{study}_{what}", name, profile) for what in ("rows", "differences")}
         except MeasuredError:
             continue
+        with contextlib.suppress(MeasuredError):  # a study without comparisons has no claims
+            tables["claims"] = measured(f"{study}_claims", name, profile)
         origins[name] = origin(tables["rows"])
         for what, table in tables.items():
             parts[what].append(table.assign(set=name))

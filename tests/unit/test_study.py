@@ -351,7 +351,7 @@ def test_the_record_stops_after_its_hours_and_goes_on(small, people, capsys):
     ticks = iter([0.0, *range(10**6)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(record.time, "monotonic", lambda: next(ticks))  # a look takes a second
-        assert record.train([*some.values()], hours=6 / 3600) == 9 - 3
+        assert record.train([*some.values()], hours=7 / 3600) == 9 - 3
     again = small()  # as a new process would
     assert record.train([*again.values()], hours=0) == 9 - 3
     assert [len(where) for where in record.there(again["mlr"]).values()] == [3]
