@@ -50,7 +50,7 @@ def _sing(people: PersonDataset) -> list[Row | View]:
 
 STUDIES: Mapping[str, Plan] = {
     "sing": Plan(_sing, _one_side, sing.COMPARISONS, sing.judged),
-    "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS),
+    "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS, ripr.judged),
 }
 
 
