@@ -362,8 +362,9 @@ def restoration(
 ) -> pd.DataFrame:
     """PSNR in dB of restored test images: one row per network, ratio and image: pid, whole, person, background.
 
-    people : at most so many of the test people. "bilinear" is what the networks are given. At ratio 1 it is the original itself, and its PSNR infinite. person and
-    background: inside the set's masks and outside; where it has none, inside and outside the middle of a Gaussian.
+    people : at most so many of the test people. "bilinear" is what the networks are given. At ratio 1 it is the
+    original itself, and its PSNR infinite. person and background: inside the set's masks and outside; where it has
+    none, inside and outside the middle of a Gaussian.
     """
     rows = protocol.rows("test").drop_duplicates("image")
     rows = rows[rows["pid"].isin(some_of(rows["pid"], people))]
