@@ -36,11 +36,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib.evaluation.arguments import whole_number
 from lib.evaluation.features import BATCH_SIZE, View, compared, stream
 from lib.evaluation.intervals import identity_weights, percentile_interval
 from lib.evaluation.pair_sums import PairSums, PairSumsAcross, PairTotals
-from lib.evaluation.people import as_array, as_labels
+from lib.evaluation.people import as_array, as_labels, some_of
 
 if TYPE_CHECKING:
     from lib.data import Protocol
@@ -213,7 +212,7 @@ def sums_of_method(
     if len(rows) == 0:
         raise ValueError(f"the protocol has no images in subset {subset!r}")
     if people is not None:
-        rows = _fewer(rows, whole_number(people, "the number of people", 2))
+        rows = rows[rows["pid"].isin(some_of(rows["pid"], people))]
     codes, names = pd.factorize(rows["pid"])
     # equal views are one: features are extracted once, and the pair rule of equal resolutions applies
     distinct = list(dict.fromkeys(views))
@@ -222,13 +221,6 @@ def sums_of_method(
         part = np.stack([compared(method, some) for some in features], axis=1)  # (B, R, F)
         sums.add(codes[at], _unit(part) if unit_length else part)
     return sums, [distinct.index(view) for view in views], tuple(names)
-
-
-def _fewer(rows: pd.DataFrame, people: int) -> pd.DataFrame:
-    """The rows of ``people`` of the identities, or of all where there are no more."""
-    names = np.sort(rows["pid"].unique())
-    kept = names[np.linspace(0, len(names) - 1, min(people, len(names))).round().astype(int)]
-    return rows[rows["pid"].isin(kept)]
 
 
 def sums_of_features(

@@ -139,10 +139,11 @@ def gains(record: Record, study: Study, reference: str, names: Sequence[str]) ->
 
 
 def verdicts(record: Record, study: Study, plan: Plan) -> pd.DataFrame:
-    """The plan's claims about rows that the study has, as a reader's table: first those of the record, of every set,
-    then what the study's own trainings say, "just now".
+    """The plan's claims about rows that the study has, as a reader's table: first those of the record, of every set
+    with the study's preset (CAVIAR: its own), then what the study's own trainings say, "just now".
     """
-    people = study.cells[0].protocol.dataset.name
+    protocol = study.cells[0].protocol
+    people, preset = protocol.dataset.name, protocol.preset
     asked = [one for one in plan.comparisons if one.rows <= set(study.rows)]
     here = [study.judge(one) for one in asked if not one.sets or people in one.sets]
     here += plan.judged(study, dict.fromkeys(study.rows, study.cells))
@@ -150,7 +151,23 @@ def verdicts(record: Record, study: Study, plan: Plan) -> pd.DataFrame:
     wanted = {one.claim for one in asked} | {row["claim_id"] for row in here}
     found = []
     if record and len(record.claims):
-        rows = record.claims[record.claims["claim_id"].isin(wanted)]
+        rows = record.claims[record.claims["claim_id"].isin(wanted) & Record._at(record.claims, preset)]
         found = rows.fillna({"control_verdict": ""}).to_dict("records")
     table = claims.table([*found, *here])
     return table.assign(trainings=[int(row["trainings"]) for row in [*found, *here]])
+
+
+def taken_back(table: pd.DataFrame) -> str:
+    """Which of the claims that are reproduced as the paper compares are not, against the control: a sentence.
+
+    table : of ``verdicts``.
+    """
+    there = table[table["verdict"] == "reproduced"]
+    asked = there[there["verdict against it"] != ""]
+    lost = asked[asked["verdict against it"] != "reproduced"]
+    if asked.empty:
+        return "No claim that has a control is reproduced as the paper compares."
+    named = zip(lost["claim"], lost["measured on"], lost["verdict against it"], strict=True)
+    which = "; ".join(f"{claim} ({people}: {verdict})" for claim, people, verdict in named)
+    text = f"Against the control {len(lost)} of {len(asked)} reproduced claims are taken back"
+    return f"{text}: {which}." if which else f"{text}."

@@ -24,6 +24,7 @@ from lib.data.canvases import Canvases
 from lib.evaluation import Difference, mean_difference
 from lib.evaluation.features import View, device_of
 from lib.evaluation.objective_draws import CURVES, Effect, ObjectiveDraws, compare, level_of, objective_draws, slope_of
+from lib.evaluation.people import some_of
 from lib.evaluation.restoration import masked_psnr, psnr
 from lib.experiments import claims
 from lib.experiments import sing as sing_rows
@@ -265,25 +266,19 @@ def levels_and_slopes(
     }
 
 
-def objective_claims(found: Mapping[str, Sequence[ObjectiveDraws]]) -> list[dict]:
+def objective_claims(of: Mapping[str, Sequence[ObjectiveDraws]]) -> list[dict]:
     """Fig. 4's two claims for each of ``VARIANTS`` and both curves, as the paper compares and against the ResNet that
-    was trained on: rows of ``lib.experiments.claims``. found : of ``surfaces``, with that control.
+    was trained on: rows of ``lib.experiments.claims``. of : what ``surfaces`` gives, with that control.
     """
-    against, control = levels_and_slopes(found), levels_and_slopes(found, LONGER)
+    against, control = levels_and_slopes(of), levels_and_slopes(of, LONGER)
     units = {"RIPR-level": {"scale": 100.0, "unit": "% (log)"}, "RIPR-slope": {"scale": 1.0, "unit": "doublings"}}
-    return [
-        claims.judge(
-            key[0],
-            against[key],
-            NEGLIGIBLE_O,
-            control[key],
-            variant=f"{key[1]}, {key[2]}",
-            control_row=LONGER,
-            **units[key[0]],
-        )
-        for key in against
-        if key[1] in VARIANTS
-    ]
+    found = []
+    for (claim, name, curve), effect in against.items():
+        if name in VARIANTS:
+            how = {"variant": f"{name}, {curve}", "control_row": LONGER, **units[claim]}
+            row = claims.judge(claim, effect, NEGLIGIBLE_O, control[claim, name, curve], **how)
+            found.append(row | {"claim": f"{row['claim']}: {how['variant']}"})
+    return found
 
 
 def restored(method: Method, protocol: Protocol, images: Sequence[int], ratios: Sequence[float]) -> Tensor:
@@ -359,14 +354,20 @@ def _reid_of(run: Run) -> dict[str, Run]:
 
 
 def restoration(
-    networks: Mapping[str, nn.Module], protocol: Protocol, canvas: tuple[int, int], ratios: Sequence[float]
+    networks: Mapping[str, nn.Module],
+    protocol: Protocol,
+    canvas: tuple[int, int],
+    ratios: Sequence[float],
+    people: int = PEOPLE,
 ) -> pd.DataFrame:
     """PSNR in dB of restored test images: one row per network, ratio and image: pid, whole, person, background.
 
-    "bilinear" is what the networks are given. At ratio 1 it is the original itself, and its PSNR infinite. person and
-    background: inside the set's masks and outside; where it has none, inside and outside the middle of a Gaussian.
+    people : at most so many of the test people. "bilinear" is what the networks are given. At ratio 1 it is the
+    original itself, and its PSNR infinite. person and background: inside the set's masks and outside; where it has
+    none, inside and outside the middle of a Gaussian.
     """
     rows = protocol.rows("test").drop_duplicates("image")
+    rows = rows[rows["pid"].isin(some_of(rows["pid"], people))]
     images, canvases = rows["image"].to_numpy(), Canvases(protocol, canvas, enlargement="bilinear")
     original = canvases.images(images, [1.0] * len(images)).float() / 255
     inside = canvases.masks(images)

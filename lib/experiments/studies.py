@@ -59,7 +59,7 @@ def _baseline(people: PersonDataset) -> list[Row]:
 STUDIES: Mapping[str, Plan] = {
     "baseline": Plan(_baseline, _with_sharp, ()),
     "sing": Plan(_sing, _one_side, sing.COMPARISONS, sing.judged),
-    "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS),
+    "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS, ripr.judged),
 }
 
 

@@ -838,7 +838,8 @@ def test_what_is_judged_follows_what_is_trained(faked, monkeypatch):
     assert [row["claim_id"] for row in found] == ["RIPR-level"] * 6 + ["RIPR-slope"] * 6 + ["RIPR-quality"]
     shown = table(found)
     assert (
-        shown["difference"].str.contains("dB").sum() == 1 and shown["difference"].str.contains("doublings").sum() == 6
+        shown["as the paper compares"].str.contains("dB").sum() == 1
+        and shown["as the paper compares"].str.contains("doublings").sum() == 6
     )
 
 
@@ -867,3 +868,10 @@ def test_fewer_people_for_o_are_the_same_for_all(faked):
     assert every.people == len(ids)
     with pytest.raises(ValueError, match="the number of people"):
         objective_draws(run.method, run.protocol, (0.5, 1.0), people=1, resamples=20)
+
+
+def test_restoration_of_some_people():
+    protocol = make_protocol(mini.tiny(20, 2, 3, width=40), "vr")
+    found = experiments.restoration({}, protocol, (32, 16), (0.5,), people=4)
+    ids = np.sort(protocol.rows("test")["pid"].unique())
+    assert list(np.sort(found["pid"].unique())) == list(ids[[0, 3, 6, 9]])

@@ -18,7 +18,7 @@ from lib.evaluation.restoration import psnr
 from lib.experiments import claims, measured, record, ripr, sing, studies
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls
-from lib.experiments.recorded import Record, gains, known, recorded, verdicts
+from lib.experiments.recorded import Record, gains, known, recorded, taken_back, verdicts
 from lib.experiments.study import IMAGES, Cell, Comparison, Row, Study, View, cells
 from lib.experiments.trained import Trained
 from lib.methods import create_method
@@ -423,3 +423,12 @@ def test_the_record_s_command_says_what_is_wrong(capsys):
         with pytest.raises(SystemExit):
             record.main(told)
         assert message in capsys.readouterr().err
+
+
+def test_what_the_control_takes_back_is_said():
+    rows = [("a", "reproduced", "reproduced"), ("b", "reproduced", "no effect"), ("c", "undecided", "contradicted")]
+    table = pd.DataFrame(rows, columns=["claim", "verdict", "verdict against it"]).assign(**{"measured on": "viper"})
+    said = taken_back(table)
+    assert said == "Against the control 1 of 2 reproduced claims are taken back: b (viper: no effect)."
+    assert taken_back(table.iloc[[0]]) == "Against the control 0 of 1 reproduced claims are taken back."
+    assert "No claim" in taken_back(table.iloc[[2]])
