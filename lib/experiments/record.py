@@ -27,6 +27,7 @@ from lib.experiments import measured
 from lib.experiments.scores import scores
 from lib.experiments.studies import STUDIES, study
 from lib.experiments.study import Cell, Study, cells, common
+from lib.models.state import WeightsUnavailable
 from lib.training import Run
 
 TABLES = ("rows", "differences", "claims")
@@ -47,12 +48,12 @@ def train(studies: Sequence[Study], hours: float, share: tuple[int, int] = (1, 1
                     missing += 1
                     continue
                 started = time.monotonic()
-                some.trained(name, [cell])
-                print(
-                    f"{some.name}: {name}, trial {cell.protocol.trial}, seed {cell.seed}: "
-                    f"{time.monotonic() - started:.0f} s",
-                    flush=True,
-                )
+                try:
+                    some.trained(name, [cell])
+                    said = f"{time.monotonic() - started:.0f} s"
+                except WeightsUnavailable as error:  # of this row alone: the others go on
+                    missing, said = missing + 1, str(error)
+                print(f"{some.name}: {name}, trial {cell.protocol.trial}, seed {cell.seed}: {said}", flush=True)
     return missing
 
 

@@ -90,9 +90,9 @@ def recorded(study: str, sets: Sequence[str] = SETS, profile: str = "course") ->
         origins[name] = origin(tables["rows"])
         for what, table in tables.items():
             parts[what].append(table.assign(set=name))
-    return Record(
-        **{what: pd.concat(some) if some else pd.DataFrame() for what, some in parts.items()}, origins=origins
-    )
+    nothing = pd.DataFrame(columns=["set", "preset", "row", "reference", "metric", "claim_id"])
+    joined = {what: pd.concat(some, ignore_index=True) if some else nothing for what, some in parts.items()}
+    return Record(**joined, origins=origins)
 
 
 def printed(table: str, names: Mapping[str, tuple[str, str]], of: Callable[[str], str | None]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from lib.evaluation import evaluate, extract, mean_difference
 from lib.evaluation.restoration import psnr
 from lib.experiments import claims, measured, record, ripr, sing, studies
 from lib.experiments import study as instrument
-from lib.experiments.controls import CONTROLS, controls
+from lib.experiments.controls import CONTROLS, controls, plain
 from lib.experiments.recorded import Record, gains, known, recorded, taken_back, verdicts
 from lib.experiments.study import IMAGES, Cell, Comparison, Row, Study, View, cells
 from lib.experiments.trained import Trained
@@ -404,6 +404,15 @@ def test_a_lesson_shows_the_record_and_else_what_it_trained(trained, tmp_path, m
     assert shown["table"].tolist() == ["SING-T2", "SING-T2"] and verdicts(empty, trained, plan)["table"].tolist() == [
         "SING-T2"
     ]
+
+
+def test_a_row_without_first_weights_stops_no_other(small, monkeypatch, capsys):
+    some = small()
+    row = Row("no weights", partial(plain, weights={"backbone": "pedestrians"}, backbone="bottleneck-4-1"))
+    some["mlr"].rows = {"no weights": row, **some["mlr"].rows}
+    assert record.train([*some.values()], hours=1) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 12 and all("bottleneck-4-1" in line for line in lines[:3])
 
 
 def test_processes_share_the_cells(small, capsys):
