@@ -385,7 +385,10 @@ def test_a_lesson_shows_the_record_and_else_what_it_trained(trained, tmp_path, m
          "trainings": 3, "trials": 1, "agree": True, "set": name}
         for name, row, mean in [("pedestrians", CONTROLS[0], 0.2), ("viper", "SING", 0.3), ("viper", CONTROLS[0], 0.4)]
     ]  # fmt: skip
-    judged = [claims.judge("SING-sr-helps", d, dataset="viper"), claims.judge("RIPR-joint", d, dataset="viper")]
+    judged = [
+        claims.judge(claim, d, dataset="viper", preset="mlr") | {"set": "viper"}
+        for claim in ("SING-sr-helps", "RIPR-joint")
+    ]
     some = Record(pd.DataFrame(), pd.DataFrame(rows), pd.DataFrame(judged), dict.fromkeys(["pedestrians", "viper"], ""))
     assert known(some, trained, sing.BICUBIC, CONTROLS[0])["mean"] == -0.2
     assert known(some, trained, CONTROLS[0], sing.BICUBIC)["source"] == "the record, 3 trainings"
