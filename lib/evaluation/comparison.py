@@ -68,6 +68,44 @@ def paired_difference(
     )  # fmt: skip
 
 
+def mean_difference(
+    values: Sequence[np.ndarray],
+    people: Sequence[Sequence],
+    cells: Sequence[tuple[int, int]],
+    metric: str,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Difference:
+    """The mean of what was measured for every picture, such as a difference of PSNR, as ``paired_difference`` has it.
+
+    values : per training (V,), one per picture. people : (V,) who is in it. cells : (split, seed) of each training, all
+    of them different. The interval leaves out groups of people and adds how much trainings or splits scatter.
+
+    ValueError where the three lists or a pair of arrays differ in length, for no values, NaN, equal cells, and for a
+    level outside (0, 1). With fewer than two people the limits are NaN.
+    """
+    real_number(level, "level", 0, 1)
+    if not len(values) == len(people) == len(cells) == len(set(cells)) or not len(values):
+        raise ValueError(f"{len(values)} trainings' values, {len(people)} of people, {len(set(cells))} different cells")
+    values, people = [np.asarray(v, dtype=float) for v in values], [np.asarray(p) for p in people]
+    for v, p in zip(values, people, strict=True):
+        if v.shape != p.shape or v.ndim != 1 or not v.size or np.isnan(v).any():
+            raise ValueError(f"values {v.shape} of people {p.shape}: one number for each picture is needed")
+    groups = deal((person for some in people for person in some.tolist()), seed)
+    whole = np.array([[v.mean()] for v in values])  # (T, 1)
+    low = high = np.full(1, np.nan)
+    if len(groups) > 1:
+        dealt = [np.array([groups[person] for person in some.tolist()]) for some in people]
+        # a split of whose people a group takes all says nothing of that group
+        without = [
+            [v[d != g].mean() if (d != g).any() else v.mean() for g in set(groups.values())]
+            for v, d in zip(values, dealt, strict=True)
+        ]
+        low, high = _limits(whole, np.array(without)[..., None], groups, [split for split, _ in cells], level)
+    trainings = tuple(Training(*cell, float(v.mean())) for cell, v in zip(cells, values, strict=True))
+    return Difference(metric, float(whole.mean()), float(low[0]), float(high[0]), level, trainings, len(groups))
+
+
 def summarise(results: Sequence[Result] | Result, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
     """Mean over trainings of every headline metric: columns metric, mean, std, low, high, trials, trainings,
     identities.
@@ -145,10 +183,15 @@ def _over_cells(
     without = np.einsum("tc,cmp->tpm", shares, without)
     # a split of whose people a group takes all says nothing of that group
     without = np.where(np.isnan(without), whole[:, None], without)
-    splits = list(dict.fromkeys(split for split, *_ in order))
-    units = [splits.index(split) for split, *_ in order] if len(splits) > 1 else range(len(order))
-    error, freedom = spread(whole, without, np.bincount(list(groups.values())), np.array(units))
-    return whole, *limits(whole.mean(0), error, freedom, level), len(groups)
+    return whole, *_limits(whole, without, groups, [split for split, *_ in order], level), len(groups)
+
+
+def _limits(whole: np.ndarray, without: np.ndarray, groups: dict, splits: Sequence, level: float):
+    """Limits (M,) of the mean of cells (T, M): the units above the people are splits, with one split trainings."""
+    names = list(dict.fromkeys(splits))
+    units = np.array([names.index(split) for split in splits]) if len(names) > 1 else np.arange(len(splits))
+    error, freedom = spread(whole, without, np.bincount(list(groups.values())), units)
+    return limits(whole.mean(0), error, freedom, level)
 
 
 def _signed(values: Sequence) -> np.ndarray:

@@ -39,7 +39,7 @@ import torch
 from lib.evaluation.features import BATCH_SIZE, View, compared, stream
 from lib.evaluation.intervals import identity_weights, percentile_interval
 from lib.evaluation.pair_sums import PairSums, PairSumsAcross, PairTotals
-from lib.evaluation.people import as_array, as_labels
+from lib.evaluation.people import as_array, as_labels, some_of
 
 if TYPE_CHECKING:
     from lib.data import Protocol
@@ -55,7 +55,8 @@ Sums = PairSums | PairSumsAcross
 class Objective:
     """O of Eq. 2 with its interval; ``normalised`` is the ratio of means. d_sim, d_dif: the raw sums.
 
-    r1, r2 are NaN where the objective was computed from features. pairs: "across cameras" or "all". Limits are NaN where no bootstrap was asked for.
+    r1, r2 are NaN where the objective was computed from features. pairs: "across cameras" or "all". Limits are NaN
+    where no bootstrap was asked for.
     """
 
     r1: float
@@ -129,8 +130,9 @@ def objective_surface(
     """O(r1, r2) for all r1 and r2 in ``grid``: one row per cell, with the fields of ``Objective`` as columns.
 
     RIPR Fig. 2 (a) is the rows with r1 = r2, (b) those with r2 = 1. Features are extracted once per resolution (and
-    role). pairs: "across cameras", or "all" as RIPR Eq. 2 is printed. unit_length: divide features by their length first, which compares directions as a cosine does. resamples: 0
-    leaves the intervals out. All cells share their resamples, so that differences between cells are comparable.
+    role). pairs: "across cameras", or "all" as RIPR Eq. 2 is printed. unit_length: divide features by their length
+    first, which compares directions as a cosine does. resamples: 0 leaves the intervals out. All cells share their
+    resamples, so that differences between cells are comparable.
     """
     grid = [float(r) for r in grid]
     if not grid:
@@ -196,17 +198,21 @@ def sums_of_method(
     include_same_image: bool = False,
     device: torch.device | str | None = None,
     batch_size: int = BATCH_SIZE,
+    people: int | None = None,
 ) -> tuple[Sums, list[int], tuple]:
     """The sums over all images of ``subset``, the place of each of ``views`` in them, the identities (C) in order.
 
-    Equal views have one place. ValueError where the subset has no images, for unknown ``pairs``, and for
-    ``include_same_image`` across cameras.
+    Equal views have one place. people: at most so many, at equal steps through their names; None for all. ValueError
+    where the subset has no images, for unknown ``pairs``, for ``include_same_image`` across cameras, and for fewer than
+    two people.
     """
     if pairs not in PAIRS:
         raise ValueError(f"unknown pairs {pairs!r}: {' or '.join(map(repr, PAIRS))}")
     rows = protocol.rows(subset).drop_duplicates("image")  # a protocol may use an image as probe and as gallery
     if len(rows) == 0:
         raise ValueError(f"the protocol has no images in subset {subset!r}")
+    if people is not None:
+        rows = rows[rows["pid"].isin(some_of(rows["pid"], people))]
     codes, names = pd.factorize(rows["pid"])
     # equal views are one: features are extracted once, and the pair rule of equal resolutions applies
     distinct = list(dict.fromkeys(views))

@@ -5,12 +5,14 @@ Letters: Q probes, G gallery images, W gallery identities, M true matches of all
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import torch
 
+from lib.evaluation.arguments import whole_number
 from lib.evaluation.conventions import Convention
 
 NOBODY = np.empty(0, dtype=np.intp)
@@ -145,3 +147,13 @@ class People:
         wanted = self.probe * cameras + self.probe_cam
         at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return counts - np.where(keys[at] == wanted, same[at], 0)
+
+
+def some_of(people: Iterable[Hashable], number: int) -> list[Hashable]:
+    """``number`` of the people, at equal steps through their sorted names; all where there are no more.
+
+    ValueError for fewer than two.
+    """
+    names, number = sorted(set(people)), whole_number(number, "the number of people", 2)
+    places = np.linspace(0, len(names) - 1, min(number, len(names))).round().astype(int)
+    return [names[place] for place in places]

@@ -16,8 +16,9 @@ from lib.experiments.study import Bench, Row
 from lib.methods import create_method
 from lib.methods.baseline import Baseline
 from lib.methods.method import Method
+from lib.models.devices import resolve_device
 from lib.training.pedestrians import weights_file
-from lib.training.precision import resolve_device, resolve_precision
+from lib.training.precision import resolve_precision
 
 TRANSFER, HISTOGRAM = "baseline, pre-trained only", "colour histogram"
 SCRATCH, SCRATCH_EVERYWHERE = "baseline, from scratch", "baseline, from scratch, all resolutions"

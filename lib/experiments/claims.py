@@ -96,11 +96,13 @@ def table(rows: Iterable[dict], scale: float = 100.0, unit: str = "points") -> p
     """Judged claims as a reader's table: the claim, where it is from, the difference as "+3.2 [+1.1, +5.4] points" and
     the verdict, the same against the control, and the threshold below which there is no effect.
 
-    rows : of ``judge``, or of a table of them. scale : from the unit of the differences to ``unit``. Numbers have one
-    digit more than the threshold needs, so that neither hides in the rounding.
+    rows : of ``judge``, or of a table of them. scale : from the unit of the differences to ``unit``; a row that says
+    both itself keeps its own. Numbers have one digit more than the threshold needs, so that neither hides in the
+    rounding.
     """
-    found = []
+    found, usual = [], (scale, unit)
     for row in rows:
+        scale, unit = (row["scale"], row["unit"]) if isinstance(row.get("unit"), str) else usual
         digits = max(0, 1 - int(np.floor(np.log10(scale * row["negligible"]) + 1e-9)))
         texts = {}
         for prefix in ("", "control_"):

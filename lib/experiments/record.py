@@ -26,7 +26,7 @@ from lib.data.dataset import PersonDataset
 from lib.experiments import measured
 from lib.experiments.scores import scores
 from lib.experiments.studies import STUDIES, study
-from lib.experiments.study import Cell, Study, cells
+from lib.experiments.study import Cell, Study, cells, common
 from lib.training import Run
 
 TABLES = ("rows", "differences", "claims")
@@ -64,7 +64,7 @@ def there(some: Study) -> dict[str, list[Cell]]:
 
 def write(name: str, people: PersonDataset, studies: dict[str, Study], profile: str, seed: int = 0) -> list[Path]:
     """The tables of what is there; ``studies`` are one per preset."""
-    comparisons, found, runs = STUDIES[name].comparisons, {table: [] for table in TABLES}, []
+    plan, found, runs = STUDIES[name], {table: [] for table in TABLES}, []
     for preset, some in studies.items():
         trained = there(some)
         if not trained:
@@ -73,12 +73,13 @@ def write(name: str, people: PersonDataset, studies: dict[str, Study], profile: 
         found["rows"].append(scores(results, "row").assign(preset=preset))
         runs += [run for row, where in trained.items() for run in some.trained(row, where).all_runs]
         found["differences"] += differences(some, trained, preset)
-        for one in comparisons:
-            needed = {one.a, one.b, *one.controls}
-            if needed <= set(trained) and (not one.sets or people.name in one.sets):
-                where = common(trained, *needed)
+        at = {"dataset": people.name, "profile": profile, "preset": preset}
+        for one in plan.comparisons:
+            if one.rows <= set(trained) and (not one.sets or people.name in one.sets):
+                where = common(trained, *one.rows)
                 if where:
-                    found["claims"].append(some.judge(one, where, dataset=people.name, profile=profile, preset=preset))
+                    found["claims"].append(some.judge(one, where, **at))
+        found["claims"] += [row | at for row in plan.judged(some, trained)]
     frames = {
         "rows": pd.concat(found["rows"], ignore_index=True) if found["rows"] else pd.DataFrame(),
         "differences": pd.DataFrame(found["differences"]),
@@ -103,11 +104,6 @@ def differences(some: Study, trained: dict[str, list[Cell]], preset: str) -> lis
                 | {"trainings": d.trainings, "trials": d.trials, "agree": d.agree}
             )
     return made
-
-
-def common(trained: dict[str, list[Cell]], *names: str) -> list[Cell]:
-    """The cells that all of these rows were trained in."""
-    return [cell for cell in trained[names[0]] if all(cell in trained[name] for name in names)]
 
 
 def unique(runs: Sequence[Run]) -> list[Run]:

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lib.evaluation.intervals import counted
+from lib.experiments import claims
 from lib.experiments.measured import MeasuredError, measured, origin
 from lib.experiments.published import published
+from lib.experiments.studies import Plan
+from lib.experiments.study import Study
 
 SETS = ("pedestrians", "viper", "caviar")  # that the repository has a record of
+GAINS = ["set", "name", "reference", "mean", "low", "high", "trainings"]  # columns of ``gains``
 # what a paper calls the protocol that a preset is on a set
 TARGETS = {
     ("mlr", "viper"): "MLR-VIPeR", ("mlr", "cuhk03"): "MLR-CUHK03", ("mlr", "sysu"): "MLR-SYSU",
@@ -104,3 +109,65 @@ def printed(table: str, names: Mapping[str, tuple[str, str]], of: Callable[[str]
         if (of(name), method, variant) in theirs.index
     ]
     return pd.DataFrame(found, columns=["set", "name", "value"])
+
+
+def known(record: Record, study: Study, a: str, b: str) -> pd.Series:
+    """Row a minus row b on the study's own people: set, name (a), reference (b), mean, low, high, trainings; of the
+    record where it has both rows, else of what the study itself has trained. ``source`` says which, in words.
+    """
+    protocol = study.cells[0].protocol
+    with contextlib.suppress(KeyError):
+        if record:
+            one = record.difference(a, b, protocol.dataset.name, protocol.preset)
+            columns = {name: one[name] for name in ("mean", "low", "high", "trainings")}
+            source = f"the record, {counted(int(one['trainings']), 'training')}"
+            return pd.Series({"set": one["set"], "name": a, "reference": b, **columns, "source": source})
+    d = study.difference(a, b)
+    columns = {"mean": d.mean, "low": d.low, "high": d.high, "trainings": d.trainings}
+    source = f"{counted(d.trainings, 'training')}, just now"
+    return pd.Series({"set": protocol.dataset.name, "name": a, "reference": b, **columns, "source": source})
+
+
+def gains(record: Record, study: Study, reference: str, names: Sequence[str]) -> pd.DataFrame:
+    """What ``lib.plots.differences.against`` draws: these rows minus ``reference``, on the study's own people as
+    ``known`` has it, and on every other set of the record.
+    """
+    own = pd.DataFrame([known(record, study, name, reference) for name in names])
+    there = record.against(reference, names, study.cells[0].protocol.preset) if record else own
+    there = there[~there["set"].isin(own["set"])]
+    return pd.concat([own, there[GAINS]], ignore_index=True)[GAINS] if len(there) else own[GAINS]
+
+
+def verdicts(record: Record, study: Study, plan: Plan) -> pd.DataFrame:
+    """The plan's claims about rows that the study has, as a reader's table: first those of the record, of every set
+    with the study's preset (CAVIAR: its own), then what the study's own trainings say, "just now".
+    """
+    protocol = study.cells[0].protocol
+    people, preset = protocol.dataset.name, protocol.preset
+    asked = [one for one in plan.comparisons if one.rows <= set(study.rows)]
+    here = [study.judge(one) for one in asked if not one.sets or people in one.sets]
+    here += plan.judged(study, dict.fromkeys(study.rows, study.cells))
+    here = [row | {"dataset": f"{people}, just now"} for row in here]
+    wanted = {one.claim for one in asked} | {row["claim_id"] for row in here}
+    found = []
+    if record and len(record.claims):
+        rows = record.claims[record.claims["claim_id"].isin(wanted) & Record._at(record.claims, preset)]
+        found = rows.fillna({"control_verdict": ""}).to_dict("records")
+    table = claims.table([*found, *here])
+    return table.assign(trainings=[int(row["trainings"]) for row in [*found, *here]])
+
+
+def taken_back(table: pd.DataFrame) -> str:
+    """Which of the claims that are reproduced as the paper compares are not, against the control: a sentence.
+
+    table : of ``verdicts``.
+    """
+    there = table[table["verdict"] == "reproduced"]
+    asked = there[there["verdict against it"] != ""]
+    lost = asked[asked["verdict against it"] != "reproduced"]
+    if asked.empty:
+        return "No claim that has a control is reproduced as the paper compares."
+    named = zip(lost["claim"], lost["measured on"], lost["verdict against it"], strict=True)
+    which = "; ".join(f"{claim} ({people}: {verdict})" for claim, people, verdict in named)
+    text = f"Against the control {len(lost)} of {len(asked)} reproduced claims are taken back"
+    return f"{text}: {which}." if which else f"{text}."

@@ -21,12 +21,16 @@ from torch import Tensor, nn
 
 from lib.data import Protocol
 from lib.data.canvases import Canvases
+from lib.evaluation import Difference, mean_difference
 from lib.evaluation.features import View, device_of
+from lib.evaluation.objective_draws import CURVES, Effect, ObjectiveDraws, compare, level_of, objective_draws, slope_of
+from lib.evaluation.people import some_of
 from lib.evaluation.restoration import masked_psnr, psnr
+from lib.experiments import claims
 from lib.experiments import sing as sing_rows
 from lib.experiments.controls import CONTROLS, controls
 from lib.experiments.sing import ONE, first_weights
-from lib.experiments.study import Bench, Comparison, Row
+from lib.experiments.study import Bench, Cell, Comparison, Row, Study, common
 from lib.methods import create_method
 from lib.methods.method import Method
 from lib.methods.ripr import STEPS, Ripr, gaussian_mask
@@ -50,6 +54,35 @@ OTHER_BACKBONES = {
     SE: {"quick": "seresnet18-half", "course": "seresnet18-half", "paper": "seresnet50"},
     DENSE: {"quick": "densenet-narrow", "course": "densenet-narrow", "paper": "densenet121"},
 }
+# row -> (method, variant) in the paper's tables; the controls are in none of them
+TABLE_1 = {
+    RESNET: ("Bilinear", ""),
+    SRCNN: ("SRCNN", ""),
+    VDSR: ("VDSR", ""),
+    AE: ("AE", "no mask"),
+    APART: ("FFSR", "Gaussian mask"),
+    FFSR: ("FFSR", "Gaussian mask, joint learning"),
+    OUTLINES: ("FFSR", "DeeperCut mask, joint learning"),
+}
+TABLE_2 = {
+    RESNET: ("ResNet-50", ""),
+    EQUAL: ("two ResNet-50", "equal weights"),
+    LEARNED: ("two ResNet-50", "learned weights"),
+    RIFE: ("RIFE", ""),
+}
+TABLE_3 = {
+    RESNET: ("ResNet-50", ""),
+    SE: ("SE-ResNet-50", ""),
+    DENSE: ("DenseNet-121", ""),
+    SING: ("SING", ""),
+    FFSR: ("FFSR", ""),
+    RIFE: ("RIFE", ""),
+    BOTH: ("FFSR+RIFE", ""),
+}
+GRID = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)  # resolutions of Fig. 4
+PEOPLE = 100  # whose O is measured: all pairs of all images at all resolutions of 400 people take too long
+NEGLIGIBLE_O = 0.02  # 2 % of O, or 0.02 doublings per halving
+NEGLIGIBLE_DB = 0.1
 KEPT = ("network", "mask", "mask_width", "reduction", "ratios")  # what a joint step takes over from FFSR's row
 
 
@@ -179,7 +212,134 @@ COMPARISONS = [
     Comparison("RIPR-blocks", RIFE, LEARNED),
     Comparison("RIPR-rife", RIFE, RESNET),
     Comparison("RIPR-sing", BOTH, SING, PLAIN),
+    Comparison("RIPR-both", BOTH, (FFSR, RIFE), PLAIN),  # the better of the two
 ]
+VARIANTS = (FFSR, RIFE, BOTH)  # that Fig. 4 sets against the ResNet
+
+
+def named(*names: str, outlines: bool = False) -> list[Row]:
+    """The rows of these names, in their order. outlines : whether the set knows its people's.
+
+    KeyError for a name that no row has.
+    """
+    made = [*rows(), *streams(), *super_resolutions(outlines), *others()]
+    known = {row.name: row for row in made}
+    if unknown := [name for name in names if name not in known]:
+        raise KeyError(f"RIPR has no row {', '.join(unknown)}; its rows: {', '.join(known)}")
+    return [known[name] for name in names]
+
+
+def surfaces(
+    study: Study,
+    names: Sequence[str],
+    where: Sequence[Cell] | None = None,
+    grid: Sequence[float] = GRID,
+    people: int | None = PEOPLE,
+    **how: Any,
+) -> dict[str, list[ObjectiveDraws]]:
+    """O of each row's networks over pairs of resolutions: one surface per training on the first split of ``where``,
+    the same for all rows, so that they are paired. ``people`` of the test people; ``how`` as in ``objective_draws``.
+    """
+    where = study.cells if where is None else list(where)
+    where = [cell for cell in where if cell.protocol.sha256 == where[0].protocol.sha256]
+    how = {"reference": "widest", "people": people} | how
+    return {
+        name: [objective_draws(run.method, run.protocol, grid, **how) for run in study.trained(name, where).all_runs]
+        for name in names
+    }
+
+
+def levels_and_slopes(
+    found: Mapping[str, Sequence[ObjectiveDraws]], a: str = RESNET
+) -> dict[tuple[str, str, str], Effect]:
+    """{(claim, variant, curve): how much O of ``a`` lies above the variant's}. RIPR-level: mean of log O; RIPR-slope:
+    doublings of O per halving of r.
+    """
+    grid = found[a][0].grid
+    by_claim = {"RIPR-level": level_of, "RIPR-slope": partial(slope_of, grid)}
+    return {
+        (claim, name, curve): compare(found[a], found[name], function(curve))
+        for claim, function in by_claim.items()
+        for name in found
+        if name != a
+        for curve in CURVES
+    }
+
+
+def objective_claims(of: Mapping[str, Sequence[ObjectiveDraws]]) -> list[dict]:
+    """Fig. 4's two claims for each of ``VARIANTS`` and both curves, as the paper compares and against the ResNet that
+    was trained on: rows of ``lib.experiments.claims``. of : what ``surfaces`` gives, with that control.
+    """
+    against, control = levels_and_slopes(of), levels_and_slopes(of, LONGER)
+    units = {"RIPR-level": {"scale": 100.0, "unit": "% (log)"}, "RIPR-slope": {"scale": 1.0, "unit": "doublings"}}
+    found = []
+    for (claim, name, curve), effect in against.items():
+        if name in VARIANTS:
+            how = {"variant": f"{name}, {curve}", "control_row": LONGER, **units[claim]}
+            row = claims.judge(claim, effect, NEGLIGIBLE_O, control[claim, name, curve], **how)
+            found.append(row | {"claim": f"{row['claim']}: {how['variant']}"})
+    return found
+
+
+def restored(method: Method, protocol: Protocol, images: Sequence[int], ratios: Sequence[float]) -> Tensor:
+    """What the method's super-resolution makes of images of the data set at these ratios: (n, 3, H, W) in [0, 1]."""
+    canvases = Canvases(protocol, method.canvas, device_of(method), method.enlargement)
+    given = canvases.images(images, ratios).float() / 255
+    with torch.inference_mode():
+        return torch.cat([method.eval().sr(part).float().clamp(0, 1).cpu() for part in given.split(128)])
+
+
+def degraded(protocol: Protocol) -> pd.DataFrame:
+    """The test images that the protocol shows smaller than they are, each once; where there are none (CAVIAR4REID), the
+    gallery at 1/2.
+    """
+    found = protocol.rows("test").drop_duplicates("image")
+    if not (found["ratio"] < 1).any():
+        found = protocol.rows("test", "gallery").drop_duplicates("image").assign(ratio=0.5)
+    return found[found["ratio"] < 1]
+
+
+def psnr_of(method: Method, protocol: Protocol) -> np.ndarray:
+    """PSNR in dB of each restored image of ``degraded`` to what it was, (n,)."""
+    shown = degraded(protocol)
+    canvases = Canvases(protocol, method.canvas, enlargement=method.enlargement)
+    original = canvases.images(shown["image"], np.ones(len(shown))).float() / 255
+    return psnr(restored(method, protocol, shown["image"], shown["ratio"]), original).numpy()
+
+
+def psnr_difference(study: Study, a: str, b: str, where: Sequence[Cell] | None = None) -> Difference:
+    """PSNR of row a's pictures (``degraded``, restored) minus that of row b's, in dB, over the cells ``where`` (None:
+    all).
+    """
+    where = study.cells if where is None else list(where)
+    sides = [[run.method for run in study.trained(name, where).all_runs] for name in (a, b)]
+    protocols = [cell.protocol for cell in where]
+    apart = [psnr_of(one, p) - psnr_of(other, p) for one, other, p in zip(*sides, protocols, strict=True)]
+    people = [degraded(p)["pid"].to_numpy() for p in protocols]
+    return mean_difference(apart, people, [(cell.protocol.trial, cell.seed) for cell in where], "PSNR")
+
+
+def quality_claim(study: Study, where: Sequence[Cell] | None = None) -> dict:
+    """RIPR-quality: what joint learning costs FFSR's pictures, in dB."""
+    apart = psnr_difference(study, APART, FFSR, where)
+    return claims.judge("RIPR-quality", apart, NEGLIGIBLE_DB, scale=1.0, unit="dB")
+
+
+def judged(study: Study, trained: Mapping[str, Sequence[Cell]]) -> list[dict]:
+    """The verdicts on the claims about O and about PSNR; ``trained`` as in ``Plan``."""
+    found = []
+    for needed, claim in (((RESNET, LONGER, *VARIANTS), _of_surfaces), ((APART, FFSR), _of_pictures)):
+        where = common(trained, *needed) if set(needed) <= set(trained) else []
+        found += claim(study, where) if where else []
+    return found
+
+
+def _of_surfaces(study: Study, where: Sequence[Cell]) -> list[dict]:
+    return objective_claims(surfaces(study, (RESNET, LONGER, *VARIANTS), where))
+
+
+def _of_pictures(study: Study, where: Sequence[Cell]) -> list[dict]:
+    return [quality_claim(study, where)]
 
 
 def _like(run: Run) -> dict:
@@ -194,14 +354,20 @@ def _reid_of(run: Run) -> dict[str, Run]:
 
 
 def restoration(
-    networks: Mapping[str, nn.Module], protocol: Protocol, canvas: tuple[int, int], ratios: Sequence[float]
+    networks: Mapping[str, nn.Module],
+    protocol: Protocol,
+    canvas: tuple[int, int],
+    ratios: Sequence[float],
+    people: int = PEOPLE,
 ) -> pd.DataFrame:
     """PSNR in dB of restored test images: one row per network, ratio and image: pid, whole, person, background.
 
-    "bilinear" is what the networks are given. At ratio 1 it is the original itself, and its PSNR infinite. person and
-    background: inside the set's masks and outside; where it has none, inside and outside the middle of a Gaussian.
+    people : at most so many of the test people. "bilinear" is what the networks are given. At ratio 1 it is the
+    original itself, and its PSNR infinite. person and background: inside the set's masks and outside; where it has
+    none, inside and outside the middle of a Gaussian.
     """
     rows = protocol.rows("test").drop_duplicates("image")
+    rows = rows[rows["pid"].isin(some_of(rows["pid"], people))]
     images, canvases = rows["image"].to_numpy(), Canvases(protocol, canvas, enlargement="bilinear")
     original = canvases.images(images, [1.0] * len(images)).float() / 255
     inside = canvases.masks(images)

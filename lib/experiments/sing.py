@@ -10,7 +10,7 @@ well, so that it sees fewer batches than a row without copies.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,22 +20,42 @@ from torch import nn
 from lib.data import Protocol
 from lib.data.batches import TrainingBatches
 from lib.data.canvases import Canvases
+from lib.evaluation import Difference, Result, mean_difference
+from lib.evaluation.features import device_of
 from lib.evaluation.restoration import psnr
+from lib.experiments import claims
 from lib.experiments.controls import SHARP, controls
-from lib.experiments.study import Bench, Comparison, Row
-from lib.experiments.trained import RATIOS
+from lib.experiments.study import Bench, Cell, Comparison, Row, Study, View, common
+from lib.experiments.trained import RATIOS, Trained
 from lib.losses import pixel_mse
 from lib.methods import create_method
 from lib.methods.method import Method
+from lib.models.sharpness import Sharpness
 from lib.training.randomness import seeded
 from lib.training.weights import load_first_weights
 
 ONE = 1 / 3  # the anchor of what is shown for one model
 ALPHAS = (0.0, 0.1, 1.0, 10.0)
+RESTORED = 1 / 4  # the ratio whose pictures are shown and measured (Fig. 5)
+NARROW = 0.1  # a sigma with which Eq. 8 asks the nearest anchor and hardly the others
+SEEN = (1.0, 1 / 2, 1 / 3, 1 / 4, 1 / 6)  # ratios of the pictures that an estimate of r is learned from
 
 SING, APART, SAME = "SING", "SRCNN, then re-id", "SRCNN, then re-id (same images)"
 BICUBIC, BILINEAR = "bicubic, then re-id", "bilinear, then re-id"
 NO_COPIES, NO_PIXELS = "SING, no synthetic images", "SING, no pixel loss"
+INTERPOLATED, SCRATCH = "SING, super-resolution from interpolation", "SING, re-id network from scratch"
+ONE_MODEL, ONE_NO_PIXELS = "SING, one model", "SING, no pixel loss, one model"
+UNIFORM, GIVEN, ESTIMATED = "SING, equal weights", "SING, r given", "SING, r estimated"
+# subset of the anchors (positions) -> row; all three are SING itself
+SUBSETS = {
+    (1,): ONE_MODEL,
+    (0,): "SING, one model at 1/2",
+    (2,): "SING, one model at 1/4",
+    (0, 1): "SING, two models (1/2, 1/3)",
+    (0, 2): "SING, two models (1/2, 1/4)",
+    (1, 2): "SING, two models (1/3, 1/4)",
+}
+SINGLES = tuple(name for only, name in SUBSETS.items() if len(only) == 1)
 LOMO = {"xqda": "LOMO + XQDA", "nfst": "LOMO + NFST"}
 # row -> (method, variant) in SING's Table 2; "(same images)" and the plain networks are not in the paper
 TABLE_2 = {
@@ -46,6 +66,13 @@ TABLE_2 = {
     LOMO["xqda"]: ("Bicubic + XQDA", ""),
     LOMO["nfst"]: ("Bicubic + NFST", ""),
 }
+# the same for Tables 3 and 4 and Fig. 6, whose alpha = 1 is SING
+TABLE_3 = {NO_COPIES: ("SING", "no synthetic LR"), SING: ("SING", "")}
+TABLE_4 = {
+    **{name: ("SING", "+".join(f"1/{round(1 / RATIOS[i])}" for i in only)) for only, name in SUBSETS.items()},
+    SING: ("SING", "1/2+1/3+1/4"),
+}
+FIGURE_6 = {NO_PIXELS: ("SING", "alpha=0"), SING: ("SING", "alpha=1")}
 
 
 def first_weights(part: str = "pedestrians", sr: bool = True) -> dict[str, str]:
@@ -102,8 +129,21 @@ def ablations() -> list[Row]:
         Row(NO_PIXELS, partial(sing, alpha=0.0), RATIOS),
         *sweep,
         Row(alpha_name(1.0, "mean"), partial(sing, reduction="mean")),
-        Row("SING, super-resolution from interpolation", partial(sing, weights=first_weights(sr=False))),
-        Row("SING, re-id network from scratch", partial(sing, weights={"sr": "pedestrians"})),
+        Row(INTERPOLATED, partial(sing, weights=first_weights(sr=False))),
+        Row(SCRATCH, partial(sing, weights={"sr": "pedestrians"})),
+    ]
+
+
+def views() -> list[View]:
+    """Lesson 11, from the models of lesson 10: every subset of the anchors (Table 4), and ways to fuse them. r is given
+    by the true sizes (Eq. 7) or estimated from the picture, both with a narrow sigma, where it matters most.
+    """
+    return [
+        *(View(name, SING, partial(Trained.results, only=only)) for only, name in SUBSETS.items()),
+        View(ONE_NO_PIXELS, NO_PIXELS, partial(Trained.results, only=(RATIOS.index(ONE),))),
+        View(UNIFORM, SING, partial(Trained.results, sigma=None)),
+        View(GIVEN, SING, partial(Trained.results, sigma=NARROW)),
+        View(ESTIMATED, SING, partial(estimated, sigma=NARROW)),
     ]
 
 
@@ -119,16 +159,70 @@ def sharp_start() -> list[Row]:
     ]
 
 
+def alpha_name(alpha: float, reduction: str = "sum") -> str:
+    """How the row of a weight of the pixel loss is called."""
+    return f"SING, alpha {alpha:g}" + ("" if reduction == "sum" else f" ({reduction})")
+
+
 COMPARISONS = [
     Comparison("SING-joint", SING, APART),
     Comparison("SING-sr-helps", APART, BILINEAR),
     Comparison("SING-handcrafted", LOMO["xqda"], SING, (), sets=("viper",)),  # the paper says it of MLR-VIPeR alone
+    Comparison("SING-synthetic", ONE_MODEL, NO_COPIES),  # one model each: three against one would count the fusion too
+    Comparison("SING-anchors", SING, SINGLES, ()),
+    Comparison("SING-alpha-zero", SING, NO_PIXELS, ()),  # three fused, as in Fig. 6
+    Comparison("SING-alpha-large", ONE_MODEL, alpha_name(10.0), ()),
 ]
 
 
-def alpha_name(alpha: float, reduction: str = "sum") -> str:
-    """How the row of a weight of the pixel loss is called."""
-    return f"SING, alpha {alpha:g}" + ("" if reduction == "sum" else f" ({reduction})")
+def judged(study: Study, trained: Mapping[str, Sequence[Cell]]) -> list[dict]:
+    """The verdict on the claim about PSNR, in dB; none where no cell has both networks. ``trained`` as in ``Plan``."""
+    where = common(trained, SING, APART) if {SING, APART} <= set(trained) else []
+    if not where:
+        return []
+    return [claims.judge("SING-psnr-lower", psnr_difference(study, where), 0.1, scale=1.0, unit="dB")]
+
+
+def psnr_difference(study: Study, where: Sequence[Cell] | None = None) -> Difference:
+    """PSNR of SRCNN's pictures minus that of SING's, in dB: test people of the gallery at 1/4, restored by the models
+    for that ratio; over the cells ``where`` (None: all).
+    """
+    where = study.cells if where is None else where
+    values, people = [], []
+    for cell in where:
+        models = {name: study.run(name, cell, RESTORED).method for name in (APART, SING)}
+        rows = cell.protocol.rows("test", "gallery").drop_duplicates("image")
+        networks = {name: model.sr for name, model in models.items()}
+        _, quality = restored(networks, cell.protocol, models[SING].canvas, rows["image"].to_numpy(), RESTORED)
+        values.append(quality[APART] - quality[SING])
+        people.append(rows["pid"].to_numpy())
+    return mean_difference(values, people, [(cell.protocol.trial, cell.seed) for cell in where], "PSNR")
+
+
+def estimated(trained: Trained, **how: Any) -> list[Result]:
+    """The fusion of a row's anchors, r of Eq. 8 estimated from each probe's picture; ``how`` as in ``results``."""
+    methods = [(runs[0].protocol, runs[0].method) for runs in trained.runs]
+    scale = [sharpness(p, m.canvas, m.enlargement).to(device_of(m)) for p, m in methods]
+    return trained.results(scale=scale, **how)
+
+
+@lru_cache(maxsize=32)
+def sharpness(protocol: Protocol, canvas: tuple[int, int], enlargement: str, most: int = 300) -> Sharpness:
+    """An estimate of r, fitted on at most so many high-resolution training images of a split, degraded to known ratios:
+    enlarged pictures lack fine detail.
+    """
+    rows, canvases = protocol.rows("train"), Canvases(protocol, canvas, enlargement=enlargement)
+    sharp = rows[~protocol.is_low(rows)]["image"].drop_duplicates().to_numpy()[:most]
+    pictures = torch.cat([canvases.images(sharp, [ratio] * len(sharp)).float() / 255 for ratio in SEEN])
+    return Sharpness().fit_ratios(pictures, torch.tensor(SEEN).repeat_interleave(len(sharp)))
+
+
+def estimates(protocol: Protocol, canvas: tuple[int, int], enlargement: str, subset: str = "test") -> np.ndarray:
+    """The estimated r of every probe, (Q,), to be set beside ``true_scales``."""
+    probes = protocol.rows(subset, "probe")
+    shown = Canvases(protocol, canvas, enlargement=enlargement).images(probes["image"], probes["ratio"])
+    estimate = sharpness(protocol, canvas, enlargement)
+    return estimate(shown.float().to(estimate.weight.device) / 255).cpu().numpy()
 
 
 def _sharp_share(protocol: Protocol) -> float:

@@ -11,18 +11,23 @@ from typing import Any
 
 from lib.data.dataset import PersonDataset
 from lib.experiments import baseline, ripr, sing
-from lib.experiments.study import Cell, Comparison, Row, Study
+from lib.experiments.study import Cell, Comparison, Row, Study, View
 
 MASK_WIDTHS = (0.125, 0.5)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``rows(people)``: the most telling first. ``presets(set's name)``: what it is measured on."""
+    """``rows(people)``: the most telling first. ``presets(set's name)``: what it is measured on. ``comparisons``:
+    claims that one row beats another. ``judged(study, trained)``: the verdicts on claims that are about something else
+    than rank-1, as ``lib.experiments.claims.judge`` gives them, where ``trained``, {row: the cells that it was trained
+    in}, allows it.
+    """
 
-    rows: Callable[[PersonDataset], Sequence[Row]]
+    rows: Callable[[PersonDataset], Sequence[Row | View]]
     presets: Callable[[str], Sequence[str]]
     comparisons: Sequence[Comparison]
+    judged: Callable[[Study, Mapping[str, Sequence[Cell]]], list[dict]] = lambda study, trained: []
 
 
 def _one_side(name: str) -> tuple[str, ...]:
@@ -42,8 +47,8 @@ def _ripr(people: PersonDataset) -> list[Row]:
     return [*rows, *ripr.masks(MASK_WIDTHS, people.has_masks), *ripr.others()]
 
 
-def _sing(people: PersonDataset) -> list[Row]:
-    rows = [*sing.rows(), *sing.sharp_start(), *sing.ablations()]
+def _sing(people: PersonDataset) -> list[Row | View]:
+    rows = [*sing.rows(), *sing.sharp_start(), *sing.ablations(), *sing.views()]
     return list({row.name: row for row in rows}.values())  # SING itself is in both lessons
 
 
@@ -53,8 +58,8 @@ def _baseline(people: PersonDataset) -> list[Row]:
 
 STUDIES: Mapping[str, Plan] = {
     "baseline": Plan(_baseline, _with_sharp, ()),
-    "sing": Plan(_sing, _one_side, sing.COMPARISONS),
-    "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS),
+    "sing": Plan(_sing, _one_side, sing.COMPARISONS, sing.judged),
+    "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS, ripr.judged),
 }
 
 

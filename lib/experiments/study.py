@@ -7,6 +7,7 @@ differences; ``lib.experiments.record`` trains what is missing over hours and wr
     row      a line of a table: how its method is made
     anchor   a ratio that one of a row's models is made for (SING has three); most rows have one model
     cell     a protocol (one split of the people) and a training seed; every row is trained once in every cell
+    view     a row that trains nothing: the models of another row, tested in another way (a subset of its anchors)
 """
 
 from __future__ import annotations
@@ -64,18 +65,39 @@ class Row:
 
 
 @dataclass(frozen=True)
+class View:
+    """A line of a table that needs no training of its own: ``test(trained, **how)`` gives the results of the models of
+    row ``of``, one per cell; ``how`` as in ``Trained.results``, which it calls.
+    """
+
+    name: str
+    of: str
+    test: Callable[..., list[Result]] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A claim of a paper (``data/published/claims.csv``): row ``a`` beats row ``b``.
 
+    b : several rows where the paper says "the best of them": that with the best rank-1 of validation people.
     controls : plain rows; against the strongest of them on validation people the gain of ``a`` is its own. Empty where
     the claim is about something that no plain row can answer. sets : only on these data sets; empty for all.
     """
 
     claim: str
     a: str
-    b: str
+    b: str | tuple[str, ...]
     controls: tuple[str, ...] = ("baseline", "baseline, all resolutions")
     sets: tuple[str, ...] = ()
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        return (self.b,) if isinstance(self.b, str) else self.b
+
+    @property
+    def rows(self) -> set[str]:
+        """All rows that the verdict needs."""
+        return {self.a, *self.rivals, *self.controls}
 
 
 class Missing(LookupError):
@@ -128,15 +150,16 @@ class Onlooker(Bench):
 class Study:
     """The rows of a paper on some cells of one data set and preset.
 
-    rows : the first is what the others are compared with. options : arguments of every method. images : the budget,
-    None for the profile's; another one is for showing what it decides (``lib.experiments.convergence``). progress :
-    bars. ValueError for two rows of one name, for no rows or cells, and for a budget below 1.
+    rows : the first is what the others are compared with; views among them. options : arguments of every method.
+    images : the budget, None for the profile's; another one is for showing what it decides
+    (``lib.experiments.convergence``). progress : bars. ValueError for two rows of one name, a view of a row that is not
+    there, for no rows or cells, and for a budget below 1.
     """
 
     def __init__(
         self,
         name: str,
-        rows: Sequence[Row],
+        rows: Sequence[Row | View],
         cells: Sequence[Cell],
         profile: str,
         *,
@@ -152,22 +175,29 @@ class Study:
             raise ValueError(f"the study {name!r} needs rows and cells: {len(self.rows)} and {len(self.cells)}")
         if len(self.rows) < len(rows):
             raise ValueError(f"two rows of the study {name!r} have one name: {', '.join(row.name for row in rows)}")
+        models = {row.name for row in rows if isinstance(row, Row)}
+        if alone := [row.name for row in rows if isinstance(row, View) and row.of not in models]:
+            raise ValueError(f"the study {name!r} has views without the row they are of: {', '.join(alone)}")
         if self.images < 1:
             raise ValueError(f"the study {name!r} needs a budget of at least one image, not {self.images}")
         self._runs: dict[tuple[str, int, float | None], Run] = {}
         self._trained: dict[tuple[str, tuple[int, ...]], Trained] = {}
 
     def row(self, name: str) -> Row:
-        """KeyError, with the rows that there are, for another name."""
+        """The row whose models a name stands for: itself, or what it is a view of. KeyError, with the rows that there
+        are, for another name.
+        """
         if name not in self.rows:
             raise KeyError(f"the study {self.name!r} has no row {name!r}; its rows: {', '.join(self.rows)}")
-        return self.rows[name]
+        row = self.rows[name]
+        return self.rows[row.of] if isinstance(row, View) else row
 
     def run(self, name: str, cell: Cell, ratio: float | None = None) -> Run:
         """A row's model for one anchor in one cell: trained, found again, or remembered."""
-        key = (name, self.cells.index(cell), ratio)
+        row = self.row(name)
+        key = (row.name, self.cells.index(cell), ratio)
         if key not in self._runs:
-            method = self.row(name).make(Bench(self, cell), ratio)
+            method = row.make(Bench(self, cell), ratio)
             watch = validation_score(cell.protocol) if self.profile != "quick" else None
             how = {"profile": self.profile, "seed": cell.seed, "progress": self.progress}
             self._runs[key] = fit(method, cell.protocol, watch=watch, **how)
@@ -175,9 +205,10 @@ class Study:
 
     def look(self, name: str, cell: Cell, ratio: float | None) -> Run:
         """The run where it was trained already; Missing where it, or one that it starts from, was not."""
-        key = (name, self.cells.index(cell), ratio)
+        row = self.row(name)
+        key = (row.name, self.cells.index(cell), ratio)
         if key not in self._runs:
-            method = self.row(name).make(Onlooker(self, cell), ratio)
+            method = row.make(Onlooker(self, cell), ratio)
             if not finished(method, cell.protocol, self.profile, cell.seed):
                 raise Missing(f"{name} in trial {cell.protocol.trial} with seed {cell.seed}")
         return self.run(name, cell, ratio)
@@ -190,18 +221,19 @@ class Study:
             return False
 
     def trained(self, name: str, where: Sequence[Cell] | None = None) -> Trained:
-        """A row with all its models in the cells ``where`` (None: all)."""
+        """A row (or what a view is of) with all its models in the cells ``where`` (None: all)."""
         where = self.cells if where is None else list(where)
-        key = (name, tuple(self.cells.index(cell) for cell in where))
+        row = self.row(name)
+        key = (row.name, tuple(self.cells.index(cell) for cell in where))
         if key not in self._trained:
-            ratios = self.row(name).ratios
-            runs = [[self.run(name, cell, ratio) for ratio in ratios or (None,)] for cell in where]
-            self._trained[key] = Trained(name, ratios, runs)
+            runs = [[self.run(row.name, cell, ratio) for ratio in row.ratios or (None,)] for cell in where]
+            self._trained[key] = Trained(row.name, row.ratios, runs)
         return self._trained[key]
 
     def results(self, name: str, where: Sequence[Cell] | None = None, **how: Any) -> list[Result]:
         """One result per cell; ``how`` as in ``Trained.results``: sigma is by default chosen on validation people."""
-        return self.trained(name, where).results(**how)
+        trained, row = self.trained(name, where), self.rows[name]
+        return row.test(trained, **how) if isinstance(row, View) else trained.results(**how)
 
     def difference(
         self, a: str, b: str, metric: str = "rank-1", where: Sequence[Cell] | None = None, **how: Any
@@ -219,12 +251,18 @@ class Study:
         ``lib.experiments.claims.table``. ``what`` is said in the row as well (data set, preset ...).
         """
         a, against = comparison.a, None
+        b = comparison.rivals[0] if len(comparison.rivals) == 1 else self.strongest(comparison.rivals, where)
         if comparison.controls:
             control = self.strongest(comparison.controls, where)
             against, what = self.difference(a, control, where=where), what | {"control_row": control}
-        return claims.judge(comparison.claim, self.difference(a, comparison.b, where=where), control=against, **what)
+        return claims.judge(comparison.claim, self.difference(a, b, where=where), control=against, **what)
 
 
 def validation_score(protocol: Protocol) -> Callable[[Method], float]:
     """What ``fit`` logs while it trains: rank-1 of the validation people, in [0, 1]."""
     return lambda method: evaluate(method, protocol, "val").rank(1)
+
+
+def common(trained: Mapping[str, Sequence[Cell]], *names: str) -> list[Cell]:
+    """The cells that all of these rows were trained in."""
+    return [cell for cell in trained[names[0]] if all(cell in trained[name] for name in names)]

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
+from lib.evaluation import mean_difference
 from lib.evaluation.restoration import masked_psnr, psnr, ssim
 
 
@@ -108,3 +110,24 @@ def test_an_original_does_not_overshoot():
     with pytest.raises(ValueError, match="original image"):
         psnr(target, target + 0.1)
     assert torch.isinf(psnr(target, target.clamp(0, 1) + 1e-6)).sum() == 0  # rounding is no overshoot
+
+
+# ---- the mean over pictures of several trainings
+
+
+def test_a_mean_over_pictures_leaves_out_people_and_counts_trainings():
+    rng = np.random.default_rng(0)
+    one = rng.normal(0.3, 1.0, 25)  # one picture of each of as many people as there are groups
+    d = mean_difference([one], [np.arange(25)], [(0, 0)], "PSNR")
+    half = stats.t.ppf(0.975, 24) * one.std(ddof=1) / 5
+    np.testing.assert_allclose([d.mean, d.low, d.high], one.mean() + np.array([0, -half, half]))
+    assert (d.trainings, d.trials, d.identities) == (1, 1, 25)
+    twice = mean_difference([np.repeat(one, 4)], [np.repeat(np.arange(25), 4)], [(0, 0)], "PSNR")
+    np.testing.assert_allclose([twice.low, twice.high], [d.low, d.high])  # more pictures of a person, no more people
+    apart = mean_difference([one - 1, one, one + 1], [np.arange(25)] * 3, [(0, s) for s in range(3)], "PSNR")
+    assert apart.trainings == 3 and apart.high - apart.low > d.high - d.low and not apart.agree
+    with pytest.raises(ValueError, match="2 different cells"):
+        mean_difference([one] * 3, [np.arange(25)] * 3, [(0, 0), (0, 1), (0, 1)], "PSNR")
+    with pytest.raises(ValueError, match="one number for each picture"):
+        mean_difference([one], [np.arange(24)], [(0, 0)], "PSNR")
+    assert np.isnan(mean_difference([one], [np.zeros(25)], [(0, 0)], "PSNR").low)

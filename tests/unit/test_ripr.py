@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import miniatures as mini
@@ -19,7 +20,11 @@ from lib.data.batches import Batch, TrainingBatches
 from lib.data.canvases import Canvases
 from lib.data.sampling import Draws
 from lib.evaluation import extract
+from lib.evaluation.objective_draws import objective_draws
 from lib.experiments import ripr as experiments
+from lib.experiments.claims import table
+from lib.experiments.published import published
+from lib.experiments.study import Cell
 from lib.methods import create_method
 from lib.methods.method import Method
 from lib.methods.ripr import Ripr, gaussian_mask
@@ -740,3 +745,133 @@ def test_weights_count_an_image_once(monkeypatch):
     assert found.groupby("block")["resolution"].value_counts().to_dict() == {
         (block, r): 150 for block in range(1, 5) for r in (1.0, 0.5)
     }
+
+
+# ---- claims beyond "this row minus that one"
+
+
+class FakeStudy:
+    """Untrained networks under the names of rows, in cells of one split and of several."""
+
+    def __init__(self, cells, names):
+        self.cells, self.runs = cells, {}
+        for number, name in enumerate(names):
+            methods = [lively(built(seed=7 * number + k)) for k in range(len(cells))]
+            self.runs[name] = [
+                SimpleNamespace(method=method, protocol=cell.protocol)
+                for method, cell in zip(methods, cells, strict=True)
+            ]
+            for method, cell in zip(methods, cells, strict=True):
+                with torch.no_grad():
+                    list(method.sr.parameters())[-1].add_(0.02 * number)  # each is off by more than the one before
+                method.trained_seed = cell.seed
+
+    def trained(self, name, where):
+        return SimpleNamespace(all_runs=[self.runs[name][self.cells.index(cell)] for cell in where])
+
+
+@pytest.fixture(scope="module")
+def faked():
+    people = mini.tiny(20, 2, 3, width=40)
+    splits = [make_protocol(people, "mlr", trial=trial) for trial in (0, 1)]
+    cells = [Cell(splits[trial], seed) for seed, trial in ((0, 0), (0, 1), (1, 0), (2, 0))]
+    return FakeStudy(cells, (experiments.RESNET, experiments.LONGER, *experiments.VARIANTS, experiments.APART))
+
+
+def test_the_rows_of_a_lesson_are_those_of_the_record():
+    made = experiments.named(experiments.FFSR, experiments.RESNET, experiments.DENSE, experiments.EQUAL)
+    assert [row.name for row in made] == ["FFSR", "ResNet", "DenseNet", "two networks, equal weights"]
+    with pytest.raises(KeyError, match="RIPR has no row FFSR \\(outlines\\)"):
+        experiments.named(experiments.OUTLINES)
+    assert experiments.named(experiments.OUTLINES, outlines=True)[0].name == experiments.OUTLINES
+
+
+@pytest.mark.parametrize("table", ["1", "2", "3"])
+def test_the_rows_of_the_papers_tables_are_in_them(table):
+    theirs = published(f"RIPR-T{table}").query("metric == 'rank-1'")
+    known = set(zip(theirs["method"], theirs["variant"].fillna(""), strict=True))
+    assert set(getattr(experiments, f"TABLE_{table}").values()) <= known
+
+
+def test_psnr_of_restored_pictures_by_hand(faked):
+    run = faked.runs[experiments.FFSR][0]
+    found = experiments.psnr_of(run.method, run.protocol)
+    shown = experiments.degraded(run.protocol)
+    assert (shown["ratio"] < 1).all() and not shown["image"].duplicated().any()
+    canvases = Canvases(run.protocol, (32, 16), enlargement="bilinear")
+    pid, values = shown["pid"].iloc[0], []
+    for row in shown[shown["pid"] == pid].itertuples():
+        given, wanted = (canvases.images([row.image], [r]).double() / 255 for r in (row.ratio, 1.0))
+        with torch.no_grad():
+            made = run.method.sr(given.float()).double().clamp(0, 1)
+        values.append(-10 * math.log10(float((made - wanted).square().mean())))
+    np.testing.assert_allclose(found[(shown["pid"] == pid).to_numpy()], values, atol=1e-3)
+    assert found.shape == (len(shown),)
+
+
+def test_where_nothing_is_degraded_the_gallery_is_halved():
+    protocol = make_protocol(mini.tiny(12, 2, 2, width=40), "plain")
+    shown = experiments.degraded(protocol)
+    assert set(shown["ratio"]) == {0.5}
+    assert set(shown["image"]) == set(protocol.rows("test", "gallery")["image"])
+
+
+def test_the_difference_in_psnr_is_over_images_and_cells(faked):
+    a, b = experiments.RESNET, experiments.APART
+    one = experiments.psnr_difference(faked, a, b, faked.cells[:1])
+    sides = [experiments.psnr_of(faked.runs[name][0].method, faked.cells[0].protocol) for name in (a, b)]
+    assert one.mean == pytest.approx(float((sides[0] - sides[1]).mean()), abs=1e-5)
+    assert (one.trainings, one.trials) == (1, 1) and one.low < one.mean < one.high
+    every = experiments.psnr_difference(faked, a, b)
+    assert (every.trainings, every.trials) == (4, 2)
+    assert experiments.psnr_difference(faked, b, a).mean == pytest.approx(-every.mean)
+
+
+def test_what_is_judged_follows_what_is_trained(faked, monkeypatch):
+    everywhere = dict.fromkeys(faked.runs, faked.cells)
+    assert experiments.judged(faked, {}) == []
+    two = dict.fromkeys((experiments.APART, experiments.FFSR), faked.cells[2:])
+    (row,) = experiments.judged(faked, two)
+    assert (row["claim_id"], row["trainings"], row["unit"], row["negligible"]) == ("RIPR-quality", 2, "dB", 0.1)
+    monkeypatch.setattr(experiments, "surfaces", partial(experiments.surfaces, grid=(0.5, 1.0), resamples=20))
+    found = experiments.judged(faked, everywhere)
+    assert [row["claim_id"] for row in found] == ["RIPR-level"] * 6 + ["RIPR-slope"] * 6 + ["RIPR-quality"]
+    shown = table(found)
+    assert (
+        shown["as the paper compares"].str.contains("dB").sum() == 1
+        and shown["as the paper compares"].str.contains("doublings").sum() == 6
+    )
+
+
+def test_the_claims_about_o(faked):
+    names = (experiments.RESNET, experiments.LONGER, *experiments.VARIANTS)
+    found = experiments.surfaces(faked, names, grid=(0.25, 0.5, 1.0), people=5, resamples=50)
+    assert {name: len(some) for name, some in found.items()} == dict.fromkeys(names, 3)  # the second split is left out
+    assert {some.people for part in found.values() for some in part} == {5}
+    effects = experiments.levels_and_slopes(found)
+    o = {name: [np.diagonal(some.points["normalised"]) for some in part] for name, part in found.items()}
+    by_hand = np.mean([np.log(a).mean() - np.log(b).mean() for a, b in zip(o["ResNet"], o["RIFE"], strict=True)])
+    assert effects["RIPR-level", "RIFE", "O(r, r)"].mean == pytest.approx(by_hand)
+    rows = experiments.objective_claims(found)
+    assert len(rows) == len({(row["claim_id"], row["variant"]) for row in rows}) == 2 * 3 * 2
+    assert all(row["trainings"] == 3 and row["negligible"] == 0.02 for row in rows)
+    control = experiments.levels_and_slopes(found, experiments.LONGER)["RIPR-level", "FFSR", "O(r, r)"]
+    assert rows[0]["control_mean"] == control.mean and rows[0]["control_row"] == experiments.LONGER
+
+
+def test_fewer_people_for_o_are_the_same_for_all(faked):
+    run = faked.runs[experiments.RESNET][0]
+    found = objective_draws(run.method, run.protocol, (0.5, 1.0), people=4, resamples=20)
+    ids = np.sort(run.protocol.rows("test")["pid"].unique())
+    assert sorted(found.ids) == sorted(ids[[0, 3, 6, 9]]) and found.people == 4
+    every = objective_draws(run.method, run.protocol, (0.5, 1.0), people=1000, resamples=20)
+    assert every.people == len(ids)
+    with pytest.raises(ValueError, match="the number of people"):
+        objective_draws(run.method, run.protocol, (0.5, 1.0), people=1, resamples=20)
+
+
+def test_restoration_of_some_people():
+    protocol = make_protocol(mini.tiny(20, 2, 3, width=40), "vr")
+    found = experiments.restoration({}, protocol, (32, 16), (0.5,), people=4)
+    ids = np.sort(protocol.rows("test")["pid"].unique())
+    assert list(np.sort(found["pid"].unique())) == list(ids[[0, 3, 6, 9]])

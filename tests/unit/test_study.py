@@ -6,16 +6,20 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import training_helpers as helpers
 
 from lib.data import load_dataset, make_protocol
-from lib.evaluation import evaluate, extract
-from lib.experiments import measured, record, ripr, sing, studies
+from lib.data.canvases import Canvases
+from lib.evaluation import evaluate, extract, mean_difference
+from lib.evaluation.restoration import psnr
+from lib.experiments import claims, measured, record, ripr, sing, studies
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls
-from lib.experiments.study import IMAGES, Cell, Comparison, Row, Study, cells
+from lib.experiments.recorded import Record, gains, known, recorded, taken_back, verdicts
+from lib.experiments.study import IMAGES, Cell, Comparison, Row, Study, View, cells
 from lib.experiments.trained import Trained
 from lib.methods import create_method
 from lib.methods.ensemble import AdaptiveEnsemble
@@ -41,6 +45,8 @@ def trained(people, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REID_RUNS", str(tmp_path_factory.mktemp("runs")))
         rows = [Row(sing.BICUBIC, partial(sing.enlarged, kernel="bicubic")), Row("SING", sing.sing, TWO), *controls()]
+        rows += [View(f"anchor {i}", "SING", partial(Trained.results, only=[i])) for i in (0, 1)]
+        rows += [View("estimated", "SING", partial(sing.estimated, sigma=0.1))]
         yield Study("small", rows, cells(people, "mlr", seeds=2), "quick", progress=False)
 
 
@@ -97,6 +103,44 @@ def test_sigma_and_the_rival_are_chosen_on_validation_people(trained, monkeypatc
     assert trained.strongest(CONTROLS) in CONTROLS and set(seen) == {"val"}
 
 
+def test_a_view_tests_the_models_of_its_row_in_another_way(trained, monkeypatch):
+    (cell, _), one = trained.cells, trained.results("anchor 1")
+    expected = trained.trained("SING").results(only=[1])
+    assert [r.rank(1) for r in one] == [r.rank(1) for r in expected]
+    monkeypatch.setattr(instrument, "fit", lambda *a, **k: pytest.fail("trained"))
+    assert trained.run("anchor 1", cell, 1 / 4) is trained.run("SING", cell, 1 / 4) and trained.is_there(
+        "anchor 0", cell
+    )
+    where = [trained.results("anchor 1", [cell], subset="val")[0].subset, trained.trained("anchor 1").name]
+    assert where == ["val", "SING"]
+
+
+def test_the_best_of_several_rows_is_chosen_on_validation_people(trained, monkeypatch):
+    seen, results, rivals = [], Study.results, ("anchor 0", "anchor 1")
+
+    def spied(self, name, where=None, **how):
+        seen.append((name, how.get("subset", "test")))
+        return results(self, name, where, **how)
+
+    best = trained.strongest(rivals)
+    monkeypatch.setattr(Study, "results", spied)
+    one = Comparison("SING-anchors", "SING", rivals, ())
+    row = trained.judge(one)
+    assert one.rows == {"SING", *rivals} and row["control_verdict"] == ""
+    assert set(seen) == {("anchor 0", "val"), ("anchor 1", "val"), ("SING", "test"), (best, "test")}
+    assert row["mean"] == trained.difference("SING", best).mean
+
+
+def test_an_estimated_r_is_near_the_true_one_and_takes_its_place(trained, protocol):
+    (row, _), method = trained.trained("SING").runs, trained.trained("SING").method
+    found = sing.estimates(row[0].protocol, method.canvas, method.enlargement)
+    assert np.median(np.abs(np.log2(found / sing.true_scales(protocol)))) < 0.4
+    given, guessed = trained.trained("SING").results(sigma=0.1), trained.results("estimated")
+    assert len(given) == len(guessed) == 2
+    (key,) = (k for k in trained.trained("SING")._features if k[0] == 0 and k[1] == "test" and k[3] is not None)
+    np.testing.assert_allclose(trained.trained("SING")._features[key]["probe"][:, -1], found, rtol=1e-3)
+
+
 def test_every_cell_is_a_training_of_its_own(trained):
     runs = list(trained.trained(CONTROLS[0]).all_runs)
     assert [run.seed for run in runs] == [0, 1] and len({run.key for run in runs}) == 2
@@ -118,6 +162,8 @@ def test_a_study_refuses_what_it_cannot_compare(people, protocol):
         Study("twice", [row, row], [Cell(protocol, 0)], "quick")
     with pytest.raises(ValueError, match="needs rows and cells"):
         Study("empty", [row], [], "quick")
+    with pytest.raises(ValueError, match="views without the row they are of: c"):
+        Study("alone", [row, View("c", "b", Trained.results)], [Cell(protocol, 0)], "quick")
     with pytest.raises(KeyError, match="no row 'b'; its rows: a"):
         Study("one", [row], [Cell(protocol, 0)], "quick").row("b")
     with pytest.raises(ValueError, match="unknown study 'sin'"):
@@ -132,6 +178,45 @@ def test_restored_pictures_and_their_quality(protocol):
     difference = pictures["bicubic"].astype(float) - pictures["original"]
     by_hand = 10 * np.log10(255**2 / np.square(difference).mean((1, 2, 3)))
     np.testing.assert_allclose(quality["bicubic"], by_hand, rtol=1e-4)
+
+
+def test_the_psnr_of_a_joint_network_is_compared_picture_by_picture(protocol):
+    """Two networks that make the pictures brighter, by 8 and 16 grey levels; each cell has one such pair."""
+    brighter = {sing.APART: 8, sing.SING: 16}
+
+    class Brighter(torch.nn.Module):
+        def __init__(self, levels):
+            super().__init__()
+            self.by = levels / 255
+
+        def forward(self, x):
+            return x + self.by
+
+    def run(name, cell, ratio):
+        assert ratio == 1 / 4
+        return SimpleNamespace(method=SimpleNamespace(sr=Brighter(brighter[name]), canvas=(48, 24)))
+
+    study = SimpleNamespace(cells=[Cell(protocol, seed) for seed in range(3)], run=run)
+    d = sing.psnr_difference(study)
+    rows = protocol.rows("test", "gallery").drop_duplicates("image")["image"].to_numpy()
+    canvases = Canvases(protocol, (48, 24), enlargement="bicubic")
+    sharp, small = (canvases.images(rows, [r] * len(rows)).float() / 255 for r in (1.0, 1 / 4))
+    by_hand = psnr(small + 8 / 255, sharp) - psnr(small + 16 / 255, sharp)
+    assert d.mean == pytest.approx(float(by_hand.mean()), rel=1e-4) and d.trainings == 3 and d.low < d.mean < d.high
+    trained = dict.fromkeys(brighter, study.cells)
+    (row,) = sing.judged(study, trained)
+    assert row["claim_id"] == "SING-psnr-lower" and row["verdict"] == "reproduced"
+    assert claims.table([row])["as the paper compares"][0].endswith("dB")
+    assert sing.judged(study, {sing.SING: study.cells}) == []
+    assert sing.judged(study, {sing.SING: study.cells[:1], sing.APART: study.cells[1:]}) == []
+
+
+def test_a_table_of_claims_keeps_the_unit_of_each(protocol):
+    d = mean_difference([np.full(30, 0.2)] * 3, [np.arange(30)] * 3, [(0, 0), (0, 1), (0, 2)], "PSNR")
+    rows = [claims.judge("SING-psnr-lower", d, 0.1, scale=1.0, unit="dB"), claims.judge("SING-joint", d)]
+    shown = claims.table(pd.DataFrame(rows).to_dict("records"))  # as read from a file: nan where a row says nothing
+    assert shown["as the paper compares"].tolist() == ["+0.20 [+0.20, +0.20] dB", "+20.0 [+20.0, +20.0] points"]
+    assert shown["no effect within"].tolist() == ["0.1 dB", "1 points"]
 
 
 def test_the_two_readings_of_the_pixel_loss_pull_in_the_ratio_of_their_scales(protocol):
@@ -233,7 +318,7 @@ def test_every_comparison_is_of_rows_that_there_are(people):
         rows = {row.name for row in plan.rows(people)}
         assert len(rows) == len(plan.rows(people)), name
         for one in plan.comparisons:
-            assert {one.a, one.b, *one.controls} <= rows, one.claim
+            assert one.rows <= rows, one.claim
 
 
 # ---- the record
@@ -244,7 +329,12 @@ def small(people, monkeypatch, tmp_path):
     """A plan of three quick rows under the name "small", kept as if they were evidence."""
     rows = [Row(sing.BICUBIC, partial(sing.enlarged, kernel="bicubic")), *controls()]
     claim = Comparison("SING-sr-helps", CONTROLS[1], sing.BICUBIC)
-    plan = studies.Plan(lambda people: rows, lambda name: ("mlr",), [claim])
+
+    def judged(study, trained):
+        assert trained.keys() == study.rows.keys()
+        return [claims.judge("SING-joint", study.difference(CONTROLS[1], CONTROLS[0]), scale=1.0, unit="of 1")]
+
+    plan = studies.Plan(lambda people: rows, lambda name: ("mlr",), [claim], judged)
     monkeypatch.setitem(studies.STUDIES, "small", plan)
     monkeypatch.setenv("REID_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("COURSE_MEASURED", str(tmp_path / "measured"))
@@ -261,7 +351,7 @@ def test_the_record_stops_after_its_hours_and_goes_on(small, people, capsys):
     ticks = iter([0.0, *range(10**6)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(record.time, "monotonic", lambda: next(ticks))  # a look takes a second
-        assert record.train([*some.values()], hours=6 / 3600) == 9 - 3
+        assert record.train([*some.values()], hours=7 / 3600) == 9 - 3
     again = small()  # as a new process would
     assert record.train([*again.values()], hours=0) == 9 - 3
     assert [len(where) for where in record.there(again["mlr"]).values()] == [3]
@@ -276,8 +366,44 @@ def test_the_record_stops_after_its_hours_and_goes_on(small, people, capsys):
     expected = again["mlr"].difference(CONTROLS[1], sing.BICUBIC)
     assert apart.loc[(CONTROLS[1], sing.BICUBIC), "mean"] == pytest.approx(expected.mean, abs=1e-5)
     assert (CONTROLS[0], CONTROLS[0]) not in apart.index
-    (claim,) = measured.measured("small_claims", "pedestrians", "quick").to_dict("records")
+    claim, beside = measured.measured("small_claims", "pedestrians", "quick").to_dict("records")
+    assert beside["claim_id"] == "SING-joint" and beside["unit"] == "of 1" and beside["preset"] == "mlr"
     assert claim["claim_id"] == "SING-sr-helps" and claim["control_row"] in CONTROLS
+
+
+def test_a_lesson_shows_the_record_and_else_what_it_trained(trained, tmp_path, monkeypatch):
+    """Of the lesson's own people what is recorded, else its own training; of other sets what is recorded."""
+    monkeypatch.setenv("COURSE_MEASURED", str(tmp_path))
+    empty = recorded("sing")
+    assert not empty
+    d = trained.difference("SING", sing.BICUBIC)
+    one = known(empty, trained, "SING", sing.BICUBIC)
+    assert (one["mean"], one["low"], one["source"]) == (d.mean, d.low, "2 trainings, just now")
+    assert set(gains(empty, trained, sing.BICUBIC, ["SING", CONTROLS[0]])["set"]) == {"pedestrians"}
+    rows = [
+        {"preset": "mlr", "row": row, "reference": sing.BICUBIC, "mean": mean, "low": mean - 0.01, "high": mean + 0.01,
+         "trainings": 3, "trials": 1, "agree": True, "set": name}
+        for name, row, mean in [("pedestrians", CONTROLS[0], 0.2), ("viper", "SING", 0.3), ("viper", CONTROLS[0], 0.4)]
+    ]  # fmt: skip
+    judged = [claims.judge("SING-sr-helps", d, dataset="viper"), claims.judge("RIPR-joint", d, dataset="viper")]
+    some = Record(pd.DataFrame(), pd.DataFrame(rows), pd.DataFrame(judged), dict.fromkeys(["pedestrians", "viper"], ""))
+    assert known(some, trained, sing.BICUBIC, CONTROLS[0])["mean"] == -0.2
+    assert known(some, trained, CONTROLS[0], sing.BICUBIC)["source"] == "the record, 3 trainings"
+    assert known(some, trained, "SING", sing.BICUBIC)["mean"] == d.mean  # not recorded on these people
+    table = gains(some, trained, sing.BICUBIC, ["SING", CONTROLS[0]]).set_index(["set", "name"])["mean"]
+    expected = {("pedestrians", "SING"): d.mean, ("pedestrians", CONTROLS[0]): 0.2}
+    assert table.to_dict() == expected | {("viper", "SING"): 0.3, ("viper", CONTROLS[0]): 0.4}
+    comparisons = [
+        Comparison("SING-sr-helps", "SING", sing.BICUBIC, (), sets=("viper",)),
+        Comparison("SING-joint", "SING", "anchor 0", ()),
+        Comparison("SING-synthetic", "SING", sing.NO_COPIES, ()),  # a row that the study lacks
+    ]
+    plan = studies.Plan(lambda people: [], lambda name: (), comparisons)
+    shown = verdicts(some, trained, plan)
+    assert shown["measured on"].tolist() == ["viper", "pedestrians, just now"] and shown["trainings"].tolist() == [2, 2]
+    assert shown["table"].tolist() == ["SING-T2", "SING-T2"] and verdicts(empty, trained, plan)["table"].tolist() == [
+        "SING-T2"
+    ]
 
 
 def test_processes_share_the_cells(small, capsys):
@@ -297,3 +423,12 @@ def test_the_record_s_command_says_what_is_wrong(capsys):
         with pytest.raises(SystemExit):
             record.main(told)
         assert message in capsys.readouterr().err
+
+
+def test_what_the_control_takes_back_is_said():
+    rows = [("a", "reproduced", "reproduced"), ("b", "reproduced", "no effect"), ("c", "undecided", "contradicted")]
+    table = pd.DataFrame(rows, columns=["claim", "verdict", "verdict against it"]).assign(**{"measured on": "viper"})
+    said = taken_back(table)
+    assert said == "Against the control 1 of 2 reproduced claims are taken back: b (viper: no effect)."
+    assert taken_back(table.iloc[[0]]) == "Against the control 0 of 1 reproduced claims are taken back."
+    assert "No claim" in taken_back(table.iloc[[2]])
