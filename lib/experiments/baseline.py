@@ -4,13 +4,14 @@ what knows nothing of training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pandas as pd
 
 from lib.experiments.controls import BASELINE, controls, plain
 from lib.experiments.published import published
+from lib.experiments.recorded import TARGETS, Record
 from lib.experiments.study import Bench, Row
 from lib.methods import create_method
 from lib.methods.baseline import Baseline
@@ -76,6 +77,26 @@ def printed(of: str) -> pd.DataFrame:
         some = some[some["variant"].fillna("") == variant]
         found += [{"table": table, "method": method, "rank-1": value} for value in some["value"]]
     return pd.DataFrame(found, columns=["table", "method", "rank-1"])
+
+
+def beside(record: Record, sets: Sequence[str] = ("viper", "caviar")) -> pd.DataFrame:
+    """The papers' rank-1 and the record's on the same protocols: protocol, network, from, rank-1 ("33.5", or
+    "37.7 [33.1, 42.3]"); the papers' first.
+    """
+    lines = []
+    for (preset, name), of in TARGETS.items():
+        if name not in sets:
+            continue
+        for table, method, value in printed(of).itertuples(index=False):
+            lines.append({"protocol": of, "network": method, "from": table, "rank-1": f"{value:.1f}"})
+        if name in record.origins:
+            rows = record.rows
+            rows = rows[(rows["set"] == name) & (rows["preset"] == preset) & (rows["metric"] == "rank-1")]
+            for x in rows.itertuples():
+                text = f"{100 * x.value:.1f} [{100 * x.low:.1f}, {100 * x.high:.1f}]"
+                counted = f"here, {x.trainings} training{'' if x.trainings == 1 else 's'}"
+                lines.append({"protocol": of, "network": x.row, "from": counted, "rank-1": text})
+    return pd.DataFrame(lines, columns=["protocol", "network", "from", "rank-1"])
 
 
 def properties(table: pd.DataFrame) -> dict[str, float]:

@@ -35,7 +35,7 @@ def _one_side(name: str) -> tuple[str, ...]:
 
 
 def _with_sharp(name: str) -> tuple[str, ...]:
-    return (*_one_side(name), "plain")
+    return ("caviar",) if name == "caviar" else ("mlr", "plain")
 
 
 def _both_sides(name: str) -> tuple[str, ...]:

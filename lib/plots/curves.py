@@ -52,6 +52,9 @@ def objective_curves(
         for curve, drawn in CURVE_STYLES.items():
             part = table[(table["network"] == network) & (table["curve"] == curve)].sort_values("r")
             style.line(ax, part["r"], part[column], drawn, *_limits(part, column))
+        paths = table[table["network"] == network].pivot(index="r", columns="curve", values=column)
+        between = (paths.index, *(paths[curve] for curve in CURVE_STYLES))
+        ax.fill_between(*between, color=style.ORANGE, alpha=0.25, linewidth=0, label="what a difference costs")
         ax.set_title(textwrap.fill(f"{subject}{network}", 24), fontsize=style.TEXT, loc="left")
         style.axes_labels(ax, style.AXES["resolution"], O_LABELS[column] if ax is axes[0][0] else "")
         style.resolution_axis(ax, float(table["r"].min()))

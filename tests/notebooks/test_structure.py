@@ -17,11 +17,12 @@ OPEN = {
     *{(rule, name) for rule in ("predicted", "answered", "neighbours") for name in COMMITTED if "/" not in name},
     *{("in_course", f"solutions/{name}") for name in ("03_objective", "05_super_resolution", "10_sing", "22_ripr")},
     *{("in_course", f"solutions/{name}") for name in ("11_sing_ablations", "20_ffsr", "21_rife")},
-    ("minutes", "03_objective"),
-    ("minutes", "solutions/05_super_resolution"),
-    ("waits", "03_objective"),
     ("reasons", "solutions/22_ripr"),
-} - {(rule, name) for rule in ("predicted", "neighbours") for name in ("10_sing", "11_sing_ablations")}
+} - {
+    (rule, name)
+    for rule in ("predicted", "neighbours")
+    for name in ("03_objective", "04_baseline", "05_super_resolution", "10_sing", "11_sing_ablations")
+}
 RULES = structure.SOURCE_RULES + structure.OUTPUT_RULES
 
 

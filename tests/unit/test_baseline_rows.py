@@ -8,11 +8,11 @@ import pytest
 
 from lib.data import load_dataset, make_protocol
 from lib.evaluation import evaluate
-from lib.experiments import baseline, convergence, measured, ripr
+from lib.experiments import baseline, convergence, measured, ripr, superres
 from lib.experiments.controls import BASELINE, CONTROLS, controls
 from lib.experiments.record import train
-from lib.experiments.recorded import recorded
-from lib.experiments.study import IMAGES, Study, cells
+from lib.experiments.recorded import Record, recorded
+from lib.experiments.study import IMAGES, Bench, Study, cells
 from lib.plots.curves import still_to_gain
 from lib.training.pretrain import pretrained
 
@@ -142,3 +142,38 @@ def test_a_study_without_claims_is_recorded_all_the_same(runs):
         measured.record(f"baseline_{what}", pd.DataFrame({"row": ["a"]}), profile="quick", dataset="viper", seed=0)
     found = recorded("baseline", ("viper", "caviar"), "quick")
     assert list(found.origins) == ["viper"] and found.claims.empty and len(found.rows) == 1
+
+
+def test_the_record_stands_beside_the_papers():
+    rows = pd.DataFrame(
+        {
+            "set": ["viper", "viper", "viper"], "preset": ["mlr", "plain", "mlr"], "row": [BASELINE] * 3,
+            "metric": ["rank-1", "rank-1", "mAP"], "value": [0.4, 0.5, 0.6], "low": 0.35, "high": 0.45, "trainings": 9,
+        }
+    )  # fmt: skip
+    table = baseline.beside(Record(rows, rows.head(0), rows.head(0), {"viper": "measured"}))
+    assert set(table["protocol"]) == {"MLR-VIPeR", "CAVIAR"}
+    (mine,) = table[table["network"] == BASELINE].to_dict("records")
+    assert mine == {
+        "protocol": "MLR-VIPeR",
+        "network": BASELINE,
+        "from": "here, 9 trainings",
+        "rank-1": "40.0 [35.0, 45.0]",
+    }
+    assert "33.5" in set(table.loc[table["network"] == "SING", "rank-1"])
+    empty = Record(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), {})
+    assert BASELINE not in set(baseline.beside(empty)["network"]) and len(baseline.beside(empty))
+
+
+def test_every_super_resolution_sees_the_budget_at_its_rate(people):
+    study = Study("pictures", superres.rows("course", 1 / 4), cells(people, "plain"), "course", progress=False)
+    bench, lr = Bench(study, study.cells[0]), {}
+    for name, row in study.rows.items():
+        method = row.make(bench, None)
+        s = method.settings_for("course")
+        lr[name] = s.lr
+        assert (s.network, s.ratios, s.canvas) == (name, (1 / 4,), (96, 48)) and not s.weights
+        assert s.epochs == bench.epochs(IMAGES["course"])
+    assert lr["vdsr-narrow"] == lr["drcn-narrow"] == 10 * lr["srcnn-915-luma"] == 10 * lr["fsrcnn"]
+    (content,) = {superres.restorer(bench, None, "srgan-narrow", 1 / 4).settings.content}
+    assert content == "resnet18-half"

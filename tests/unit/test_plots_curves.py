@@ -57,7 +57,9 @@ def test_objective_curves_show_both_paths_of_every_network(column):
     line = next(x for x in fig.axes[0].get_lines() if x.get_label() == "O(r, 1)")
     np.testing.assert_allclose(line.get_ydata(), one[column])
     np.testing.assert_allclose(line.get_xdata(), GRID)
-    assert len(fig.axes[0].collections) == 2  # the intervals
+    *_, between = fig.axes[0].collections
+    assert len(fig.axes[0].collections) == 3  # the intervals, and what lies between the paths
+    assert between.get_label() == "what a difference costs" and "what a difference costs" in shown
 
 
 def test_intervals_that_are_missing_are_no_error():
