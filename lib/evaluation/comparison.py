@@ -95,17 +95,13 @@ def mean_difference(
     whole = np.array([[v.mean()] for v in values])  # (T, 1)
     low = high = np.full(1, np.nan)
     if len(groups) > 1:
-        sizes = np.bincount(list(groups.values()))
         dealt = [np.array([groups[person] for person in some.tolist()]) for some in people]
         # a split of whose people a group takes all says nothing of that group
         without = [
-            [v[d != g].mean() if (d != g).any() else v.mean() for g in range(len(sizes))]
+            [v[d != g].mean() if (d != g).any() else v.mean() for g in set(groups.values())]
             for v, d in zip(values, dealt, strict=True)
         ]
-        splits = [split for split, _ in cells]
-        units = np.unique(splits, return_inverse=True)[1] if len(set(splits)) > 1 else np.arange(len(cells))
-        error, freedom = spread(whole, np.array(without)[..., None], sizes, units)
-        low, high = limits(whole.mean(0), error, freedom, level)
+        low, high = _limits(whole, np.array(without)[..., None], groups, [split for split, _ in cells], level)
     trainings = tuple(Training(*cell, float(v.mean())) for cell, v in zip(cells, values, strict=True))
     return Difference(metric, float(whole.mean()), float(low[0]), float(high[0]), level, trainings, len(groups))
 
@@ -187,10 +183,15 @@ def _over_cells(
     without = np.einsum("tc,cmp->tpm", shares, without)
     # a split of whose people a group takes all says nothing of that group
     without = np.where(np.isnan(without), whole[:, None], without)
-    splits = list(dict.fromkeys(split for split, *_ in order))
-    units = [splits.index(split) for split, *_ in order] if len(splits) > 1 else range(len(order))
-    error, freedom = spread(whole, without, np.bincount(list(groups.values())), np.array(units))
-    return whole, *limits(whole.mean(0), error, freedom, level), len(groups)
+    return whole, *_limits(whole, without, groups, [split for split, *_ in order], level), len(groups)
+
+
+def _limits(whole: np.ndarray, without: np.ndarray, groups: dict, splits: Sequence, level: float):
+    """Limits (M,) of the mean of cells (T, M): the units above the people are splits, with one split trainings."""
+    names = list(dict.fromkeys(splits))
+    units = np.array([names.index(split) for split in splits]) if len(names) > 1 else np.arange(len(splits))
+    error, freedom = spread(whole, without, np.bincount(list(groups.values())), units)
+    return limits(whole.mean(0), error, freedom, level)
 
 
 def _signed(values: Sequence) -> np.ndarray:

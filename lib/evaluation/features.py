@@ -19,6 +19,7 @@ from lib.data.canvases import Canvases
 from lib.evaluation.people import as_array
 from lib.methods.method import Method
 from lib.methods.work import work_of
+from lib.models.devices import resolve_device
 from lib.threads import few_threads
 
 if TYPE_CHECKING:
@@ -83,17 +84,16 @@ def stream(
     """Yield (which rows, one (B, D) float32 array per view), in the order of ``rows`` (a part of ``protocol.table``).
 
     The method runs in eval mode and is put back afterwards; ``device`` moves it there. ValueError where there are no
-    rows, where the method was not set up, and where ``embed`` does not return one finite vector per image (naming it).
-    TypeError for an ``embed`` of another form than embed(batch, role).
+    rows, where the method was not set up, for a device that is not there, and where ``embed`` does not return one
+    finite vector per image (naming it). TypeError for an ``embed`` of another form than embed(batch, role).
     """
     if len(rows) == 0:
         raise ValueError("there are no images to extract features from")
     check_ready(method)
     if device is not None:
-        if torch.device(device).type == "meta":
-            raise ValueError("device 'meta' holds no numbers: a method that is moved there has lost its weights")
+        device = resolve_device(device)
         method.to(device)
-    device = device_of(method) if device is None else torch.device(device)
+    device = device_of(method) if device is None else device
     images = rows["image"].to_numpy()
     ratios = [view.ratios(rows, protocol) for view in views]
     modes = {module: module.training for module in method.modules()}

@@ -55,7 +55,8 @@ Sums = PairSums | PairSumsAcross
 class Objective:
     """O of Eq. 2 with its interval; ``normalised`` is the ratio of means. d_sim, d_dif: the raw sums.
 
-    r1, r2 are NaN where the objective was computed from features. pairs: "across cameras" or "all". Limits are NaN where no bootstrap was asked for.
+    r1, r2 are NaN where the objective was computed from features. pairs: "across cameras" or "all". Limits are NaN
+    where no bootstrap was asked for.
     """
 
     r1: float
@@ -129,8 +130,9 @@ def objective_surface(
     """O(r1, r2) for all r1 and r2 in ``grid``: one row per cell, with the fields of ``Objective`` as columns.
 
     RIPR Fig. 2 (a) is the rows with r1 = r2, (b) those with r2 = 1. Features are extracted once per resolution (and
-    role). pairs: "across cameras", or "all" as RIPR Eq. 2 is printed. unit_length: divide features by their length first, which compares directions as a cosine does. resamples: 0
-    leaves the intervals out. All cells share their resamples, so that differences between cells are comparable.
+    role). pairs: "across cameras", or "all" as RIPR Eq. 2 is printed. unit_length: divide features by their length
+    first, which compares directions as a cosine does. resamples: 0 leaves the intervals out. All cells share their
+    resamples, so that differences between cells are comparable.
     """
     grid = [float(r) for r in grid]
     if not grid:

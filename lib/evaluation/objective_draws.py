@@ -149,10 +149,10 @@ def objective_draws(
 ) -> ObjectiveDraws:
     """The surface of a method over all images of ``subset``: the numbers of ``objective_surface``, and its resamples.
 
-    reference: "widest" as RIPR §3 defines resolution. pairs: "across cameras", or "all" as Eq. 2 is printed. people: at most so
-    many of the subset's, at equal steps through their names; None for all. Features are extracted once per resolution
-    and role; at equal roles, cells with r1 = r2 count each pair once. ValueError as in ``objective_surface``, for a
-    grid that does not rise to 1, and for fewer than two people.
+    reference: "widest" as RIPR §3 defines resolution. pairs: "across cameras", or "all" as Eq. 2 is printed. people: at
+    most so many of the subset's, at equal steps through their names; None for all. Features are extracted once per
+    resolution and role; at equal roles, cells with r1 = r2 count each pair once. ValueError as in
+    ``objective_surface``, for a grid that does not rise to 1, and for fewer than two people.
     """
     grid = _checked_grid(grid)
     views = [View(r, role, reference) for role in roles for r in grid]
@@ -176,8 +176,10 @@ def draws_from_features(
 ) -> ObjectiveDraws:
     """The surface from features of the same N images at every resolution of ``grid``: R arrays (N, D), NumPy or torch.
 
-    ids (N,): identities. cams (N,): cameras, for pairs across them; None for all pairs. protocol_sha256: where the images come from, which ``compare`` checks. training: the seed that the features' network was trained with, None where nothing was drawn. ValueError as in
-    ``objective_from_features``, for a grid that does not rise to 1, and where there is not one array per resolution.
+    ids (N,): identities. cams (N,): cameras, for pairs across them; None for all pairs. protocol_sha256: where the
+    images come from, which ``compare`` checks. training: the seed that the features' network was trained with, None
+    where nothing was drawn. ValueError as in ``objective_from_features``, for a grid that does not rise to 1, and
+    where there is not one array per resolution.
     """
     grid, features = _checked_grid(grid), list(features)
     if len(features) != len(grid):

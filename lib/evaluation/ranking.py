@@ -13,8 +13,9 @@ import numpy as np
 
 from lib.evaluation.arguments import whole_number
 from lib.evaluation.conventions import get_convention
-from lib.evaluation.counting import Counts, count, count_without
+from lib.evaluation.counting import count, count_without
 from lib.evaluation.distances import Distances, Metric, feature_distances, matrix_distances, metric_distances
+from lib.evaluation.intervals import deal, limits, spread
 from lib.evaluation.people import People, as_array
 
 HEADLINE_RANKS = (1, 5, 10, 20)
@@ -70,6 +71,20 @@ class Ranking:
         place = {"mAP": -2, "mINP": -1}[metric] if metric in ("mAP", "mINP") else self._place(metric)
         ranks = HEADLINE_RANKS[-1] if place < HEADLINE_RANKS[-1] else len(self.cmc)  # fewer ranks, less work
         return self.again.without(groups, self.valid, min(ranks, len(self.cmc)))[:, place]
+
+    def interval(self, metric: str, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
+        """(low, high) of "rank-K", "mAP" or "mINP", within [0, 1]; NaN with fewer than two people. ValueError for
+        another metric, a level outside (0, 1) or a seed that is no whole number.
+
+        Groups of people are left out on both sides (``intervals.py``); seed: deals people into groups.
+        """
+        value, groups = self.probe_values(metric).mean(), deal(self.probe_ids.tolist(), seed)
+        if len(groups) < 2:
+            return np.nan, np.nan
+        whole, without = np.array([[value]]), self.without(metric, groups)[None, :, None]
+        error, freedom = spread(whole, without, np.bincount(list(groups.values())), np.zeros(1))
+        low, high = limits(whole[0], error, freedom, level)
+        return max(float(low[0]), 0.0), min(float(high[0]), 1.0)
 
     def _place(self, metric: str) -> int:
         kind, _, k = metric.partition("-")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +14,6 @@ import torch
 from lib.evaluation.arguments import real_number, whole_number
 from lib.evaluation.conventions import get_convention
 from lib.evaluation.features import BATCH_SIZE, device_of, extract, training_of
-from lib.evaluation.intervals import deal, limits, spread
 from lib.evaluation.people import as_array
 from lib.evaluation.ranking import Ranking, rank_features
 from lib.methods.method import Method
@@ -74,20 +72,9 @@ class Result:
     def minp(self) -> float:
         return self.ranking.minp
 
-    @cached_property
-    def _groups(self) -> dict:
-        return deal(self.ranking.probe_ids.tolist(), self.seed_groups)
-
     def interval(self, name: str) -> tuple[float, float]:
-        """(low, high) of "rank-K", "mAP" or "mINP", within [0, 1]; ValueError for another name. NaN with fewer than two
-        people. The gallery is ranked again when the first interval is asked for."""
-        value = self.value(name)
-        if len(self._groups) < 2:
-            return np.nan, np.nan
-        whole, without = np.array([[value]]), self.ranking.without(name, self._groups)[None, :, None]
-        error, freedom = spread(whole, without, np.bincount(list(self._groups.values())), np.zeros(1))
-        low, high = limits(whole[0], error, freedom, self.level)
-        return max(float(low[0]), 0.0), min(float(high[0]), 1.0)
+        """(low, high) of "rank-K", "mAP" or "mINP", as ``Ranking.interval``."""
+        return self.ranking.interval(name, self.level, self.seed_groups)
 
     def value(self, name: str) -> float:
         """The metric "rank-K", "mAP" or "mINP", in [0, 1]."""
@@ -167,15 +154,15 @@ def evaluate(
     """Rank a protocol's probes against its gallery and say how sure the numbers are.
 
     ratios: replaces the protocol's, e.g. ``{"probe": 0.25, "gallery": 1.0}``; either may be left out. convention: by
-    default the protocol's own. device: by default where the method's weights are. seed: of the groups of people that the
-    intervals leave out. The method's own ``distance`` is used where it overrides ``Method.distance``; Euclidean
-    distances have a faster way of their own. features: {"probe": (Q, D), "gallery": (G, D)} where they were extracted
-    before, with the same ratios; the result keeps them for its intervals.
+    default the protocol's own. device: by default where the method's weights are. seed: of the groups of people
+    that the intervals leave out. The method's own ``distance`` is used where it overrides ``Method.distance``;
+    Euclidean distances have a faster way of their own. features: {"probe": (Q, D), "gallery": (G, D)} where they
+    were extracted before, with the same ratios; the result keeps them for its intervals.
 
     Raises TypeError for what is no method or no protocol. ValueError where the method was not set up, the subset has no
-    probes or no gallery, for an unknown role in ratios or features, a ratio outside (0, 1], features that are not one
-    finite vector per image, a device that is not there, and as ``rank_features``. Warns with ``TrainedOnTheTested`` where
-    the method was trained on people of the subset (unless that is the subset "train").
+    probes or no gallery, for an unknown role in ratios or features, a ratio outside (0, 1], features that are not
+    one finite vector per image, a device that is not there, and as ``rank_features``. Warns with
+    ``TrainedOnTheTested`` where the method was trained on people of the subset (unless that is the subset "train").
     """
     _refuse_others(method, protocol)
     convention = protocol.convention if convention is None else convention

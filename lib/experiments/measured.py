@@ -27,6 +27,7 @@ import torch
 from lib import evaluation
 from lib.data.readers import READERS
 from lib.definitions import UnknownDefinition, differences, few, name_of, total
+from lib.evaluation.intervals import counted
 from lib.paths import ROOT as REPOSITORY
 from lib.paths import write_atomically
 from lib.training.runs import Run, machine
@@ -236,14 +237,10 @@ def origin(frame: pd.DataFrame) -> str:
     what = f"{inputs['what']} on {inputs['dataset']}: profile {inputs['profile']}, seed {inputs['seed']}"
     when = f"{how['date'][:10]} on {how['device']} with torch {how['torch']}, commit {how['commit'][:12]}"
     behind = [
-        _count(inputs[key], one) for key, one in (("trainings", "training"), ("trials", "split")) if key in inputs
+        counted(inputs[key], one) for key, one in (("trainings", "training"), ("trials", "split")) if key in inputs
     ]
     note = code_note(p)
     return ", ".join([what, f"{p['rows']} rows", *behind]) + f"; measured {when}" + (f"; {note}" if note else "")
-
-
-def _count(number: object, one: str) -> str:
-    return f"{number} {one}" + ("" if number == 1 else "s")
 
 
 def commit() -> str:

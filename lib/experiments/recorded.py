@@ -16,6 +16,7 @@ from lib.experiments.studies import Plan
 from lib.experiments.study import Study
 
 SETS = ("pedestrians", "viper", "caviar")  # that the repository has a record of
+GAINS = ["set", "name", "reference", "mean", "low", "high", "trainings"]  # columns of ``gains``
 # what a paper calls the protocol that a preset is on a set
 TARGETS = {
     ("mlr", "viper"): "MLR-VIPeR", ("mlr", "cuhk03"): "MLR-CUHK03", ("mlr", "sysu"): "MLR-SYSU",
@@ -81,9 +82,11 @@ def recorded(study: str, sets: Sequence[str] = SETS, profile: str = "course") ->
     origins = {}
     for name in dict.fromkeys(sets):
         try:
-            tables = {what: measured(f"{study}_{what}", name, profile) for what in parts}
+            tables = {what: measured(f"{study}_{what}", name, profile) for what in ("rows", "differences")}
         except MeasuredError:
             continue
+        with contextlib.suppress(MeasuredError):  # a study without comparisons has no claims
+            tables["claims"] = measured(f"{study}_claims", name, profile)
         origins[name] = origin(tables["rows"])
         for what, table in tables.items():
             parts[what].append(table.assign(set=name))
@@ -130,10 +133,9 @@ def gains(record: Record, study: Study, reference: str, names: Sequence[str]) ->
     ``known`` has it, and on every other set of the record.
     """
     own = pd.DataFrame([known(record, study, name, reference) for name in names])
-    if not record:
-        return own
-    there = record.against(reference, names, study.cells[0].protocol.preset)
-    return pd.concat([own, there[~there["set"].isin(own["set"])]], ignore_index=True)
+    there = record.against(reference, names, study.cells[0].protocol.preset) if record else own
+    there = there[~there["set"].isin(own["set"])]
+    return pd.concat([own, there[GAINS]], ignore_index=True)[GAINS] if len(there) else own[GAINS]
 
 
 def verdicts(record: Record, study: Study, plan: Plan) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.data.dataset import PersonDataset
-from lib.experiments import ripr, sing
+from lib.experiments import baseline, ripr, sing
 from lib.experiments.study import Cell, Comparison, Row, Study, View
 
 MASK_WIDTHS = (0.125, 0.5)
@@ -34,6 +34,10 @@ def _one_side(name: str) -> tuple[str, ...]:
     return ("caviar",) if name == "caviar" else ("mlr",)
 
 
+def _with_sharp(name: str) -> tuple[str, ...]:
+    return (*_one_side(name), "plain")
+
+
 def _both_sides(name: str) -> tuple[str, ...]:
     return ("caviar",) if name == "caviar" else ("mlr", "vr")
 
@@ -48,7 +52,12 @@ def _sing(people: PersonDataset) -> list[Row | View]:
     return list({row.name: row for row in rows}.values())  # SING itself is in both lessons
 
 
+def _baseline(people: PersonDataset) -> list[Row]:
+    return baseline.rows()
+
+
 STUDIES: Mapping[str, Plan] = {
+    "baseline": Plan(_baseline, _with_sharp, ()),
     "sing": Plan(_sing, _one_side, sing.COMPARISONS, sing.judged),
     "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS, ripr.judged),
 }

@@ -127,7 +127,7 @@ class Bench:
     @property
     def images(self) -> int:
         """The budget: images that the re-id network is shown."""
-        return IMAGES[self.profile]
+        return self.study.images
 
     def epochs(self, images: float) -> int:
         """At least one epoch, of so many images that the re-id network is shown in all; for a method that shows it
@@ -151,7 +151,9 @@ class Study:
     """The rows of a paper on some cells of one data set and preset.
 
     rows : the first is what the others are compared with; views among them. options : arguments of every method.
-    progress : bars. ValueError for two rows of one name, a view of a row that is not there, and for no rows or cells.
+    images : the budget, None for the profile's; another one is for showing what it decides
+    (``lib.experiments.convergence``). progress : bars. ValueError for two rows of one name, a view of a row that is not
+    there, for no rows or cells, and for a budget below 1.
     """
 
     def __init__(
@@ -162,9 +164,11 @@ class Study:
         profile: str,
         *,
         options: Mapping[str, Any] | None = None,
+        images: int | None = None,
         progress: bool = True,
     ):
         self.name, self.cells, self.profile, self.progress = name, list(cells), profile, progress
+        self.images = IMAGES[profile] if images is None else images
         self.rows = {row.name: row for row in rows}
         self.options = dict(options or {})
         if not self.rows or not self.cells:
@@ -174,6 +178,8 @@ class Study:
         models = {row.name for row in rows if isinstance(row, Row)}
         if alone := [row.name for row in rows if isinstance(row, View) and row.of not in models]:
             raise ValueError(f"the study {name!r} has views without the row they are of: {', '.join(alone)}")
+        if self.images < 1:
+            raise ValueError(f"the study {name!r} needs a budget of at least one image, not {self.images}")
         self._runs: dict[tuple[str, int, float | None], Run] = {}
         self._trained: dict[tuple[str, tuple[int, ...]], Trained] = {}
 

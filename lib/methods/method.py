@@ -40,8 +40,8 @@ class Method(nn.Module):
     two_sides : whether it learns from images on both sides of the protocol (``Batch.low``, ``Batch.high``).
     trained_on : (fingerprint of the data set, identities) that ``fit`` trained it on, and the runs that its first
         weights are from; None before.
-    trained_seed : the seed that ``fit`` trained it with; None before, and for a method without weights (``parameters``):
-        one in closed form, where nothing is drawn and another seed would give the same.
+    trained_seed : the seed that ``fit`` trained it with; None before, and for a method without ``parameters``: one in
+        closed form, where nothing is drawn and another seed would give the same.
     """
 
     @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,6 @@ from matplotlib.lines import Line2D
 from lib.plots import style
 from lib.plots.tables import require
 
-PUBLISHED = {"marker": "D", "color": style.BLACK, "markerfacecolor": "none", "markeredgewidth": 1.6, "markersize": 8}
 MOST = 14  # rows that can still be read when projected
 
 
@@ -57,7 +56,7 @@ def against(
             if row.name != reference:
                 _row(ax, names.index(row.name), row, drawn[row.name])
         for row in gains[gains["set"] == name].itertuples():
-            ax.plot(row.gain, names.index(row.name), linestyle="", zorder=4, **PUBLISHED)
+            ax.plot(row.gain, names.index(row.name), color=style.BLACK, zorder=4, **style.PUBLISHED)
         level = f"0 = {100 * levels[name]:.1f} %" if levels and name in levels else ""
         ax.set_title("\n".join(filter(None, [style.text(name), level])), fontsize=style.TEXT, loc="left")
         style.axes_labels(ax, f"{x}, minus {drawn[reference].label}", "")
@@ -69,7 +68,7 @@ def against(
         Line2D([], [], color="#AAAAAA", marker="o", markerfacecolor="white", linewidth=3, label="measured, with 0"),
     ]
     if len(gains):
-        handles.append(Line2D([], [], linestyle="", label="published, minus the same row", **PUBLISHED))
+        handles.append(Line2D([], [], color=style.BLACK, label="published, minus the same row", **style.PUBLISHED))
     style.legend_below(fig, axes[0][0], handles=handles)
     style.headline(fig, title)
     style.fit_xlabels(fig, axes[0])

@@ -22,13 +22,6 @@ PAPERS = (  # name, first and last step it changes, what it says, lessons
     ("JBIM 2022", 0, 3, "two views: enlarge the probe, and shrink the gallery; use both", "30, 31"),
     ("FTWA", 2, 3, "move LR descriptors towards HR ones;\nweigh them by their quality", "50, 51"),
 )
-OWN = {  # the row of the tables whose colour a paper has
-    "SING 2018": "SING",
-    "RIPR 2019": "RIFE",
-    "PS-HRNet 2021": "PS-HRNet",
-    "JBIM 2022": "JBIM",
-    "FTWA": "FTWA",
-}
 FOUNDATIONS = (("00, 01", 0, 0), ("05", 1, 1), ("04", 2, 2), ("03", 3, 3), ("02, 90, 91", 4, 4))
 
 
@@ -61,7 +54,7 @@ def course_map(title: str = "Five papers, five places to fight lost pixels"):
     for number, (name, first, last, what, lessons) in enumerate(PAPERS):
         y = 0.95 + 0.62 * number
         left, right = first * (width + gap), last * (width + gap) + width
-        colour = style.look(OWN[name]).colour
+        colour = style.paper(name.split()[0])
         ax.add_patch(
             FancyBboxPatch(
                 (left, y), right - left, 0.46, boxstyle="round,pad=0.02", facecolor=colour, alpha=0.16, edgecolor="none"

@@ -23,8 +23,6 @@ from lib.plots.people import ranked_lists, sheet
 from lib.plots.style import Photographs
 from lib.plots.tables import require
 
-PUBLISHED = {"marker": "D", "markerfacecolor": "white", "markeredgewidth": 2, "markersize": 8, "linestyle": ""}
-
 
 def beside(table: pd.DataFrame, title: str = "", x: str = style.AXES["rank-1"], published: str = "published") -> Figure:
     """A row per label: measured with its interval (filled) and, where the paper has a number, the paper's (open).
@@ -44,14 +42,14 @@ def beside(table: pd.DataFrame, title: str = "", x: str = style.AXES["rank-1"], 
         ax.plot([100 * row["low"], 100 * row["high"]], [y, y], color=colour, linewidth=4, alpha=0.5)
         ax.plot(100 * row["value"], y, marker, color=colour, markersize=9)
         if np.isfinite(row["published"]):
-            ax.plot(row["published"], y, color=style.BLACK, **PUBLISHED)
+            ax.plot(row["published"], y, color=style.BLACK, **style.PUBLISHED)
     for number, group in enumerate(groups):
         label = f"measured: {group}" if group else "measured"
         ax.plot(
             [], [], style.MARKERS[number] + "-", color=style.PALETTE[number], linewidth=4, markersize=8, label=label
         )
     if table["published"].notna().any():
-        ax.plot([], [], color=style.BLACK, label=published, **PUBLISHED)
+        ax.plot([], [], color=style.BLACK, label=published, **style.PUBLISHED)
     ax.set_yticks(range(len(table)), list(table["label"]), fontsize=style.SMALL)
     ax.set_ylim(len(table) - 0.4, -0.6)
     style.percent_axis(ax, which="x")
@@ -75,7 +73,7 @@ def sweep(table: pd.DataFrame, x: str, title: str = "", y: str = style.AXES["ran
         places = [settings.index(s) for s in part["setting"]]
         style.line(ax, places, 100 * part["value"], look, 100 * part["low"], 100 * part["high"])
         if part["published"].notna().any():
-            ax.plot(places, part["published"], color=look.colour, label=f"{look.label}, published", **PUBLISHED)
+            ax.plot(places, part["published"], color=look.colour, label=f"{look.label}, published", **style.PUBLISHED)
     ax.set_xticks(range(len(settings)), [s if isinstance(s, str) else f"{s:g}" for s in settings])
     style.percent_axis(ax, max(0.0, 5 * np.floor(ax.get_ylim()[0] / 5)))
     style.axes_labels(ax, x, y)

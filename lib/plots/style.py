@@ -44,6 +44,8 @@ TEXT, SMALL = 12, 10  # points
 TITLE = 13
 CHARACTERS = 8.8  # of a title, per inch of width
 INTERVAL_ALPHA = 0.18
+# a published number: an open diamond
+PUBLISHED = {"marker": "D", "markerfacecolor": "none", "markeredgewidth": 2, "markersize": 8, "linestyle": ""}
 
 
 class Look(NamedTuple):
@@ -107,6 +109,8 @@ _NAMED = {
     "bicubic": ("#55B087", "^", DOTS),
     "SRCNN": (GREEN, "s", DASHES),
 }
+# the row of the tables whose colour a paper has, where it is not called like its method
+PAPERS = {"RIPR": "RIFE"}
 # what settings call something, and what a figure calls it
 _TEXTS = {
     "srcnn": "SRCNN",
@@ -164,6 +168,11 @@ def look(name: str) -> Look:
         return LOOKS[name]
     number = zlib.crc32(name.encode())
     return Look(text(name), PALETTE[number % 6], MARKERS[number // 6 % len(MARKERS)])
+
+
+def paper(name: str) -> str:
+    """The colour of a paper, e.g. "RIPR": that of its method."""
+    return look(PAPERS.get(name, name)).colour
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
@@ -270,7 +279,8 @@ def described(fig: Figure) -> str:
         over = f"{' and '.join(y)} over {' and '.join(x)}" if x and y else " and ".join(x or y)
         named = [" ".join(ax.get_title(loc="left").split()) for ax in panels]
         named = ", ".join(filter(None, named))
-        sentences.append(f"{over[0].upper()}{over[1:]}" + (f"; panels: {named}." if named else "."))
+        start = over[0].upper() if over[1:2].islower() else over[0]  # mAP stays mAP
+        sentences.append(f"{start}{over[1:]}" + (f"; panels: {named}." if named else "."))
     legends = [*fig.legends, *(ax.get_legend() for ax in fig.axes if ax.get_legend())]
     names = list(dict.fromkeys(text.get_text() for legend in legends for text in legend.get_texts()))
     if names:

@@ -14,11 +14,12 @@ import torch
 
 from lib.data.protocol import WIDE, Protocol, check_manifest
 from lib.methods.method import Method, check_profile
+from lib.models.devices import resolve_device
 from lib.training import runs as records
 from lib.training.checkpoint import CheckpointError, Checkpoints, write_atomically
 from lib.training.distributed import World, world
 from lib.training.loop import Trainer
-from lib.training.precision import resolve_device, resolve_precision
+from lib.training.precision import resolve_precision
 from lib.training.processes import in_processes
 from lib.training.randomness import seeded
 from lib.training.runs import Run

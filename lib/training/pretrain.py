@@ -16,12 +16,13 @@ from lib.data.dataset import PersonDataset
 from lib.data.protocol import FORMAT, Protocol
 from lib.methods.baseline import Baseline
 from lib.methods.method import Method
+from lib.models.devices import resolve_device
 from lib.models.state import read_state
 from lib.training import shipped
 from lib.training.checkpoint import write_atomically
 from lib.training.fit import fit
 from lib.training.pedestrians import PRETRAINING, pointer, pretraining_method, profile_of, recorded
-from lib.training.precision import resolve_device, resolve_precision
+from lib.training.precision import resolve_precision
 from lib.training.runs import Run
 from lib.training.weights import fill
 

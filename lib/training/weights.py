@@ -19,10 +19,11 @@ import torch
 from torch import nn
 
 from lib.methods.method import Method
+from lib.models.devices import resolve_device
 from lib.models.state import WeightsUnavailable, read_state
 from lib.training import checkpoint, pedestrians
 from lib.training.pedestrians import SOURCES as PEDESTRIANS
-from lib.training.precision import resolve_device, resolve_precision
+from lib.training.precision import resolve_precision
 
 __all__ = ["WeightsUnavailable", "check", "fill", "fingerprint", "imagenet_weights", "load_first_weights"]
 

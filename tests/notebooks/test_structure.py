@@ -20,9 +20,8 @@ OPEN = {
     ("minutes", "03_objective"),
     ("minutes", "solutions/05_super_resolution"),
     ("waits", "03_objective"),
-    ("reasons", "solutions/10_sing"),
     ("reasons", "solutions/22_ripr"),
-}
+} - {(rule, name) for rule in ("predicted", "neighbours") for name in ("10_sing", "11_sing_ablations")}
 RULES = structure.SOURCE_RULES + structure.OUTPUT_RULES
 
 

@@ -307,7 +307,7 @@ def test_people_behind_the_first_weights_count_as_trained_on(tmp_path):
     for _ in range(2):  # trained, and found again
         run = fit(method, second, runs=tmp_path, **QUIET)
         own = set(second.rows("train")["pid"]) | set(first.rows("train")["pid"])
-        assert run.method.trained_on == (people.fingerprint, frozenset(own))
+        assert run.method.trained_on == (people.fingerprint, frozenset(own)) and run.method.trained_seed == 0
         with pytest.warns(TrainedOnTheTested):
             evaluate(run.method, second)
     assert run.reused
@@ -352,7 +352,7 @@ def test_a_head_with_a_name_is_no_network_and_a_network_inside_another_is_one():
 
 
 def test_no_method_loses_its_weights_to_a_device_without_numbers(baseline, tmp_path):
-    with pytest.raises(ValueError, match="device 'meta' holds no numbers"):
+    with pytest.raises(ValueError, match="unknown device 'meta'"):
         evaluate(baseline.method, make_protocol(helpers.tiny_people(), "mlr"), device="meta")
     assert {p.device.type for p in baseline.method.parameters()} == {"cpu"}
     with pytest.raises(ValueError, match="unknown device 'meta'"):

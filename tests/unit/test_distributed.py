@@ -26,10 +26,10 @@ from lib.losses import (
     resolution_weighting,
 )
 from lib.methods import METHODS, create_method
+from lib.models.devices import resolve_device
 from lib.training import fit
 from lib.training.distributed import ALONE, World, _whole_batch_norm, world
 from lib.training.launch import _setting
-from lib.training.precision import resolve_device
 from lib.training.processes import in_processes
 
 HERE = str(Path(__file__).resolve().parent)

@@ -23,6 +23,7 @@ from lib.evaluation import (
     rank_features,
 )
 from lib.methods import create_method
+from lib.methods.ensemble import AdaptiveEnsemble
 from lib.methods.method import Method
 
 PEOPLE = 12
@@ -262,8 +263,9 @@ def test_ratios_relative_to_the_widest_image(protocol):
 def test_the_objective_of_a_method_is_that_of_its_features(protocol, r1, r2):
     method, rows = Small(), protocol.rows("test")
     found = objective(method, protocol, r1=r1, r2=r2, batch_size=9)
+    assert found.pairs == "across cameras"
     f1, f2 = (extract(method, protocol, rows, ratio=r, role="probe") for r in (r1, r2))
-    expected = objective_from_features(f1, None if r1 == r2 else f2, rows["pid"])
+    expected = objective_from_features(f1, None if r1 == r2 else f2, rows["pid"], cams=rows["cam"])
     assert found.value == pytest.approx(expected.value, rel=1e-5)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-5)
     assert (found.sim_pairs, found.dif_pairs) == (expected.sim_pairs, expected.dif_pairs)
@@ -293,7 +295,8 @@ def test_roles_may_differ(protocol):
             return super().embed(batch, role) * (1.0 if role == "probe" else 2.0)
 
     method = TwoFaced()
-    surface = objective_surface(method, protocol, [0.5, 1.0], roles=("probe", "gallery"), resamples=0, batch_size=1000)
+    options = {"roles": ("probe", "gallery"), "resamples": 0, "batch_size": 1000, "pairs": "all"}
+    surface = objective_surface(method, protocol, [0.5, 1.0], **options)
     assert len(method.calls) == 4
     assert surface["low"].isna().all()
     same = surface[(surface["r1"] == 0.5) & (surface["r2"] == 0.5)].iloc[0]
@@ -330,7 +333,7 @@ def test_arguments_are_looked_at_before_the_work(protocol):
     method = Small()
     for wrong in (
         {"convention": "cuhk03"}, {"convention": ""}, {"max_rank": "5"}, {"max_rank": True}, {"max_rank": 0},
-        {"resamples": -1}, {"resamples": 1e3}, {"seed": "0"}, {"seed": None}, {"batch_size": 0},
+        {"seed": "0"}, {"seed": None}, {"batch_size": 0},
         {"features": {"query": np.ones((24, 2))}}, {"features": {"probe": np.ones(24)}},
         {"features": {"probe": np.ones((3, 2))}}, {"features": {"probe": np.full((24, 2), "a")}},
     ):  # fmt: skip
@@ -342,6 +345,45 @@ def test_arguments_are_looked_at_before_the_work(protocol):
     for metric in (method, type("Own", (Small,), {"distance": lambda self, p, g: torch.cdist(p, g)})()):
         with pytest.raises(ValueError, match="feature of probe 5 is NaN or infinite"):
             evaluate(metric, protocol, features={"probe": bad, "gallery": np.ones((24, 2))})
+
+
+def test_intervals_rank_again_when_they_are_asked_for_and_once(protocol):
+    calls = []
+
+    class Own(Small):
+        def distance(self, probes, gallery):
+            calls.append(len(probes))
+            return super().distance(probes, gallery)
+
+    result, plain = evaluate(Own(), protocol), evaluate(Small(), protocol)
+    assert len(calls) == 1
+    assert result.interval("rank-1") == pytest.approx(plain.interval("rank-1"))
+    result.to_frame()
+    assert len(calls) == 2
+
+
+def test_a_device_that_is_not_there_is_told_so(protocol):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(ValueError, match=r"device 'cuda' asked for, and torch sees 0 GPU\(s\) here"):
+        evaluate(Small(), protocol, device="cuda")
+    with pytest.raises(ValueError, match="unknown device 'gpu'"):
+        objective(Small(), protocol, 0.5, 1.0, device="gpu")
+
+
+def test_a_result_knows_its_training(protocol):
+    method = Small()
+    assert evaluate(method, protocol).training == -1  # it has weights, and nobody says from which seed
+    method.trained_seed = 4
+    assert evaluate(method, protocol).training == 4 and evaluate(method, protocol).to_row()["training"] == 4
+    histogram = create_method("histogram")
+    histogram.setup("quick", 1)
+    assert evaluate(histogram, protocol).training is None  # nothing is drawn
+    other = Small()
+    other.trained_seed = 2
+    assert AdaptiveEnsemble([method, method], (0.5, 0.25)).trained_seed == 4
+    assert AdaptiveEnsemble([method, other], (0.5, 0.25)).trained_seed == (2, 4)
+    assert AdaptiveEnsemble([histogram], (0.5,)).trained_seed is None
 
 
 def test_a_score_of_people_trained_on_is_said_to_be_one(protocol):
@@ -363,7 +405,7 @@ def test_a_score_of_people_trained_on_is_said_to_be_one(protocol):
 def test_results_are_json(protocol):
     numbers = Pairs()
     numbers.trial, numbers.seed = np.int64(3), np.int64(7)
-    result = evaluate(Small(), numbers, ratios={"probe": np.float32(0.5)}, seed=np.int64(2), resamples=np.int32(50))
+    result = evaluate(Small(), numbers, ratios={"probe": np.float32(0.5)}, seed=np.int64(2))
     assert json.loads(json.dumps(result.to_row()))["ratio_probe"] == 0.5
     assert json.dumps(result.provenance()) and json.dumps(result.to_frame().to_dict("records"))
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.evaluation import objective_from_features
-from lib.evaluation.pair_sums import PairSums
+from lib.evaluation.pair_sums import PairSums, PairSumsAcross
 
 
 def over_pairs(f1, f2, ids, include_same_image=False):
@@ -47,6 +47,76 @@ def test_equals_the_sums_over_pairs(include, offset, seed):
         assert found.value == pytest.approx(sim / dif)
         assert found.normalised == pytest.approx((sim / sim_pairs) / (dif / dif_pairs))
         assert found.images == 30 and found.identities == len(set(ids.tolist()))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_across_cameras_equals_the_sums_over_pairs(offset, seed):
+    f1, f2, ids = features(seed, offset=offset)
+    cams = np.random.default_rng(seed).integers(0, 3, len(ids))
+    cams[:3], ids[:3] = (0, 1, 2), (0, 0, 1)  # a pair of each kind at least
+    for second in (f2, None):
+        sums, counts = np.zeros(2), np.zeros(2)
+        for i in range(len(ids)):
+            for j in range(len(ids)):
+                if cams[i] != cams[j] and (second is not None or j > i):
+                    different = int(ids[i] != ids[j])
+                    sums[different] += ((f1[i] - (f1 if second is None else second)[j]) ** 2).sum()
+                    counts[different] += 1
+        found = objective_from_features(f1, second, ids, resamples=0, cams=[f"c{cam}" for cam in cams])
+        assert found.pairs == "across cameras"
+        assert (found.sim_pairs, found.dif_pairs) == tuple(counts)
+        assert (found.d_sim, found.d_dif) == pytest.approx(tuple(sums))
+        assert found.normalised == pytest.approx((sums[0] / counts[0]) / (sums[1] / counts[1]))
+
+
+def test_people_drawn_again_across_cameras_equal_the_loops_over_copies():
+    f1, f2, ids = features(3)
+    cams = np.random.default_rng(3).integers(0, 2, len(ids))
+    codes = np.unique(ids, return_inverse=True)[1]
+    sums = PairSumsAcross(codes.max() + 1, 2, cams)
+    for part in (slice(0, 11), slice(11, None)):
+        sums.add(codes[part], np.stack([f1, f2], axis=1)[part])
+    weights = np.random.default_rng(0).integers(1, 4, codes.max() + 1).astype(float)
+    found = sums.totals(weights[None])
+    expected, counts = np.zeros(2), np.zeros(2)
+    drawn = [(i, copy) for i in range(len(codes)) for copy in range(int(weights[codes[i]]))]
+    for i, copy in drawn:
+        for j, other in drawn:
+            different = int(codes[i] != codes[j])
+            if cams[i] != cams[j] and (different or copy == other):
+                expected[different] += ((f1[i] - f2[j]) ** 2).sum()
+                counts[different] += 1
+    assert (found.sim[0, 0, 1], found.dif[0, 0, 1]) == pytest.approx(tuple(expected))
+    assert (found.sim_pairs[0, 0, 1], found.dif_pairs[0, 0, 1]) == pytest.approx(tuple(counts))
+
+
+def test_what_differs_between_cameras_counts_on_both_sides_or_on_one():
+    """One image per person and camera, and a camera that shifts everything: all pairs set those across cameras against
+    pairs of which half are within one, and put a descriptor that finds everybody above 1."""
+    rng = np.random.default_rng(0)
+    ids, cams = np.repeat(np.arange(200), 2), np.tile([0, 1], 200)
+    found = rng.standard_normal((200, 8))[ids] + 0.1 * rng.standard_normal((400, 8)) + 8.0 * cams[:, None]
+    paper = objective_from_features(found, None, ids, resamples=0)
+    ours = objective_from_features(found, None, ids, resamples=0, cams=cams)
+    assert paper.normalised > 1.5 and ours.normalised < 1
+    noise = rng.standard_normal((400, 8)) + 8.0 * cams[:, None]
+    assert objective_from_features(noise, None, ids, resamples=0, cams=cams).normalised == pytest.approx(1, abs=0.02)
+    inside = objective_from_features(found, None, ids, resamples=300, cams=cams)
+    assert (
+        inside.low < inside.value < inside.high and inside.normalised_low < inside.normalised < inside.normalised_high
+    )
+
+
+def test_across_cameras_needs_pairs_across_cameras():
+    f1, f2, ids = features(7)
+    with pytest.raises(ValueError, match="no identity has images from two cameras"):
+        objective_from_features(f1, f2, ids, cams=ids)
+    with pytest.raises(ValueError, match="one image is from one camera"):
+        objective_from_features(f1, f2, ids, cams=np.arange(30) % 2, include_same_image=True)
+    with pytest.raises(ValueError, match="cams has shape"):
+        objective_from_features(f1, f2, ids, cams=np.zeros(29))
 
 
 def test_one_resolution_counts_each_pair_once_and_no_image_with_itself():

@@ -18,7 +18,7 @@ from lib.evaluation import (
     objective_surface,
     slope_of,
 )
-from lib.evaluation.intervals import identity_weights
+from lib.evaluation.intervals import combined, identity_weights, limits
 from lib.methods.method import Method
 
 GRID = (0.25, 0.5, 1.0)
@@ -157,6 +157,39 @@ def test_the_paired_interval_is_narrower_than_the_sides_own():
     assert paired.mean == pytest.approx(own.mean - b.effect(level_of("O(r, r)")).mean)
 
 
+def test_trainings_are_averaged_and_their_scatter_is_added():
+    people = 40
+    sides = {}
+    for blur in (1.0, 3.0):
+        sides[blur] = []
+        for seed in range(3):
+            features, ids = views(0, people=people, images=4 * people, blur=blur)
+            features = [f + 0.3 * np.random.default_rng([seed, int(blur)]).standard_normal(f.shape) for f in features]
+            sides[blur].append(draws_from_features(features, ids, GRID, resamples=200, training=seed))
+    level = level_of("O(r, r)")
+    singles = [compare(a, b, level) for a, b in zip(sides[3.0], sides[1.0], strict=True)]
+    assert all(one.trainings == 1 and one.agree and one.chance for one in singles)
+    found = compare(sides[3.0], sides[1.0], level)
+    assert found.mean == pytest.approx(np.mean([one.mean for one in singles]))
+    assert found.values == pytest.approx([one.mean for one in singles]) and found.trainings == 3 and found.agree
+    drawn = np.mean(
+        [
+            level(a.draws["normalised"]) - level(b.draws["normalised"])
+            for a, b in zip(sides[3.0], sides[1.0], strict=True)
+        ],
+        axis=0,
+    )
+    error, freedom = combined(drawn.var(), people - 1, np.array(found.values))
+    assert (found.low, found.high) == pytest.approx(limits(found.mean, error, freedom, 0.95))
+    assert found.change().values == pytest.approx(np.expm1(found.values))
+    with pytest.raises(ValueError, match="a training is there twice"):
+        compare([sides[3.0][0]] * 2, [sides[1.0][0]] * 2, level)
+    with pytest.raises(ValueError, match="3 surfaces against 1"):
+        compare(sides[3.0], sides[1.0][0], level)
+    still = [replace(some, training=None) for some in (sides[3.0][0], sides[1.0][0])]
+    assert not compare(*still, level).chance
+
+
 def test_one_seed_gives_one_result():
     features, ids = views(7)
     one, two, other = (draws_from_features(features, ids, GRID, resamples=20, seed=seed) for seed in (1, 1, 2))
@@ -177,6 +210,7 @@ def test_surfaces_that_are_not_paired_are_refused():
         "ids": draws_from_features(
             [f[::-1] for f in features], ids[::-1], GRID, resamples=20
         ),  # drawn in another order
+        "pairs": draws_from_features(features, ids, GRID, resamples=20, cams=np.arange(len(ids)) % 2),
         "seed": draws_from_features(features, ids, GRID, resamples=20, seed=1),
         "resamples": draws_from_features(features, ids, GRID, resamples=21),
     }

@@ -232,6 +232,12 @@ def test_gains_off_the_scale_keep_their_number():
     assert "40 →" in texts(FIGURES["gains"]())
 
 
+def test_a_paper_has_its_method_s_colour_among_the_gains():
+    table = pd.DataFrame({"dataset": "D", "paper": ["RIPR", "SING"], "gain": [1.0, 2.0], "error": 3.0, "error_high": 9})
+    marks = [x for x in measuring.published_gains(table).axes[0].get_lines() if len(x.get_xdata()) == 1]
+    assert [x.get_color() for x in marks] == [style.look(name).colour for name in ("RIFE", "SING")]
+
+
 def test_ratio_names():
     assert [style.ratio_name(r) for r in (1, 1 / 2, 1 / 3, 0.25, 0.125, 0.3, 3 / 8, 0.625, 2 / 3, 0.4)] == [
         "full",

@@ -152,3 +152,6 @@ def test_a_figure_is_described_in_words():
         "Drawn are SING."
     )
     assert style.described(style.chart()[0]) == ""
+    fig, ax = style.chart()
+    style.axes_labels(ax, style.AXES["rank-1"], style.AXES["mAP"])
+    assert style.described(fig) == "mAP (%) over rank-1 (%)."

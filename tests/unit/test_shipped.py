@@ -7,12 +7,14 @@ import shutil
 import subprocess
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import training_helpers as helpers
 from safetensors.torch import load_file, save_file
 
-from lib.data import make_protocol
+from lib.data import DataError, PersonDataset, make_protocol
 from lib.evaluation import evaluate
 from lib.experiments import ship
 from lib.experiments.ship import Shipment
@@ -143,6 +145,18 @@ def test_without_a_file_both_remedies_are_named(small_plan):
         fit(method, helpers.tiny_protocol(), runs=small_plan, **QUIET)
 
 
+def test_a_super_resolution_network_ships_for_every_canvas_and_a_re_id_network_for_its_own(small_plan):
+    made(SR)
+    assert shipped.find(SR.network, (96, 48), SR.source) == SR.path
+    method = create_method("superres", network=SR.network, canvas=(48, 24), weights={"sr": "pedestrians"})
+    method.setup("quick", 12)
+    weights.load_first_weights(method, "sr", "pedestrians", progress=False)
+    state = read_state(SR.path)
+    assert all(torch.equal(value, state[f"sr.{name}"]) for name, value in method.sr.state_dict().items())
+    made(BACKBONE)
+    assert shipped.find(BACKBONE.network, (64, 32), BACKBONE.source) is None
+
+
 def test_the_pretrained_method_is_the_file_or_the_run(small_plan, monkeypatch):
     """The same descriptors from both, up to half precision; a file costs no training."""
     run = pretrain.pretrained("course", *BACKBONE[:2], progress=False, device="cpu")
@@ -150,7 +164,7 @@ def test_the_pretrained_method_is_the_file_or_the_run(small_plan, monkeypatch):
     monkeypatch.setattr(pretrain, "fit", lambda *a, **k: pytest.fail("trained"))
     file = pretrain.pretrained("quick", *BACKBONE[:2])
     people = helpers.tiny_protocol(ratios=("1",)).dataset
-    one, other = (evaluate(m, make_protocol(people, "plain"), resamples=0).ranking for m in (run, file))
+    one, other = (evaluate(m, make_protocol(people, "plain")).ranking for m in (run, file))
     assert one.map == pytest.approx(other.map, abs=0.02)
     pictures = torch.rand(2, 3, 32, 16)
     torch.testing.assert_close(run.backbone(pictures), file.backbone(pictures), rtol=0.01, atol=0.01)
@@ -184,6 +198,33 @@ def test_a_run_of_another_plan_is_refused(small_plan):
         ValueError, match=r"another plan than today's 'course': told, recipe differ \(told: .*all-resol"
     ):
         ship.make(SHARP, run.directory)
+
+
+def test_what_first_weights_reach_without_training(monkeypatch):
+    """Rank-1 of the embedded people on two protocols, and PSNR beside that of bicubic enlargement."""
+    rng = np.random.default_rng(0)
+    pictures = list(rng.integers(0, 256, (90, 24, 12, 3), dtype=np.uint8))
+    table = pd.DataFrame([(f"{n // 6:02d}", f"c{n % 2}") for n in range(90)], columns=["pid", "cam"])
+    people = PersonDataset.from_arrays("pedestrians", pictures, table)
+
+    def load(name):
+        if name != "pedestrians":
+            raise DataError("not here")
+        return people
+
+    monkeypatch.setattr(ship, "load_dataset", load)
+    method = create_method("histogram", canvas=(24, 12))
+    method.setup("quick", 1)
+    found = ship.reaches(method, "backbone")
+    expected = {p: evaluate(method, make_protocol(people, p)).rank(1) for p in ("plain", "mlr")}
+    assert found == {f"rank-1 pedestrians {p}": round(100 * value, 2) for p, value in expected.items()}
+
+    method = create_method("superres", network="bicubic", canvas=(24, 12))
+    method.setup("quick", 1)
+    found = ship.reaches(method.eval(), "sr")
+    assert len(found) == 6
+    for ratio in ("0.50", "0.33", "0.25"):
+        assert 5 < found[f"PSNR restored {ratio}"] == found[f"PSNR bicubic {ratio}"] < 30
 
 
 # ---- checks that fail where they should

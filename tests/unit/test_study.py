@@ -116,20 +116,18 @@ def test_a_view_tests_the_models_of_its_row_in_another_way(trained, monkeypatch)
 
 
 def test_the_best_of_several_rows_is_chosen_on_validation_people(trained, monkeypatch):
-    seen, results = [], Trained.results
+    seen, results, rivals = [], Study.results, ("anchor 0", "anchor 1")
 
-    def spied(self, *arguments, **options):
-        seen.append((options.get("only"), options.get("subset", "test")))
-        return results(self, *arguments, **options)
+    def spied(self, name, where=None, **how):
+        seen.append((name, how.get("subset", "test")))
+        return results(self, name, where, **how)
 
-    monkeypatch.setattr(Trained, "results", spied)
-    one = Comparison("SING-anchors", "SING", ("anchor 0", "anchor 1"), ())
+    best = trained.strongest(rivals)
+    monkeypatch.setattr(Study, "results", spied)
+    one = Comparison("SING-anchors", "SING", rivals, ())
     row = trained.judge(one)
-    assert one.rows == {"SING", "anchor 0", "anchor 1"} and row["control_verdict"] == ""
-    assert {subset for only, subset in seen if only == [0]} & {subset for only, subset in seen if only == [1]} == {
-        "val"
-    }
-    best = trained.strongest(("anchor 0", "anchor 1"))
+    assert one.rows == {"SING", *rivals} and row["control_verdict"] == ""
+    assert set(seen) == {("anchor 0", "val"), ("anchor 1", "val"), ("SING", "test"), (best, "test")}
     assert row["mean"] == trained.difference("SING", best).mean
 
 
@@ -353,7 +351,7 @@ def test_the_record_stops_after_its_hours_and_goes_on(small, people, capsys):
     ticks = iter([0.0, *range(10**6)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(record.time, "monotonic", lambda: next(ticks))  # a look takes a second
-        assert record.train([*some.values()], hours=6 / 3600) == 9 - 3
+        assert record.train([*some.values()], hours=7 / 3600) == 9 - 3
     again = small()  # as a new process would
     assert record.train([*again.values()], hours=0) == 9 - 3
     assert [len(where) for where in record.there(again["mlr"]).values()] == [3]

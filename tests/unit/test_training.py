@@ -14,10 +14,11 @@ from lib.data.canvases import Canvases
 from lib.losses import batch_hard_triplet, cross_entropy
 from lib.methods import METHODS, Constant, Cosine, Solve, Stage, Step, Warmup, create_method
 from lib.methods.stages import describe
+from lib.models.devices import resolve_device
 from lib.training import fit
 from lib.training.loop import NonFiniteLoss, Trainer
 from lib.training.optim import create_optimizer, select_trainable, set_rate
-from lib.training.precision import resolve_device, resolve_precision
+from lib.training.precision import resolve_precision
 from lib.training.randomness import seeded
 from lib.training.weights import WeightsUnavailable, load_first_weights
 

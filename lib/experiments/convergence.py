@@ -1,0 +1,155 @@
+"""Is the budget of all studies long enough? Families of methods trained with a quarter of it up to 2.5 times.
+
+    python -m lib.experiments.convergence --dataset pedestrians --seeds 3 --hours 2
+
+Trains what is missing, stops starting when the hours are over, writes down what is there; asked again, it goes on where
+it was. With the budget itself it finds the runs of the record (``lib.experiments.record``) again.
+
+Two tables per data set, of validation people, from whom the budget was chosen: ``convergence``, rank-1 over images seen
+at the end of each training (drawn by ``lib.plots.curves.convergence``) and on the way there; ``convergence_gains``,
+what 2.5 times the budget gains over the budget, with its interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from lib.data import load_dataset
+from lib.data.dataset import PersonDataset
+from lib.evaluation import paired_difference
+from lib.experiments import measured, ripr
+from lib.experiments.baseline import SCRATCH
+from lib.experiments.controls import BASELINE, EVERYWHERE, plain
+from lib.experiments.record import there, train, unique
+from lib.experiments.scores import scores
+from lib.experiments.study import IMAGES, Cell, Row, Study, cells
+
+LONGER = 2.5
+FACTORS = (1 / 4, 1 / 2, 1.0, LONGER)
+PROFILE = "course"  # in "paper" the papers' epochs decide
+# one of each family -> the share of the budget that went to the runs which its last one started from
+FAMILIES = {BASELINE: 0.0, EVERYWHERE: 0.0, ripr.SING: 0.0, ripr.BOTH: ripr.SHARE["features"]}
+COMPARED = (*FAMILIES, SCRATCH)  # a network from nothing takes longer: shown, and no measure of the budget
+END, WAY = "end", "on the way"
+
+
+def rows() -> list[Row]:
+    """The families, and what their runs start from."""
+    needed = (BASELINE, EVERYWHERE, ripr.SING, ripr.RESNET, ripr.APART, ripr.RIFE, ripr.BOTH)
+    known = {row.name: row for row in ripr.rows()}
+    return [*(known[name] for name in needed), Row(SCRATCH, partial(plain, weights={}))]
+
+
+def studies(people: PersonDataset, preset: str, where: Sequence[Cell], profile: str = PROFILE) -> dict[float, Study]:
+    """One study for every length, by its factor of the budget."""
+    return {
+        factor: Study(
+            f"convergence x{factor:g} ({people.name}, {preset})", rows(), where, profile,
+            images=round(factor * IMAGES[profile]), progress=False,
+        )
+        for factor in FACTORS
+    }  # fmt: skip
+
+
+def ends(some: Mapping[float, Study]) -> pd.DataFrame:
+    """Rank-1 of validation people after each training that is there: name, images, factor, value, low, high,
+    trainings.
+    """
+    parts = []
+    for factor, study in some.items():
+        found = {(name, factor): study.results(name, where, subset="val") for name, where in trained(study).items()}
+        if found:
+            parts.append(scores(found, "name", "factor").query("metric == 'rank-1'").assign(images=study.images))
+    columns = ["name", "images", "factor", "value", "low", "high", "trainings"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def way(some: Mapping[float, Study]) -> pd.DataFrame:
+    """The same as the loop logged it after every epoch, the rate still high: mean over trainings, name, images, factor,
+    value, trainings. Of a chain of runs it is the last one's.
+    """
+    found = []
+    for factor, study in some.items():
+        for name, where in trained(study).items():
+            before = FAMILIES.get(name, 0.0)
+            for run in study.trained(name, where).all_runs:
+                if "score" not in run.history:
+                    continue  # found again as it was trained before anybody looked
+                share = before + (1 - before) * (run.history.index + 1) / len(run.history)
+                images = (share * study.images).round()
+                found.append(
+                    pd.DataFrame({"name": name, "images": images, "factor": factor, "value": run.history["score"]})
+                )
+    if not found:
+        return pd.DataFrame(columns=["name", "images", "factor", "value", "trainings"])
+    by = pd.concat(found).dropna().groupby(["name", "images", "factor"], sort=False)["value"]
+    return by.agg(value="mean", trainings="size").reset_index()
+
+
+def gains(some: Mapping[float, Study]) -> pd.DataFrame:
+    """What ``LONGER`` times the budget gains over the budget, for each name that has both: name, mean, low, high,
+    trainings, agree.
+    """
+    usual, longer = some[1.0], some[LONGER]
+    has, found = (trained(usual), trained(longer)), []
+    for name in has[1]:
+        where = [cell for cell in has[0].get(name, ()) if cell in has[1][name]]
+        if where:
+            d = paired_difference(*(study.results(name, where, subset="val") for study in (longer, usual)))
+            row = {"name": name, "mean": d.mean, "low": d.low, "high": d.high}
+            found.append(row | {"trainings": d.trainings, "agree": d.agree})
+    return pd.DataFrame(found, columns=["name", "mean", "low", "high", "trainings", "agree"])
+
+
+def trained(study: Study) -> dict[str, list[Cell]]:
+    """{name: the cells it was trained in}, of what is compared."""
+    return {name: where for name, where in there(study).items() if name in COMPARED}
+
+
+def write(people: PersonDataset, preset: str, some: Mapping[float, Study], profile: str = PROFILE) -> list[Path]:
+    """The tables of what is there."""
+    parts = [part.assign(when=when) for when, part in ((END, ends(some)), (WAY, way(some))) if len(part)]
+    frames = {"convergence": pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()}
+    frames["convergence_gains"] = gains(some)
+    runs = [
+        run
+        for study in some.values()
+        for name, where in trained(study).items()
+        for run in study.trained(name, where).all_runs
+    ]
+    told = {"profile": profile, "dataset": people.name, "seed": 0, "preset": preset, "budget": some[1.0].images}
+    return [measured.record(name, frame, runs=unique(runs), **told) for name, frame in frames.items() if len(frame)]
+
+
+def drawn(table: pd.DataFrame, budget: float) -> pd.DataFrame:
+    """The part of ``convergence`` that can be drawn: the ends of the families that have the budget and ``LONGER`` times
+    it; empty where none has yet.
+    """
+    table = table[(table["when"] == END) & table["name"].isin(FAMILIES)]
+    have = table.groupby("name")["images"].agg(["min", "max"])
+    whole = have[(have["min"] <= budget) & (have["max"] >= LONGER * budget)].index
+    return table[table["name"].isin(whole)]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m lib.experiments.convergence", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--dataset", default="pedestrians", help="a name of load_dataset, a folder or a CSV file")
+    parser.add_argument("--preset", default="mlr", help="a protocol")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each length")
+    parser.add_argument("--hours", type=float, default=1.0, help="start no training after so many hours")
+    told = parser.parse_args(arguments)
+    people = load_dataset(told.dataset)
+    some = studies(people, told.preset, cells(people, told.preset, seeds=told.seeds))
+    missing = train(list(some.values()), told.hours)
+    for path in write(people, told.preset, some):
+        print(f"written: {path.name}")
+    print(f"{missing} trainings are still missing: run the same again" if missing else "complete")
+
+
+if __name__ == "__main__":
+    main()

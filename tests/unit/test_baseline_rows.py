@@ -1,0 +1,144 @@
+"""Lesson 04's rows, and the budget that they show to be long enough."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.data import load_dataset, make_protocol
+from lib.evaluation import evaluate
+from lib.experiments import baseline, convergence, measured, ripr
+from lib.experiments.controls import BASELINE, CONTROLS, controls
+from lib.experiments.record import train
+from lib.experiments.recorded import recorded
+from lib.experiments.study import IMAGES, Study, cells
+from lib.plots.curves import still_to_gain
+from lib.training.pretrain import pretrained
+
+
+@pytest.fixture(scope="module")
+def people():
+    return load_dataset("pedestrians", identities=40)
+
+
+@pytest.fixture
+def runs(monkeypatch, tmp_path):
+    monkeypatch.setenv("REID_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("COURSE_MEASURED", str(tmp_path / "measured"))
+    monkeypatch.setattr(measured, "EVIDENCE", ("quick", "course", "paper"))
+
+
+def test_what_was_not_trained_here_is_a_row_like_the_others(people, runs):
+    protocol = make_protocol(people, "plain")
+    direct = pretrained("quick", progress=False)
+    study = Study("small", baseline.rows(), cells(people, "plain"), "quick", progress=False)
+    (result,) = study.results(baseline.TRANSFER)
+    np.testing.assert_allclose(result.ranking.cmc, evaluate(direct, protocol).ranking.cmc, atol=1e-6)
+    assert len(study.trained(baseline.TRANSFER).runs[0][0].history) == 0
+    histogram = study.trained(baseline.HISTOGRAM).method
+    assert study.results(baseline.HISTOGRAM)[0].rank(1) == evaluate(histogram, protocol).rank(1)
+    (scratch,), (fine,) = ([run.method for run in study.trained(n).all_runs] for n in (baseline.SCRATCH, BASELINE))
+    assert not scratch.settings.weights and fine.settings.weights and scratch.settings.epochs == fine.settings.epochs
+
+
+def test_the_four_properties():
+    values = {BASELINE: (0.8, 0.7, 0.5), baseline.SCRATCH: (0.4, 0.3, 0.2), baseline.HISTOGRAM: (0.1, 0.1, 0.1)}
+    table = pd.DataFrame(
+        [
+            {"name": name, "ratio": ratio, "metric": "rank-1", "value": value}
+            for name, some in values.items()
+            for ratio, value in zip((1.0, 0.25, 0.125), some, strict=True)
+        ]
+    )
+    found = baseline.properties(table)
+    assert [round(value, 6) for value in found.values()] == [80, 10, 25, 25] and all(baseline.hold(found).values())
+    for name, bad in ((baseline.LEVEL, 96), (baseline.COLOURS, 40), (baseline.LOST, 14.9), (baseline.FURTHER, 0)):
+        assert [key for key, fine in baseline.hold({**found, name: bad}).items() if not fine] == [name]
+    with pytest.raises(KeyError):
+        baseline.properties(table[table["name"] != baseline.SCRATCH])
+
+
+def test_published_rows():
+    found = baseline.printed("MLR-VIPeR").set_index("method")["rank-1"]
+    assert found.to_dict() == {
+        "ResNet-50": 29.9, "All-Resolution": 36.7, "SING": 33.5, "FFSR+RIFE": 41.6, "JBIM": 49.7,
+    }  # fmt: skip
+    assert baseline.printed("nowhere").empty
+
+
+# ---- the budget
+
+
+def test_a_budget_of_its_own(people):
+    where = cells(people, "plain")
+    assert Study("usual", controls(), where, "course").images == IMAGES["course"]
+    with pytest.raises(ValueError, match="at least one image"):
+        Study("none", controls(), where, "course", images=0)
+    lengths = [some.images for some in convergence.studies(people, "mlr", where).values()]
+    assert lengths == [IMAGES["course"] // 4, IMAGES["course"] // 2, IMAGES["course"], 5 * IMAGES["course"] // 2]
+
+
+def test_every_family_can_be_trained():
+    names = [row.name for row in convergence.rows()]
+    assert set(convergence.COMPARED) <= set(names) and len(names) == len(set(names))
+    assert convergence.FAMILIES[ripr.BOTH] == pytest.approx(2 / 3)
+
+
+def test_the_record_of_convergence_goes_on(people, runs, monkeypatch):
+    rows = [*controls(), *[row for row in convergence.rows() if row.name == baseline.SCRATCH]]
+    monkeypatch.setattr(convergence, "rows", lambda: rows)
+    pretrained("quick", progress=False)
+
+    def again():
+        return convergence.studies(people, "mlr", cells(people, "mlr", seeds=2), "quick")
+
+    assert convergence.write(people, "mlr", again(), "quick") == []
+    monkeypatch.setattr(convergence, "rows", lambda: rows[:1])
+    assert train([*again().values()], hours=1) == 0
+    monkeypatch.setattr(convergence, "rows", lambda: rows)
+    some = again()
+    written = convergence.write(people, "mlr", some, "quick")
+    assert [path.stem for path in written] == [f"{n}-pedestrians" for n in ("convergence", "convergence_gains")]
+    table = measured.measured("convergence", "pedestrians", "quick")
+    budget = table.attrs["provenance"]["inputs"]["budget"]
+    ends = convergence.drawn(table, budget)
+    assert budget == IMAGES["quick"] and set(ends["name"]) == {BASELINE} and set(ends["trainings"]) == {2}
+    assert list(ends["images"]) == [budget // 4, budget // 2, budget, 5 * budget // 2]
+    (gain,) = measured.measured("convergence_gains", "pedestrians", "quick").to_dict("records")
+    assert 100 * gain["mean"] == pytest.approx(still_to_gain(ends, budget)[BASELINE], abs=1e-3)
+    assert gain["low"] < gain["mean"] < gain["high"]
+
+
+def test_what_the_loop_logged_lies_on_the_way(people, runs, monkeypatch):
+    class Run:
+        history = pd.DataFrame({"score": [0.2, np.nan, 0.6]})
+
+    class Some:
+        def __init__(self, images):
+            self.images = images
+
+        def trained(self, name, where):
+            return type("Trained", (), {"all_runs": [Run, Run]})
+
+    monkeypatch.setattr(convergence, "trained", lambda study: {ripr.BOTH: [None], BASELINE: [None]})
+    found = convergence.way({1.0: Some(900)}).set_index(["name", "images"])
+    assert found.loc[(ripr.BOTH, 700), "value"] == 0.2 and found.loc[(ripr.BOTH, 900), "value"] == 0.6
+    assert found.loc[(BASELINE, 300), "trainings"] == 2 and (BASELINE, 600) not in found.index
+
+
+def test_a_family_without_the_longer_training_is_not_drawn():
+    table = pd.DataFrame(
+        [(CONTROLS[0], n, "end") for n in (25, 100, 250)] + [(CONTROLS[1], n, "end") for n in (25, 100)]
+        + [(CONTROLS[0], 30, "on the way"), (baseline.SCRATCH, 250, "end")],
+        columns=["name", "images", "when"],
+    )  # fmt: skip
+    assert list(convergence.drawn(table, 100)["images"]) == [25, 100, 250]
+    assert convergence.drawn(table.head(0), 100).empty
+
+
+def test_a_study_without_claims_is_recorded_all_the_same(runs):
+    for what in ("rows", "differences"):
+        measured.record(f"baseline_{what}", pd.DataFrame({"row": ["a"]}), profile="quick", dataset="viper", seed=0)
+    found = recorded("baseline", ("viper", "caviar"), "quick")
+    assert list(found.origins) == ["viper"] and found.claims.empty and len(found.rows) == 1
