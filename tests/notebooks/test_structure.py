@@ -20,8 +20,7 @@ OPEN = {
     ("minutes", "03_objective"),
     ("minutes", "solutions/05_super_resolution"),
     ("waits", "03_objective"),
-    ("reasons", "solutions/22_ripr"),
-} - {(rule, name) for rule in ("predicted", "neighbours") for name in ("10_sing", "11_sing_ablations")}
+} - {(rule, name) for rule in ("predicted", "neighbours") for name in COMMITTED if name >= "10_sing" and "/" not in name}
 RULES = structure.SOURCE_RULES + structure.OUTPUT_RULES
 
 
