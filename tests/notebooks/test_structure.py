@@ -17,11 +17,11 @@ OPEN = {
     *{(rule, name) for rule in ("predicted", "answered", "neighbours") for name in COMMITTED if "/" not in name},
     *{("in_course", f"solutions/{name}") for name in ("03_objective", "05_super_resolution", "10_sing", "22_ripr")},
     *{("in_course", f"solutions/{name}") for name in ("11_sing_ablations", "20_ffsr", "21_rife")},
-    ("reasons", "solutions/22_ripr"),
 } - {
     (rule, name)
     for rule in ("predicted", "neighbours")
-    for name in ("03_objective", "04_baseline", "05_super_resolution", "10_sing", "11_sing_ablations")
+    for name in COMMITTED
+    if name >= "03_objective" and "/" not in name
 }
 RULES = structure.SOURCE_RULES + structure.OUTPUT_RULES
 
