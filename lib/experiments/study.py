@@ -29,7 +29,7 @@ from lib.training.fit import finished
 
 # Images that the re-id network is shown in training, in every row alike: so many that 2.5 times as many change the
 # rank-1 of validation people by less than a point (lesson 04). ``paper``: SING's 60 epochs of MLR-VIPeR and more.
-IMAGES = {"quick": 320, "course": 12_800, "paper": 120_000}
+IMAGES = {"quick": 320, "course": 25_600, "paper": 120_000}
 
 
 @dataclass(frozen=True)
