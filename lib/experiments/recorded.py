@@ -12,8 +12,7 @@ from lib.evaluation.intervals import counted
 from lib.experiments import claims
 from lib.experiments.measured import MeasuredError, measured, origin
 from lib.experiments.published import published
-from lib.experiments.studies import Plan
-from lib.experiments.study import Study
+from lib.experiments.study import Plan, Study
 
 SETS = ("pedestrians", "viper", "caviar")  # that the repository has a record of
 GAINS = ["set", "name", "reference", "mean", "low", "high", "trainings"]  # columns of ``gains``

@@ -5,29 +5,14 @@ A new paper enters its rows here; ``python -m lib.experiments.record NAME`` then
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lib.data.dataset import PersonDataset
 from lib.experiments import baseline, ripr, sing
-from lib.experiments.study import Cell, Comparison, Row, Study, View
+from lib.experiments.study import Cell, Plan, Row, Study, View
 
 MASK_WIDTHS = (0.125, 0.5)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """``rows(people)``: the most telling first. ``presets(set's name)``: what it is measured on. ``comparisons``:
-    claims that one row beats another. ``judged(study, trained)``: the verdicts on claims that are about something else
-    than rank-1, as ``lib.experiments.claims.judge`` gives them, where ``trained``, {row: the cells that it was trained
-    in}, allows it.
-    """
-
-    rows: Callable[[PersonDataset], Sequence[Row | View]]
-    presets: Callable[[str], Sequence[str]]
-    comparisons: Sequence[Comparison]
-    judged: Callable[[Study, Mapping[str, Sequence[Cell]]], list[dict]] = lambda study, trained: []
 
 
 def _one_side(name: str) -> tuple[str, ...]:

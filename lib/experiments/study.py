@@ -258,6 +258,20 @@ class Study:
         return claims.judge(comparison.claim, self.difference(a, b, where=where), control=against, **what)
 
 
+@dataclass(frozen=True)
+class Plan:
+    """``rows(people)``: the most telling first. ``presets(set's name)``: what it is measured on. ``comparisons``:
+    claims that one row beats another. ``judged(study, trained)``: the verdicts on claims that are about something else
+    than rank-1, as ``lib.experiments.claims.judge`` gives them, where ``trained``, {row: the cells that it was trained
+    in}, allows it.
+    """
+
+    rows: Callable[[PersonDataset], Sequence[Row | View]]
+    presets: Callable[[str], Sequence[str]]
+    comparisons: Sequence[Comparison]
+    judged: Callable[[Study, Mapping[str, Sequence[Cell]]], list[dict]] = lambda study, trained: []
+
+
 def validation_score(protocol: Protocol) -> Callable[[Method], float]:
     """What ``fit`` logs while it trains: rank-1 of the validation people, in [0, 1]."""
     return lambda method: evaluate(method, protocol, "val").rank(1)

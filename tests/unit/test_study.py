@@ -19,7 +19,7 @@ from lib.experiments import claims, measured, record, ripr, sing, studies
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls, plain
 from lib.experiments.recorded import Record, gains, known, recorded, taken_back, verdicts
-from lib.experiments.study import IMAGES, Cell, Comparison, Row, Study, View, cells
+from lib.experiments.study import IMAGES, Cell, Comparison, Plan, Row, Study, View, cells
 from lib.experiments.trained import Trained
 from lib.methods import create_method
 from lib.methods.ensemble import AdaptiveEnsemble
@@ -334,7 +334,7 @@ def small(people, monkeypatch, tmp_path):
         assert trained.keys() == study.rows.keys()
         return [claims.judge("SING-joint", study.difference(CONTROLS[1], CONTROLS[0]), scale=1.0, unit="of 1")]
 
-    plan = studies.Plan(lambda people: rows, lambda name: ("mlr",), [claim], judged)
+    plan = Plan(lambda people: rows, lambda name: ("mlr",), [claim], judged)
     monkeypatch.setitem(studies.STUDIES, "small", plan)
     monkeypatch.setenv("REID_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("COURSE_MEASURED", str(tmp_path / "measured"))
@@ -401,7 +401,7 @@ def test_a_lesson_shows_the_record_and_else_what_it_trained(trained, tmp_path, m
         Comparison("SING-joint", "SING", "anchor 0", ()),
         Comparison("SING-synthetic", "SING", sing.NO_COPIES, ()),  # a row that the study lacks
     ]
-    plan = studies.Plan(lambda people: [], lambda name: (), comparisons)
+    plan = Plan(lambda people: [], lambda name: (), comparisons)
     shown = verdicts(some, trained, plan)
     assert shown["measured on"].tolist() == ["viper", "pedestrians, just now"] and shown["trainings"].tolist() == [2, 2]
     assert shown["table"].tolist() == ["SING-T2", "SING-T2"] and verdicts(empty, trained, plan)["table"].tolist() == [
