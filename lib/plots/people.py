@@ -259,9 +259,9 @@ def detail_left(table: pd.DataFrame, title: str = "", size=(8.0, 3.8)):
         style.line(ax, rows["ratio"], 100 * rows["left"], drawn, 100 * rows["low"], 100 * rows["high"])
     style.resolution_axis(ax, float(table["ratio"].min()))
     ax.axhline(0, color=style.GREY, linewidth=1)
-    ax.set_ylim(top=100)
+    ax.set_ylim(max(100 * float(table["low"].min()), -25), 100)  # of a handful of people an interval says nothing
     style.axes_labels(ax, style.AXES["resolution"], "left of the variance (%)")
     style.plain(ax)
-    ax.legend(fontsize=style.SMALL, frameon=False, loc="upper left")
+    style.legend_below(fig, ax)
     style.headline(fig, title)
     return fig

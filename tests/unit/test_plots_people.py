@@ -265,3 +265,14 @@ def test_end_labels_stay_apart():
 
 def test_the_palette_stays_apart_in_grey_or_by_marker():
     assert len(set(style.PALETTE)) == len(style.PALETTE) == len(style.MARKERS) == len(set(style.MARKERS))
+
+
+def test_what_is_left_of_a_detail_keeps_its_axis_whatever_the_interval():
+    """The band of a handful of people reaches far below zero: the lines stay readable, the legend is not on them."""
+    rows = [("stripes", 5, ratio, left, -3.0, 1.5) for ratio, left in ((1 / 4, 0.1), (1 / 2, 0.5), (1.0, 1.0))]
+    table = pd.DataFrame(rows, columns=["kind", "people", "ratio", "left", "low", "high"])
+    fig = people.detail_left(table, title="T")
+    (ax,) = fig.axes
+    assert ax.get_ylim() == (-25, 100) and ax.get_legend() is None and len(fig.legends) == 1
+    fig = people.detail_left(table.assign(low=-0.1))
+    assert fig.axes[0].get_ylim() == (-10, 100)
