@@ -4,14 +4,12 @@ what knows nothing of training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 import pandas as pd
 
 from lib.experiments.controls import BASELINE, controls, plain
-from lib.experiments.published import published
-from lib.experiments.recorded import TARGETS, Record
 from lib.experiments.study import Bench, Row
 from lib.methods import create_method
 from lib.methods.baseline import Baseline
@@ -23,14 +21,6 @@ from lib.training.precision import resolve_precision
 TRANSFER, HISTOGRAM = "baseline, pre-trained only", "colour histogram"
 SCRATCH, SCRATCH_EVERYWHERE = "baseline, from scratch", "baseline, from scratch, all resolutions"
 USUAL = ("backbone", "canvas")  # settings that name first weights
-# whose numbers stand beside: (table, method, variant)
-PUBLISHED = (
-    ("RIPR-T3", "ResNet-50", ""),
-    ("JBIM-T8", "All-Resolution", "ResNet-50"),
-    ("SING-T2", "SING", ""),
-    ("RIPR-T3", "FFSR+RIFE", ""),
-    ("JBIM-T8", "JBIM", ""),
-)
 # what the embedded people were made to be: hard but not hopeless, not solved by colours, dependent on detail
 LEVEL, COLOURS, LOST, FURTHER = (
     "rank-1 at full resolution, % (55 to 95)",
@@ -65,38 +55,6 @@ def rows() -> list[Row]:
         Row(SCRATCH_EVERYWHERE, partial(plain, weights={}, augmentation="all-resolutions")),
         Row(HISTOGRAM, histogram),
     ]
-
-
-def printed(of: str) -> pd.DataFrame:
-    """What the papers print for the protocol ``of`` ("MLR-VIPeR"): table, method, rank-1 (percent), in the order of
-    ``PUBLISHED``; without those that do not have it.
-    """
-    found = []
-    for table, method, variant in PUBLISHED:
-        some = published(table).query("metric == 'rank-1' and dataset == @of and method == @method")
-        some = some[some["variant"].fillna("") == variant]
-        found += [{"table": table, "method": method, "rank-1": value} for value in some["value"]]
-    return pd.DataFrame(found, columns=["table", "method", "rank-1"])
-
-
-def beside(record: Record, sets: Sequence[str] = ("viper", "caviar")) -> pd.DataFrame:
-    """The papers' rank-1 and the record's on the same protocols: protocol, network, from, rank-1 ("33.5", or
-    "37.7 [33.1, 42.3]"); the papers' first.
-    """
-    lines = []
-    for (preset, name), of in TARGETS.items():
-        if name not in sets:
-            continue
-        for table, method, value in printed(of).itertuples(index=False):
-            lines.append({"protocol": of, "network": method, "from": table, "rank-1": f"{value:.1f}"})
-        if name in record.origins:
-            rows = record.rows
-            rows = rows[(rows["set"] == name) & (rows["preset"] == preset) & (rows["metric"] == "rank-1")]
-            for x in rows.itertuples():
-                text = f"{100 * x.value:.1f} [{100 * x.low:.1f}, {100 * x.high:.1f}]"
-                counted = f"here, {x.trainings} training{'' if x.trainings == 1 else 's'}"
-                lines.append({"protocol": of, "network": x.row, "from": counted, "rank-1": text})
-    return pd.DataFrame(lines, columns=["protocol", "network", "from", "rank-1"])
 
 
 def properties(table: pd.DataFrame) -> dict[str, float]:

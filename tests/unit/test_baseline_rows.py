@@ -10,6 +10,7 @@ from lib.data import load_dataset, make_protocol
 from lib.evaluation import evaluate
 from lib.experiments import baseline, convergence, measured, ripr, superres
 from lib.experiments.controls import BASELINE, CONTROLS, controls
+from lib.experiments.levels import levels, printed_levels
 from lib.experiments.record import train
 from lib.experiments.recorded import Record, recorded
 from lib.experiments.study import IMAGES, Bench, Study, cells
@@ -60,11 +61,11 @@ def test_the_four_properties():
 
 
 def test_published_rows():
-    found = baseline.printed("MLR-VIPeR").set_index("method")["rank-1"]
+    found = printed_levels("MLR-VIPeR").set_index("method")["rank-1"]
     assert found.to_dict() == {
         "ResNet-50": 29.9, "All-Resolution": 36.7, "SING": 33.5, "FFSR+RIFE": 41.6, "JBIM": 49.7,
     }  # fmt: skip
-    assert baseline.printed("nowhere").empty
+    assert printed_levels("nowhere").empty
 
 
 # ---- the budget
@@ -151,7 +152,7 @@ def test_the_record_stands_beside_the_papers():
             "metric": ["rank-1", "rank-1", "mAP"], "value": [0.4, 0.5, 0.6], "low": 0.35, "high": 0.45, "trainings": 9,
         }
     )  # fmt: skip
-    table = baseline.beside(Record(rows, rows.head(0), rows.head(0), {"viper": "measured"}))
+    table = levels(Record(rows, rows.head(0), rows.head(0), {"viper": "measured"}))
     assert set(table["protocol"]) == {"MLR-VIPeR", "CAVIAR"}
     (mine,) = table[table["network"] == BASELINE].to_dict("records")
     assert mine == {
@@ -162,7 +163,7 @@ def test_the_record_stands_beside_the_papers():
     }
     assert "33.5" in set(table.loc[table["network"] == "SING", "rank-1"])
     empty = Record(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), {})
-    assert BASELINE not in set(baseline.beside(empty)["network"]) and len(baseline.beside(empty))
+    assert BASELINE not in set(levels(empty)["network"]) and len(levels(empty))
 
 
 def test_every_super_resolution_sees_the_budget_at_its_rate(people):
