@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 
@@ -23,6 +23,9 @@ from lib.course import notebook as notebooks
 from lib.course import parameters, paths
 from lib.course.parameters import ParameterError
 from lib.paths import write_atomically
+
+if TYPE_CHECKING:
+    from lib.data.dataset import PersonDataset
 
 INTERACTIVE_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open"}  # IPython's own, in every notebook
 MARK = "_course_lesson"  # set in the notebook's namespace by the first call: later the reader has names of their own
@@ -70,6 +73,15 @@ class Lesson:
         if set(paper) - {"paper"}:
             raise TypeError(f"pick knows quick, course and paper, not {', '.join(sorted(set(paper) - {'paper'}))}")
         return {"quick": quick, "course": course, "paper": paper.get("paper", course)}[self.profile]
+
+    def people(self, few: int = 150) -> PersonDataset:
+        """The lesson's data set. Of the embedded people ``quick`` takes the first ``few``: a quarter of them to train
+        on, two thirds to test.
+        """
+        from lib.data import load_dataset  # reading a lesson's declaration needs no torch
+
+        smaller = self.profile == "quick" and self.dataset == "pedestrians"
+        return load_dataset(self.dataset, **({"identities": few} if smaller else {}))
 
     @property
     def figures(self) -> Path:
