@@ -242,7 +242,7 @@ class Study:
         test = partial(row.test, trained) if isinstance(row, View) else trained.results
         if set(how) - {"subset"}:
             return test(**how)
-        key = (name, tuple(map(self.cells.index, where or self.cells)), how.get("subset", "test"))
+        key = (name, tuple(map(self.cells.index, self.cells if where is None else where)), how.get("subset", "test"))
         if key not in self._results:
             self._results[key] = test(**how)
         return self._results[key]
