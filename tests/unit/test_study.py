@@ -115,6 +115,17 @@ def test_a_view_tests_the_models_of_its_row_in_another_way(trained, monkeypatch)
     assert where == ["val", "SING"]
 
 
+def test_a_row_is_ranked_once_for_all_its_differences(trained, monkeypatch):
+    both = [trained.results(name, trained.cells[:1], subset="val") for name in ("SING", "anchor 1")]
+    monkeypatch.setattr("lib.experiments.trained.evaluate", lambda *a, **k: pytest.fail("ranked again"))
+    for name, results in zip(("SING", "anchor 1"), both, strict=True):
+        assert trained.results(name, trained.cells[:1], subset="val") is results
+    with pytest.raises(pytest.fail.Exception, match="ranked again"):
+        trained.results("SING", trained.cells[1:], subset="val")
+    with pytest.raises(pytest.fail.Exception, match="ranked again"):
+        trained.results("SING", trained.cells[:1], subset="val", only=[0])
+
+
 def test_the_best_of_several_rows_is_chosen_on_validation_people(trained, monkeypatch):
     seen, results, rivals = [], Study.results, ("anchor 0", "anchor 1")
 
