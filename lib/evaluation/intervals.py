@@ -65,8 +65,9 @@ def combined(people: np.ndarray, freedom: float, means: np.ndarray) -> tuple[np.
     """Standard error and degrees of freedom of a mean whose variance is ``people`` (M,), with ``freedom``, where the
     people are concerned, and which is one over ``means`` (T, M), of splits or trainings, beside.
 
-    The two variances are added, with Satterthwaite's degrees of freedom. That is on the safe side: that a person fares
-    better in one training than in another is in both.
+    The two variances are added, with Satterthwaite's degrees of freedom. That a person fares better in one training
+    than in another is in both, which is on the safe side. Where trainings scatter several times as much as people do,
+    three of them are few: in simulations up to 10 % of differences of nothing were then told from zero, not 5.
     """
     number, people = len(means), np.asarray(people, dtype=float)
     if number < 2:

@@ -276,6 +276,19 @@ def test_annotated_parameters_count():
 
 
 @pytest.mark.parametrize(
+    ("profile", "dataset", "asked"),
+    [
+        ("quick", "pedestrians", {"identities": 150}),
+        ("course", "pedestrians", {}),
+        ("quick", "viper", {}),  # a set that is not rendered has the people it has
+    ],
+)
+def test_only_quick_takes_few_and_only_of_the_rendered_people(tmp_path, monkeypatch, profile, dataset, asked):
+    monkeypatch.setattr("lib.data.load_dataset", lambda name, **options: (name, options))
+    assert begin(namespace(profile=profile, dataset=dataset), "03_x", minutes={}).people() == (dataset, asked)
+
+
+@pytest.mark.parametrize(
     ("profile", "dataset", "changed", "folder"),
     [
         ("quick", "pedestrians", False, "build/figures/quick/03_x"),

@@ -15,4 +15,5 @@ def test_the_ten_lines_run(tmp_path, monkeypatch, capsys):
     exec(compile(code, "README.md", "exec"), {})
     said = capsys.readouterr().out
     assert "rank-1" in said and "mINP" in said and float(said.splitlines()[-1]) > 0
+    assert float(re.search(r"rank-1 +([\d.]+) %", said)[1]) > 30  # the first weights: from nothing it was 3 %
     assert len(list(tmp_path.glob("baseline-pedestrians-mlr-*/run.json"))) == 1
