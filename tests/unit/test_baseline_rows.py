@@ -108,7 +108,7 @@ def test_the_record_of_convergence_goes_on(people, runs, monkeypatch):
     assert list(ends["images"]) == [budget // 4, budget // 2, budget, 5 * budget // 2]
     (gain,) = measured.measured("convergence_gains", "pedestrians", "quick").to_dict("records")
     assert 100 * gain["mean"] == pytest.approx(still_to_gain(ends, budget)[BASELINE], abs=1e-3)
-    assert gain["low"] < gain["mean"] < gain["high"]
+    assert gain["low"] <= gain["mean"] <= gain["high"]  # of few people, who may all be found by both
 
 
 def test_what_the_loop_logged_lies_on_the_way(people, runs, monkeypatch):
