@@ -268,8 +268,8 @@ def test_two_equally_good_descriptors_are_rarely_told_apart(people, images, nois
         differences.append(interval_of([(a - b, without_a - without_b, sizes)]))
         own.append(interval_of([(a, without_a, sizes)]))
     truth = np.mean(scores)  # over 800, each with people of its own pair: its error is a twentieth of one score's
-    decided = np.mean([low > 0 or high < 0 for low, high in differences])
-    covered = np.mean([low <= truth <= high for low, high in own])
+    decided = float(np.mean([low > 0 or high < 0 for low, high in differences]))
+    covered = float(np.mean([low <= truth <= high for low, high in own]))
     record_property("decided", decided)
     record_property("covered", covered)
     print(f"{people} x {images}: rank-1 {truth:.3f}, decided {decided:.2%}, covered {covered:.2%}")
