@@ -154,6 +154,7 @@ class Lesson:
         definition = inspect.unwrap(definition)
         try:
             file = Path(inspect.getsourcefile(definition)).resolve().relative_to(paths.ROOT)
+            file.relative_to("lib")  # what is installed may lie in the repository as well, in .venv
         except (TypeError, ValueError):
             raise ValueError(f"{definition!r} is no class or function of this repository") from None
         lines, first = inspect.getsourcelines(definition)
