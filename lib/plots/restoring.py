@@ -24,65 +24,6 @@ from lib.plots.style import Photographs
 from lib.plots.tables import require
 
 
-def beside(table: pd.DataFrame, title: str = "", x: str = style.AXES["rank-1"], published: str = "published") -> Figure:
-    """A row per label: measured with its interval (filled) and, where the paper has a number, the paper's (open).
-
-    Both have to be of one set of people; for others draw differences (``lib.plots.differences``).
-
-    table : label, value, low, high (fractions), published (percent, or NaN), perhaps group (colour). published : what
-    the open marks are of, for the legend.
-    """
-    require(table, "label", "value", "low", "high", "published")
-    table = table.reset_index(drop=True)
-    groups = list(dict.fromkeys(table["group"])) if "group" in table else [""]
-    fig, ax = style.chart(size=(8.6, 1.5 + 0.36 * len(table)))
-    for y, row in table.iterrows():
-        number = groups.index(row["group"]) if "group" in table else 0
-        colour, marker = style.PALETTE[number], style.MARKERS[number]
-        ax.plot([100 * row["low"], 100 * row["high"]], [y, y], color=colour, linewidth=4, alpha=0.5)
-        ax.plot(100 * row["value"], y, marker, color=colour, markersize=9)
-        if np.isfinite(row["published"]):
-            ax.plot(row["published"], y, color=style.BLACK, **style.PUBLISHED)
-    for number, group in enumerate(groups):
-        label = f"measured: {group}" if group else "measured"
-        ax.plot(
-            [], [], style.MARKERS[number] + "-", color=style.PALETTE[number], linewidth=4, markersize=8, label=label
-        )
-    if table["published"].notna().any():
-        ax.plot([], [], color=style.BLACK, label=published, **style.PUBLISHED)
-    ax.set_yticks(range(len(table)), list(table["label"]), fontsize=style.SMALL)
-    ax.set_ylim(len(table) - 0.4, -0.6)
-    style.percent_axis(ax, which="x")
-    style.legend_below(fig, ax)
-    style.axes_labels(ax, x, "")
-    style.plain(ax, "x")
-    style.headline(fig, title)
-    return fig
-
-
-def sweep(table: pd.DataFrame, x: str, title: str = "", y: str = style.AXES["rank-1"]) -> Figure:
-    """A metric over the values of a setting (evenly spaced), a line per name; published points open.
-
-    table : name, setting (in order), value, low, high (fractions), published (percent, or NaN).
-    """
-    require(table, "name", "setting", "value", "low", "high", "published")
-    settings, drawn = list(dict.fromkeys(table["setting"])), style.looks(table["name"])
-    fig, ax = style.chart(size=(7.4, 4.2))
-    for name, look in drawn.items():
-        part = table[table["name"] == name]
-        places = [settings.index(s) for s in part["setting"]]
-        style.line(ax, places, 100 * part["value"], look, 100 * part["low"], 100 * part["high"])
-        if part["published"].notna().any():
-            ax.plot(places, part["published"], color=look.colour, label=f"{look.label}, published", **style.PUBLISHED)
-    ax.set_xticks(range(len(settings)), [s if isinstance(s, str) else f"{s:g}" for s in settings])
-    style.percent_axis(ax, max(0.0, 5 * np.floor(ax.get_ylim()[0] / 5)))
-    style.axes_labels(ax, x, y)
-    style.plain(ax)
-    style.legend_below(fig, ax)
-    style.headline(fig, title)
-    return fig
-
-
 def psnr_against_rank(table: pd.DataFrame, title: str = "") -> Figure:
     """A point per network: fidelity to the right, re-identification upwards.
 
