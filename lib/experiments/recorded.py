@@ -81,11 +81,12 @@ def recorded(study: str, sets: Sequence[str] = SETS, profile: str = "course") ->
     origins = {}
     for name in dict.fromkeys(sets):
         try:
-            tables = {what: measured(f"{study}_{what}", name, profile) for what in ("rows", "differences")}
+            tables = {"rows": measured(f"{study}_rows", name, profile)}
         except MeasuredError:
             continue
-        with contextlib.suppress(MeasuredError):  # a study without comparisons has no claims
-            tables["claims"] = measured(f"{study}_claims", name, profile)
+        for what in ("differences", "claims"):  # a single row has no differences, a study without comparisons no claims
+            with contextlib.suppress(MeasuredError):
+                tables[what] = measured(f"{study}_{what}", name, profile)
         origins[name] = origin(tables["rows"])
         for what, table in tables.items():
             parts[what].append(table.assign(set=name))

@@ -82,15 +82,14 @@ class Trained:
             if fused:
                 method.scale = scale and scale[cell]
             method = method if test is None else test(method)
-            protocol, key = (
-                runs[0].protocol,
-                (cell, subset, tuple(sorted((at or {}).items())), scale and scale[cell], test),
-            )
-            if key not in self._features:
-                self._features[key] = {
-                    role: extract(method, protocol, protocol.rows(subset, role), (at or {}).get(role), role)
-                    for role in ROLES
-                }
+            protocol = runs[0].protocol
+            features = {}
+            for role in ROLES:
+                ratio = (at or {}).get(role)
+                key = (cell, subset, role, ratio, scale and scale[cell], test)
+                if key not in self._features:
+                    self._features[key] = extract(method, protocol, protocol.rows(subset, role), ratio, role)
+                features[role] = self._features[key]
             chosen = method.choose(range(len(self.ratios)) if only is None else only) if fused else method
-            found.append(evaluate(chosen, protocol, subset, ratios=at, features=self._features[key]))
+            found.append(evaluate(chosen, protocol, subset, ratios=at, features=features))
         return found

@@ -347,10 +347,14 @@ def convergence_finding(gains: pd.Series, budget: float, longer: float = 2.5, en
     return f"{first}: {longer:g} times as many bring {much} {gains.max():+.1f} points"
 
 
+ONE_SCALE = 3  # times that one group's differences may reach further than another's on one axis
+
+
 def effects(
     table: pd.DataFrame, title: str = "", unit: str = "points", label: str = "difference", scale: float = 100.0
 ) -> Figure:
-    """Differences with intervals, one row each, grouped; those whose interval excludes zero are filled.
+    """Differences with intervals, one row each, grouped; those whose interval excludes zero are filled. Groups of very
+    different size have a scale each: small ones would vanish beside large ones.
 
     table : group, name, mean, low, high (fractions; drawn times ``scale``, in ``unit``).
     """
@@ -359,7 +363,9 @@ def effects(
     rows = {name: textwrap.fill(style.text(name.replace("\n", " ")), 34) for name in names}
     lines = sum(max(1.0, 0.55 + 0.45 * row.count("\n") + 0.45) for row in rows.values())
     size = (9.2 if len(groups) > 1 else 7.2, 1.5 + 0.42 * lines)
-    fig, axes = style.chart(1, len(groups), size=size, sharex=True, sharey=True, squeeze=False)
+    reach = table.assign(reach=table[["low", "high"]].abs().max(axis=1)).groupby("group")["reach"].max()
+    one_scale = bool(reach.max() <= ONE_SCALE * reach.min())
+    fig, axes = style.chart(1, len(groups), size=size, sharex=one_scale, sharey=True, squeeze=False)
     for ax, group in zip(axes[0], groups, strict=True):
         part = table[table["group"] == group]
         ax.axvline(0, color=style.BLACK, linewidth=1)

@@ -162,12 +162,26 @@ def text(name: str) -> str:
 
 
 def look(name: str) -> Look:
-    """The look of one name. One that ``LOOKS`` does not have gets a colour and a marker that follow from its letters,
-    so that they are the same in every figure."""
+    """The look of one name. One that ``LOOKS`` does not have follows from its letters, so that it is the same in every
+    figure: a variant ("SING, no pixel loss", "FFSR (wrong)") has its method's hue, lighter or darker, another one
+    any colour.
+    """
     if name in LOOKS:
         return LOOKS[name]
     number = zlib.crc32(name.encode())
-    return Look(text(name), PALETTE[number % 6], MARKERS[number // 6 % len(MARKERS)])
+    markers = [marker for marker in MARKERS if marker != PUBLISHED["marker"]]
+    if of := _varied(name):
+        shade = 0.4 * (number % 997) / 996 - 0.25  # towards black below 0, towards white above
+        mixed = [c + shade * ((1 - c) if shade > 0 else c) for c in to_rgb(LOOKS[of].colour)]
+        others = [marker for marker in markers if marker != LOOKS[of].marker]
+        return Look(text(name), to_hex(mixed), others[number // 997 % len(others)], DASHES)
+    return Look(text(name), PALETTE[number % 6], markers[number // 6 % len(markers)])
+
+
+def _varied(name: str) -> str:
+    """The method that a name is a variant of, the longest that fits; "" for none."""
+    fits = [known for known in LOOKS if name.startswith((f"{known}, ", f"{known} ("))]
+    return max(fits, key=len, default="")
 
 
 def paper(name: str) -> str:
@@ -176,13 +190,14 @@ def paper(name: str) -> str:
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """The looks of all names of one figure. A name outside ``LOOKS`` whose colour another one of the figure has takes
-    the next that is free, as long as there is one: those in the table first, then the others in the alphabet's order.
+    """The looks of all names of one figure. A name outside ``LOOKS`` that is no variant and whose colour another one of
+    the figure has takes the next that is free, as long as there is one: those in the table first, then the others in
+    the alphabet's order.
     """
     names = list(dict.fromkeys(names))
     found = {name: look(name) for name in names}
     taken = {found[name].colour for name in names if name in LOOKS}
-    for name in sorted(set(names) - set(LOOKS)):
+    for name in sorted(name for name in set(names) - set(LOOKS) if not _varied(name)):
         start = PALETTE.index(found[name].colour)
         order = [*PALETTE[start:6], *PALETTE[:start], *PALETTE[6:]]
         colour = next((c for c in order if c not in taken), found[name].colour)

@@ -138,11 +138,14 @@ def test_a_family_without_the_longer_training_is_not_drawn():
     assert convergence.drawn(table.head(0), 100).empty
 
 
-def test_a_study_without_claims_is_recorded_all_the_same(runs):
-    for what in ("rows", "differences"):
+@pytest.mark.parametrize("tables", [("rows",), ("rows", "differences")])
+def test_a_study_without_claims_or_of_one_row_is_recorded_all_the_same(runs, tables):
+    for what in tables:
         measured.record(f"baseline_{what}", pd.DataFrame({"row": ["a"]}), profile="quick", dataset="viper", seed=0)
     found = recorded("baseline", ("viper", "caviar"), "quick")
     assert list(found.origins) == ["viper"] and found.claims.empty and len(found.rows) == 1
+    assert found.differences.empty is ("differences" not in tables)
+    assert tables != ("rows",) or found.against("a", ["b"]).empty
 
 
 def test_the_record_stands_beside_the_papers():

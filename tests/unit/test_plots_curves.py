@@ -137,6 +137,17 @@ def test_effects_are_filled_where_zero_is_excluded():
     assert faces == [style.GREEN, "white", style.VERMILION]
 
 
+def test_small_effects_do_not_vanish_beside_large_ones():
+    def widths(large):
+        rows = [("few", "full", 0.02, 0.01, 0.03), ("many", "full", large, large - 0.02, large + 0.02)]
+        fig = curves.effects(pd.DataFrame(rows, columns=["group", "name", "mean", "low", "high"]))
+        assert all(ax.get_xlim()[0] <= 0 <= ax.get_xlim()[1] for ax in fig.axes)
+        return [float(np.ptp(ax.get_xlim())) for ax in fig.axes]
+
+    near, far = widths(0.05), widths(0.6)
+    assert near[0] == near[1] and far[1] > 10 * far[0]
+
+
 @pytest.mark.parametrize("groups", [1, 2, 3])
 def test_long_labels_of_effects_keep_to_their_panels(groups):
     rows = [(f"group {g}", f"a rather long name {n}", 0.1, 0.0, 0.2) for g in range(groups) for n in range(3)]

@@ -6,8 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import rgb_to_hsv, to_rgb
 
+from lib.data import load_dataset
+from lib.experiments.studies import STUDIES
 from lib.plots import style
 
 CANONICAL = """baseline|baseline, all resolutions|baseline, pre-trained only|baseline, from scratch|colour histogram
@@ -66,6 +68,20 @@ def test_a_name_that_is_not_in_the_table_has_one_look_in_all_figures():
     assert len({look.colour for look in many.values()}) == 8
     assert style.looks(reversed(list(many))) == many  # the order of rows does not matter
     assert len(style.looks(f"network {k}" for k in range(20))) == 20  # more than there are colours
+
+
+def test_a_variant_has_the_hue_of_its_method_and_no_diamond():
+    people = load_dataset("pedestrians")
+    rows = {row.name for plan in STUDIES.values() for row in plan.rows(people)} - set(style.LOOKS)
+    for name in rows:
+        method = max((known for known in style.LOOKS if name.startswith(known)), key=len)
+        hues = [rgb_to_hsv(to_rgb(style.look(n).colour)) for n in (name, method)]
+        assert abs(hues[0][0] - hues[1][0]) < 0.02 and hues[0][2] != hues[1][2], name
+        assert style.look(name).marker not in ("D", style.look(method).marker), name
+        assert 1.05 / (style.luminance(to_rgb(style.look(name).colour)) + 0.05) > 2.1, name
+    assert rows and len({style.look(name)[1:3] for name in rows}) == len(rows)
+    strangers = [style.look(f"network {k}") for k in range(99)]
+    assert all(look.marker != "D" for look in strangers)
 
 
 def test_names_of_the_code_become_words():

@@ -85,7 +85,7 @@ def test_sizes_estimated_by_several_functions_are_kept_apart(trained):
     row = Trained("SING", TWO, trained.trained("SING").runs[:1])
     for v in (0.5, 0.25, 0.33, 0.9):
         row.results(scale=[lambda x, v=v: torch.full((len(x),), v)], sigma=0.5)
-    sizes = [float(found["probe"][0, -1]) for found in row._features.values()]
+    sizes = [float(found[0, -1]) for key, found in row._features.items() if key[2] == "probe"]
     np.testing.assert_allclose(sizes, (0.5, 0.25, 0.33, 0.9), rtol=1e-6)
 
 
@@ -148,8 +148,8 @@ def test_an_estimated_r_is_near_the_true_one_and_takes_its_place(trained, protoc
     assert np.median(np.abs(np.log2(found / sing.true_scales(protocol)))) < 0.4
     given, guessed = trained.trained("SING").results(sigma=0.1), trained.results("estimated")
     assert len(given) == len(guessed) == 2
-    (key,) = (k for k in trained.trained("SING")._features if k[0] == 0 and k[1] == "test" and k[3] is not None)
-    np.testing.assert_allclose(trained.trained("SING")._features[key]["probe"][:, -1], found, rtol=1e-3)
+    (key,) = (k for k in trained.trained("SING")._features if k[:3] == (0, "test", "probe") and k[4] is not None)
+    np.testing.assert_allclose(trained.trained("SING")._features[key][:, -1], found, rtol=1e-3)
 
 
 def test_every_cell_is_a_training_of_its_own(trained):
