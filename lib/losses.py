@@ -162,6 +162,44 @@ def batch_hard_triplet(
 
 
 @in_float32
+def weighted_regularised_triplet(features: Tensor, labels: Tensor, itself: bool = False) -> Tensor:
+    """For each image all its positives against all its negatives, the harder the more (Ye et al., TPAMI 2021, §4).
+
+    L = 1/B sum_i log(1 + exp( sum_p w^p_ip d_ip - sum_n w^n_in d_in ))
+    w^p_i = softmax(d_i) over the positives of i,   w^n_i = softmax(-d_i) over its negatives; gradients flow through w.
+
+    No margin: the soft-plus asks for more of it, ever more weakly. ``itself``: whether an image is among its own
+    positives, at distance 0, as in the code of the paper's authors; the paper's text does not say so. An image is its
+    own positive anyhow where its identity has no other image in the batch, as in ``batch_hard_triplet``: what is left
+    then is to keep away from the others.
+
+    Parameters: features (B, D); labels (B,) integers. ValueError where the batch (of all processes) holds one identity
+    only, so that nobody has a negative; on a GPU, which would have to be waited for, the loss is then NaN.
+    """
+    rank = dist.get_rank() if several_processes() else 0
+    numbers = torch.arange(len(labels), device=labels.device) + (rank << 32)  # of images, among all processes
+    everyone, everyone_labels, everyone_numbers = gathered(features, labels, numbers)
+    if not len(everyone):
+        return mean_over_processes(features.sum(1))
+    if labels.device.type == "cpu" and (everyone_labels == everyone_labels[0]).all():
+        raise ValueError(
+            f"a triplet needs images of two people, and all {len(everyone)} of this batch show one: "
+            "use batches of more identities, or leave the triplet loss out"
+        )
+    own = numbers[:, None] == everyone_numbers  # (B, all)
+    distances = pairwise_distances(features, everyone).masked_fill(own, 0.0)  # (B, all)
+    negative = labels[:, None] != everyone_labels
+    positive = ~negative if itself else ~negative & ~own
+    positive = positive | (own & ~positive.any(1, keepdim=True))
+
+    def weighted(sign: int, which: Tensor) -> Tensor:
+        weights = (sign * distances).masked_fill(~which, -torch.inf).softmax(1)
+        return (weights * distances).sum(1)
+
+    return mean_over_processes(F.softplus(weighted(1, positive) - weighted(-1, negative)))
+
+
+@in_float32
 def centre_loss(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
     """Half the mean squared distance to the centre of one's identity (Wen et al. 2016, Eq. 2, divided by B).
 

@@ -307,7 +307,7 @@ def _style() -> None:
     matplotlib.rcParams.update(
         {"figure.dpi": 80, "figure.figsize": (7, 4), "image.interpolation": "nearest", "axes.grid": True}
     )
-    pd.set_option("display.precision", 3, "display.max_rows", 40, "display.width", 140)
+    pd.set_option("display.precision", 3, "display.max_rows", 120, "display.width", 140)
     pd.set_option("display.max_colwidth", None, "display.max_columns", None)  # no text and no column is cut off
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lib.data.dataset import PersonDataset
-from lib.experiments import baseline, ripr, sing
+from lib.experiments import baseline, jbim, ripr, sing
 from lib.experiments.study import Cell, Plan, Row, Study, View
 
 MASK_WIDTHS = (0.125, 0.5)
@@ -37,6 +37,12 @@ def _sing(people: PersonDataset) -> list[Row | View]:
     return list({row.name: row for row in rows}.values())  # SING itself is in both lessons
 
 
+def _jbim(people: PersonDataset) -> list[Row | View]:
+    then = [row for row in sing.rows() if row.name in jbim.SR_THEN]  # of lesson 10
+    more = [*jbim.sweeps(), *jbim.with_osnet(), *jbim.fusions(), *jbim.super_resolutions()]
+    return [*jbim.rows(), *jbim.views(), *jbim.others(), *then, *more]
+
+
 def _baseline(people: PersonDataset) -> list[Row]:
     return baseline.rows()
 
@@ -44,6 +50,7 @@ def _baseline(people: PersonDataset) -> list[Row]:
 STUDIES: Mapping[str, Plan] = {
     "baseline": Plan(_baseline, _with_sharp, ()),
     "sing": Plan(_sing, _one_side, sing.COMPARISONS, sing.judged),
+    "jbim": Plan(_jbim, _one_side, jbim.COMPARISONS, jbim.any_network),
     "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS, ripr.judged),
 }
 

@@ -41,15 +41,17 @@ class Cell:
     seed: int
 
 
-def cells(people: PersonDataset, preset: str, trials: int = 1, seeds: int = 1, seed: int = 0) -> list[Cell]:
-    """``trials`` splits with ``seeds`` trainings each. All splits of the first seed come first: what is trained until
-    the time is over then says the most.
+def cells(
+    people: PersonDataset, preset: str, trials: int = 1, seeds: int = 1, seed: int = 0, **options: Any
+) -> list[Cell]:
+    """``trials`` splits with ``seeds`` trainings each; ``options`` of the protocol. All splits of the first seed come
+    first: what is trained until the time is over then says the most.
 
     ValueError where one of the two numbers is below 1.
     """
     if min(trials, seeds) < 1:
         raise ValueError(f"a study needs at least one split and one training of each, not {trials} and {seeds}")
-    protocols = [make_protocol(people, preset, trial=trial, seed=seed) for trial in range(trials)]
+    protocols = [make_protocol(people, preset, trial=trial, seed=seed, **options) for trial in range(trials)]
     return [Cell(protocol, seed + more) for more in range(seeds) for protocol in protocols]
 
 

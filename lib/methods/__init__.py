@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 
+from lib.methods.agw import Agw
 from lib.methods.baseline import Baseline
 from lib.methods.classical import Classical
 from lib.methods.histogram import Histogram
+from lib.methods.jbim import AllResolution, Him, HimHim, HimLim, Jbim, Lim, SrThenHim
 from lib.methods.method import Method
 from lib.methods.ripr import Ripr, RiprApart
 from lib.methods.sing import Sing, SingEverywhere, SrThenReid
@@ -17,8 +19,9 @@ __all__ = ["METHODS", "Constant", "Cosine", "Method", "Solve", "Stage", "Step", 
 
 METHODS: dict[str, type[Method]] = {
     kind.name: kind
-    for kind in (Baseline, Classical, Histogram, Ripr, RiprApart, Sing, SingEverywhere, SrThenReid, SuperResolution)
-}
+    for kind in (Agw, AllResolution, Baseline, Classical, Him, HimHim, HimLim, Histogram, Jbim, Lim, Ripr, RiprApart,
+                 Sing, SingEverywhere, SrThenHim, SrThenReid, SuperResolution)
+}  # fmt: skip
 
 
 def create_method(name: str, **settings) -> Method:

@@ -10,12 +10,15 @@ import re
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from lib.models import dgd, others, resnet
+from lib.models import dgd, non_local, osnet, others, resnet
 from lib.models.dgd import DGD_WIDTHS
 from lib.models.registry import BACKBONES
 from lib.models.resnet import Normalise, ResNet
 
-__all__ = ["BACKBONES", "DGD_WIDTHS", "Normalise", "ResNet", "create_backbone", "dgd", "others", "resnet"]
+__all__ = [
+    "BACKBONES", "DGD_WIDTHS", "Normalise", "ResNet", "create_backbone",
+    "dgd", "non_local", "osnet", "others", "resnet",
+]  # fmt: skip
 
 
 def create_backbone(name: str, **options) -> nn.Module:
@@ -23,7 +26,8 @@ def create_backbone(name: str, **options) -> nn.Module:
 
     Names: those of ``BACKBONES``, and ``bottleneck-<width>-<blocks>`` or ``basic-<width>-<blocks>`` for networks with
     the same number of blocks in all four stages, e.g. ``bottleneck-16-1`` (0.5 M weights).
-    Every backbone has ``.name``, ``.channels`` and maps (B, 3, H, W) in [0, 1] to (B, channels, h, w).
+    Every backbone has ``.name`` (of the network whose first weights are its own: ``resnet50`` for
+    ``resnet50-nonlocal``), ``.channels`` and maps (B, 3, H, W) in [0, 1] to (B, channels, h, w).
     ValueError for an unknown name.
     """
     if name in BACKBONES:

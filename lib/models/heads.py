@@ -30,6 +30,19 @@ class GlobalPool(nn.Module):
         return powers.mean((2, 3)) ** (1 / self.p)
 
 
+class ReducedPool(GlobalPool):
+    """(B, C, h, w) -> (B, D): the pooling, and a fully connected layer to the descriptor's length (JBIM §4.1: "the
+    penultimate FC layer outputs the re-id feature").
+    """
+
+    def __init__(self, channels: int, descriptor: int, kind: str = "average"):
+        super().__init__(kind)
+        self.reduce = nn.Linear(channels, descriptor)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.reduce(super().forward(maps))
+
+
 class BNNeck(nn.Module):
     """Batch normalisation between the descriptor and the classifier (Luo et al. 2019, "Bag of Tricks", §3.5).
 
@@ -87,3 +100,29 @@ class LinearHead(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         descriptor = self.reduce(features)
         return descriptor, self.classifier(descriptor)
+
+
+class FusionHead(nn.Module):
+    """JBIM's fusion network (Zheng et al. 2022, §4.3): of two descriptors of a picture the one that joins them.
+
+    ``forward``: (B, Dh), (B, Dl) -> ((B, Dh + Dl) fused descriptors, (B, N) logits). Concatenation, a fully connected
+    layer that keeps the length, batch normalisation, ReLU (Eq. 12-14); dropout stands before the classifier only, so
+    that distances carry none of its noise. ``fuse`` is the part that a test needs.
+    """
+
+    def __init__(self, high: int, low: int, num_identities: int, dropout: float = 0.5):
+        super().__init__()
+        length = high + low
+        self.fc = nn.Linear(length, length)
+        self.bn = nn.BatchNorm1d(length)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(length, num_identities)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+        nn.init.zeros_(self.classifier.bias)
+
+    def fuse(self, high: Tensor, low: Tensor) -> Tensor:
+        return torch.relu(self.bn(self.fc(torch.cat([high, low], 1))))  # Eq. 12-14: (B, Dh + Dl)
+
+    def forward(self, high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
+        fused = self.fuse(high, low)
+        return fused, self.classifier(self.dropout(fused))

@@ -8,7 +8,7 @@ Letters: B images, C channels, H x W the canvas, h x w the feature map.
 Both without a classifier, and with the strides of their papers: the last map is 1/32 of the canvas, where the networks
 of ``lib.models.resnet`` stop at 1/16. The names in the state dict are torchvision's and timm's own, so that
 published weights load by name (``lib.training.weights``). torchvision serves those of DenseNet-121; timm's come from a
-hub that a machine may not reach: download the file elsewhere and give its path as ``pretrained=``.
+hub that a machine may not reach: download the file elsewhere and give its path, ``weights={"backbone": path}``.
 """
 
 from __future__ import annotations

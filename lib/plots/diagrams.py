@@ -169,6 +169,45 @@ def sing(title: str = "SING: three streams share one super-resolution and one fe
     return s.fig
 
 
+def jbim(title: str = "JBIM: one branch sharpens, one stays low, and a fusion network joins the two") -> Figure:
+    """JBIM's streams through HIM, LIM and the fusion network (Zheng et al. 2022, Fig. 4, Eq. 2 to 11)."""
+    s = Sketch(11.2, 5.6, title)
+    rows = {"h": 4.55, "h2l": 3.15, "l": 1.75}
+    texts = {"h": "$x^h$\nhigh side", "h2l": "$x^{h2l}$: $x^h$\nat the model's $m$", "l": "$x^l$\nlow side"}
+    shown = {name: s.box(0.85, y, texts[name], "picture", width=1.4, height=0.74) for name, y in rows.items()}
+    s.arrow(shown["h"].bottom, shown["h2l"].top)
+    s.note(0.95, (rows["h"] + rows["h2l"]) / 2, "degraded", ha="left", fontsize=8.5)
+    blue, low_ink = KINDS["features"][1], "#7A3B68"
+    sr = s.box(2.75, 2.65, "$F_{sr}$\nSRCNN", "restores", width=0.95, height=1.9)
+    him = s.box(5.0, 3.3, "HIM\n$F^h$\nfeatures of\nwhat is\nsharp", "features", width=1.2, height=3.1)
+    lim = s.box(5.0, 1.2, "LIM\n$F^l$: features of what is small", "features", width=2.6, height=0.72)
+    s.arrow(shown["h"].right, (him.left[0], rows["h"]), "as it is")
+    for name, lift in (("h2l", 0.22), ("l", 0.2)):
+        y = rows[name] + lift
+        s.arrow((shown[name].right[0], y), (sr.left[0], y))
+        s.arrow((sr.right[0], y), (him.left[0], y), f"$F_{{sr}}(x^{{{name}}})$" if name == "h2l" else "")
+    s.arrow((shown["l"].right[0], 1.52), (lim.left[0], 1.34), colour=low_ink)
+    s.ax.plot([1.55, 1.78, 1.78], [2.92, 2.92, 1.1], color=low_ink, linewidth=1.6)
+    s.arrow((1.78, 1.1), (lim.left[0], 1.1), "both as they are, enlarged", colour=low_ink, above=False)
+    ffn = s.box(8.0, 2.75, "fusion\n[ $f_h$ , $f_l$ ]\nFC, batch norm,\nReLU, dropout", "head", width=1.6, height=1.3)
+    pairs = {"h": ("$f_h^h$", 3.05), "l": ("$f_h^l$", 2.5)}
+    for text, y in pairs.values():
+        s.arrow((him.right[0], y), (ffn.left[0], y), text, colour=blue)
+    s.corner((lim.right[0], 1.2), (8.0, ffn.bottom[1]), colour=low_ink)
+    s.note(7.1, 1.36, "$f_l^{h2l}$ beside $f_h^h$,  $f_l^l$ beside $f_h^l$", fontsize=8.5, color=low_ink)
+    s.box(8.25, 4.6, "HIM: cross entropy and triplet\nof $f_h^h,\\ f_h^{h2l},\\ f_h^l$", "loss", width=2.7, height=0.62)
+    s.arrow((him.right[0], 4.6), (6.9, 4.6), colour=KINDS["loss"][1])
+    pixel = s.box(3.35, 5.02, r"$\alpha\ \|F_{sr}(x^{h2l}) - x^h\|^2$", "loss", width=1.9, height=0.42)
+    s.arrow((3.35, rows["h2l"] + 0.22), pixel.bottom, colour=KINDS["loss"][1])
+    s.box(5.0, 0.52, "LIM: both, of $f_l^{h2l},\\ f_l^l$", "loss", width=2.6, height=0.36)
+    s.arrow(lim.bottom, (5.0, 0.7), colour=KINDS["loss"][1])
+    fused = s.box(10.15, 2.75, "$\\beta$ (both),\nof $f_f^h,\\ f_f^l$", "loss", width=1.35, height=0.7)
+    s.arrow(ffn.right, fused.left, "$D_h + D_l$", colour=KINDS["loss"][1])
+    s.note(8.6, 0.95, "Searching: a probe takes both paths of $x^l$,\na gallery image that of $x^h$ and, at $m$, LIM's")
+    s.legend("restores", "features", "head", "loss", y=0.16)
+    return s.fig
+
+
 def ffsr(title: str = "FFSR: sharpen every picture, and count errors on the person most") -> Figure:
     """RIPR's foreground-focused super-resolution as this course builds it (``lib.models.superres.FFSR``): twelve layers
     with symmetric skips (Mao et al. 2019, §4.1, Eq. 5), before the re-identification."""

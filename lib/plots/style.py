@@ -74,6 +74,7 @@ _NAMED = {
     "ResNet, trained on": ("#707070", "P", DASHES),
     "SE-ResNet": ("#969696", "<", "-"),
     "DenseNet": ("#AAAAAA", ">", "-"),
+    "all resolutions (JBIM)": ("#5E5E5E", "<", DASHES),
     "OSNet": ("#7E7E7E", "p", "-"),
     "AGW": ("#484848", "h", "-"),
     "two networks, equal weights": ("#8A96A3", "s", MIXED),

@@ -42,7 +42,9 @@ from lib.training import fit
 from lib.training.sources import code_of
 
 ALL = set(METHODS)
-SING = {"sing", "sing-everywhere", "sr-then-reid"}
+LOW = {"lim", "all-resolution"}
+JBIM = {"him", "him-him", "him-lim", "jbim", "sr-then-him"} | LOW
+SING = {"sing", "sing-everywhere", "sr-then-reid"} | JBIM
 RIPR = {"ripr", "ripr-apart"}
 
 
@@ -84,7 +86,8 @@ def copy(tmp_path_factory):
     return Copy(tmp_path_factory.mktemp("copy"))
 
 
-WITH_HEAD = {"baseline"} | SING | RIPR
+BASELINE = {"agw", "baseline"}
+WITH_HEAD = BASELINE | SING | RIPR
 
 # what changes numbers: (title, text, its replacement, the methods that use it)
 EDITS = [
@@ -108,10 +111,17 @@ EDITS = [
     ("a head, BNNeck", "std=0.001", "std=0.002", WITH_HEAD),
     ("a head, FCHead", "class FCHead(nn.Module):", "class FCHead(nn.Identity):", SING),
     ("default of a loss", "Tensor, smoothing: float = 0.0", "Tensor, smoothing: float = 0.1", WITH_HEAD),
-    ("default of a setting", "smoothing: float = 0.1\n", "smoothing: float = 0.2\n", {"baseline"}),
-    ("default of the triplet", "margin: float | None = 0.3", "margin: float | None = 0.4", {"baseline"} | SING),
+    ("default of a setting", "smoothing: float = 0.1\n", "smoothing: float = 0.2\n", BASELINE),
+    ("default of the triplet", "margin: float | None = 0.3", "margin: float | None = 0.4", BASELINE | SING),
+    (
+        "a loss of one method",
+        "(sign * distances).masked_fill(~which",
+        "(2 * sign * distances).masked_fill(~which",
+        {"agw"},
+    ),
+    ("a network of one method", "if place >= len(stage) // 2", "if place > len(stage) // 2", {"agw"}),
     ("a decorator of losses", "return x.float() if", "return x.double() if", ALL),
-    ("an entry of SUPERRES", '"srcnn-915-luma", SRCNN, middle=1', '"srcnn-915-luma", SRCNN, middle=3', SING),
+    ("an entry of SUPERRES", '"srcnn-915-luma", SRCNN, middle=1', '"srcnn-915-luma", SRCNN, middle=3', SING - LOW),
     ("another entry", '"ffsr-narrow", FFSR, width=12', '"ffsr-narrow", FFSR, width=16', RIPR),
     ("a class of networks", "class DualStream(TwoStreams):", "class DualStream(TwoNetworks):", RIPR),
     (
@@ -204,7 +214,7 @@ HARMLESS = [
     ("another entry's options", '"vdsr-narrow", VDSR, layers=8', '"vdsr-narrow", VDSR, layers=9'),
     ("a new way to join streams", *before('STREAMS.add("rife", ', 'STREAMS.add("single", WeightedNetworks)\n')),
     ("a new method", *before("METHODS: dict[", 'class Newest(Baseline):\n    name = "newest"\n\n\n')),
-    ("a new entry of METHODS", "    for kind in (Baseline, ", "    for kind in (Method, Baseline, "),
+    ("a new entry of METHODS", "    for kind in (Agw, ", "    for kind in (Method, Agw, "),
     (
         "a new optional attribute of Method",
         '    name: str = "method"\n',

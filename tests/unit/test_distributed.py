@@ -24,6 +24,7 @@ from lib.losses import (
     mean_over_processes,
     pixel_mse,
     resolution_weighting,
+    weighted_regularised_triplet,
 )
 from lib.methods import METHODS, create_method
 from lib.models.devices import resolve_device
@@ -164,7 +165,8 @@ def test_every_method_takes_a_step_in_the_sweep():
 
 # batch statistics of the discriminator's small maps magnify rounding (in double precision it agrees to 4e-12)
 # a gradient through a clamped pixel or a ReLU on its edge may fall on either side of it
-ROUNDING = {"superres, gan": 2e-2, "ripr, fc": 5e-3}
+# two networks at once: 1e-7 more or less in the pictures moves weights by 3e-6
+ROUNDING = {"superres, gan": 2e-2, "ripr, fc": 5e-3, "him-lim": 1e-4, "jbim": 1e-4}
 NAMES = [f"{case}-{'uneven' if ratios is helpers.UNEVEN else 'apart'}" for case, ratios in JOBS]
 
 
@@ -186,7 +188,7 @@ def test_two_processes_take_the_step_of_one(in_two_processes, job):
                 two["state"][name],
                 value,
                 rtol=1e-4,
-                atol=1e-5 if JOBS[job][0] in ROUNDING else 1e-6,
+                atol=3e-5 if JOBS[job][0] in ROUNDING else 1e-6,
                 msg=lambda m, n=name: f"{n}: {m}",
             )
 
@@ -210,6 +212,8 @@ def losses_of(share: slice) -> dict[str, tuple]:
         "cross_entropy, weights": (nine(4), lambda x: cross_entropy(x, labels, 0.0, r)),
         "triplet": (nine(4), lambda x: batch_hard_triplet(x, labels, 1.0)),
         "triplet, weights": (nine(4), lambda x: batch_hard_triplet(x, labels, None, r)),
+        "weighted triplet": (nine(4), lambda x: weighted_regularised_triplet(x, labels)),
+        "weighted triplet, itself": (nine(4), lambda x: weighted_regularised_triplet(x, labels, itself=True)),
         "centre": (nine(4), lambda x: centre_loss(x, labels, centres)),
         "pixel": (nine(3, 4, 2), lambda x: pixel_mse(x, target)),
         "pixel, sum": (nine(3, 4, 2), lambda x: pixel_mse(x, target, "sum")),

@@ -19,6 +19,7 @@ from lib.losses import (
     pairwise_distances,
     pixel_mse,
     resolution_weighting,
+    weighted_regularised_triplet,
 )
 
 
@@ -65,6 +66,52 @@ def test_triplet_gradient_is_finite_where_descriptors_are_equal():
     features = torch.zeros(4, 3, requires_grad=True)
     batch_hard_triplet(features, torch.tensor([0, 0, 1, 1])).backward()
     assert features.grad.isfinite().all()
+
+
+def weighted_by_loops(features, labels, itself: bool) -> float:
+    """Ye et al. 2021, image by image; nobody but itself: a positive at distance 0."""
+    total = 0.0
+    for i, anchor in enumerate(features.tolist()):
+        positives, negatives = [], []
+        for j, other in enumerate(features.tolist()):
+            if labels[i] != labels[j]:
+                negatives.append(math.dist(anchor, other))
+            elif i != j or itself:
+                positives.append(math.dist(anchor, other))
+
+        def softly(distances, sign):
+            weights = [math.exp(sign * d) for d in distances]
+            return sum(w * d for w, d in zip(weights, distances, strict=True)) / max(sum(weights), 1e-300)
+
+        total += math.log(1 + math.exp(softly(positives, 1) - softly(negatives, -1)))
+    return total / len(features)
+
+
+@pytest.mark.parametrize("itself", [False, True])
+@pytest.mark.parametrize(("seed", "identities"), [(0, 3), (1, 2), (2, 5), (3, 9)])
+def test_weighted_regularised_triplet_by_loops(seed, identities, itself):
+    """With 5 and 9 identities, one and all of the nine images have no positive."""
+    features, labels = random_batch(seed, identities=identities)
+    found = weighted_regularised_triplet(features.double(), labels, itself).item()
+    assert found == pytest.approx(weighted_by_loops(features, labels, itself), rel=1e-6)
+    assert weighted_regularised_triplet(features, labels, itself).item() == pytest.approx(found, rel=1e-5)
+
+
+@pytest.mark.parametrize(("itself", "expected"), [(False, 0.6013900660), (True, 0.5623733961)])
+def test_weighted_regularised_triplet_has_its_known_answers(itself, expected):
+    features, labels = torch.tensor([[0.0], [1.0], [3.0], [7.0]], dtype=torch.float64), torch.tensor([0, 0, 1, 1])
+    assert weighted_regularised_triplet(features, labels, itself).item() == pytest.approx(expected, abs=5e-11)
+
+
+def test_weighted_regularised_triplet_goes_on_where_descriptors_are_equal_or_far():
+    """Equal: log 2 and a finite gradient. Far: no overflow; what is drawn nearer is the farthest positive."""
+    features, labels = torch.zeros(4, 3, requires_grad=True), torch.tensor([0, 0, 1, 1])
+    loss = weighted_regularised_triplet(features, labels)
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(2), abs=1e-5) and features.grad.isfinite().all()
+    far = torch.tensor([[0.0], [400.0], [1000.0], [1.0], [2.0]], requires_grad=True)
+    weighted_regularised_triplet(far, torch.tensor([0, 0, 0, 1, 1])).backward()
+    assert far.grad.isfinite().all() and far.grad[2] > 0 and far.grad[1] < 0
 
 
 def test_centre_loss_by_loops():
@@ -191,7 +238,7 @@ def test_half_precision_inputs_are_widened():
     torch.testing.assert_close(loss, batch_hard_triplet(features.bfloat16().float(), labels))
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "triplet", "centre", "weighting", "foreground"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "triplet", "weighted", "centre", "weighting", "foreground"])
 def test_gradients_numerically(loss):
     """Central differences in float32: loose, but a missing factor of two shows."""
     features, labels = random_batch(6)
@@ -199,6 +246,7 @@ def test_gradients_numerically(loss):
     functions = {
         "cross_entropy": lambda f: cross_entropy(f, labels, 0.1),
         "triplet": lambda f: batch_hard_triplet(f, labels, 2.0),
+        "weighted": lambda f: weighted_regularised_triplet(f, labels),
         "centre": lambda f: centre_loss(f, labels, centres),
         "weighting": lambda f: resolution_weighting(f.view(9, 2, 2), labels / 2),
         "foreground": lambda f: foreground_loss(
@@ -223,6 +271,9 @@ def test_one_identity_has_no_triplets():
         batch_hard_triplet(features, torch.zeros(9, dtype=torch.long))
     with pytest.raises(ValueError, match="all 1 of this batch show one"):
         batch_hard_triplet(features[:1], torch.zeros(1, dtype=torch.long), None)
+    for itself in (False, True):
+        with pytest.raises(ValueError, match="all 9 of this batch show one"):
+            weighted_regularised_triplet(features, torch.zeros(9, dtype=torch.long), itself)
 
 
 @pytest.mark.parametrize("margin", [0.3, None])
@@ -285,6 +336,7 @@ def test_a_stream_without_an_image_counts_nothing():
         "cross_entropy": lambda x: cross_entropy(x.flatten(1), none, 0.1),
         "cross_entropy, weights": lambda x: cross_entropy(x.flatten(1), none, 0.1, torch.zeros(0)),
         "triplet": lambda x: batch_hard_triplet(x.flatten(1), none),
+        "weighted": lambda x: weighted_regularised_triplet(x.flatten(1), none),
         "centre": lambda x: centre_loss(x.flatten(1), none, torch.zeros(3, 24)),
         "pixel": lambda x: pixel_mse(x, x.detach()),
         "pixel, sum": lambda x: pixel_mse(x, x.detach(), "sum"),

@@ -15,7 +15,7 @@ from lib.data import load_dataset, make_protocol
 from lib.data.canvases import Canvases
 from lib.evaluation import evaluate, extract, mean_difference
 from lib.evaluation.restoration import psnr
-from lib.experiments import claims, measured, record, ripr, sing, studies
+from lib.experiments import claims, jbim, measured, record, ripr, sing, studies
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls, plain
 from lib.experiments.recorded import Record, gains, known, recorded, taken_back, verdicts
@@ -260,17 +260,20 @@ def on(ratios, rows, profile="course"):
     return Study("tiny", rows, [Cell(helpers.tiny_protocol(ratios=ratios), 7)], profile, progress=False)
 
 
+SYNTHETIC = ("sing", "sr-then-reid", "him", "sr-then-him", "him-lim", "him-him", "jbim")  # show a copy of what is sharp
+
+
 def seen_by_the_re_id_network(study, name):
     """Images that a row's re-id network was shown in all: epochs x images x views of an image."""
     run = study.run(name, study.cells[0], (study.rows[name].ratios or (None,))[0])
     s, rows = run.method.settings, run.protocol.rows("train")
     high = 1 - run.protocol.is_low(rows).mean()
     epochs, views = (sum(s.epochs[1:]), 1) if run.method.name.startswith("ripr") else (s.epochs, 1)
-    if run.method.name in ("sing", "sr-then-reid") and s.synthetic:
+    if run.method.name in SYNTHETIC and s.synthetic:
         views = 1 + high
     if run.method.name == "sing-everywhere":
         views = 3
-    before = s.weights.get("backbone", "")
+    before = s.weights.get("him", s.weights.get("backbone", ""))
     earlier = [key[0] for key, run in study._runs.items() if run.directory == before]  # that it goes on with
     return epochs * len(rows) * views + sum(seen_by_the_re_id_network(study, row) for row in earlier)
 
@@ -290,6 +293,39 @@ def test_every_row_of_a_comparison_has_the_same_budget(ratios, fits):
         study = on(ratios, list({row.name: row for row in rows}.values()))
         for name in study.rows:
             assert seen_by_the_re_id_network(study, name) == pytest.approx(whole, rel=0.02), name
+
+
+def test_every_row_of_jbim_has_the_same_budget(fits):
+    """What is learned apart has two thirds; the third step, with and without the fusion, the rest of it."""
+    rows = [*jbim.rows(), *jbim.sweeps(), *jbim.with_osnet()]
+    study, whole = on(VARIED, rows), IMAGES["course"]
+    third = {jbim.JBIM, jbim.ON, *CONTROLS, jbim.ALL, jbim.SING}
+    for row in rows:
+        goes_on = row.name in third or row.name.startswith("JBIM")
+        expected = whole if goes_on else 2 / 3 * whole
+        assert seen_by_the_re_id_network(study, row.name) == pytest.approx(expected, rel=0.02), row.name
+
+
+def test_what_the_rows_of_jbim_are_told(fits):
+    study = on(VARIED, [*jbim.rows(), *jbim.sweeps(), *jbim.with_osnet()])
+    (cell,) = study.cells
+    quarter = {name: study.run(name, cell, 1 / 4) for name in (jbim.HIM, jbim.LIM, jbim.JBIM, jbim.ON, jbim.BESIDE)}
+    for name in (jbim.JBIM, jbim.ON, jbim.BESIDE):
+        told = quarter[name].method.settings
+        assert told.ratio == 1 / 4, name
+        assert told.weights == {"him": quarter[jbim.HIM].directory, "lim": quarter[jbim.LIM].directory}, name
+    assert quarter[jbim.BESIDE].method.settings.epochs == 0
+    assert quarter[jbim.ON].method.settings.epochs == quarter[jbim.JBIM].method.settings.epochs > 0
+    steep = study.run("JBIM, alpha 1000", cell)
+    assert steep.method.settings.alpha == 1000 and steep.method.settings.weights == {
+        "him": study.run("HIM, alpha 1000", cell).directory, "lim": study.run(jbim.LIM, cell, 1 / 3).directory,
+    }  # fmt: skip
+    assert study.run("JBIM, beta 5", cell).method.settings.weights["him"] == study.run(jbim.HIM, cell, 1 / 3).directory
+    assert study.run(jbim.NO_COPIES[jbim.JBIM], cell).method.settings.synthetic is False
+    small = study.run("JBIM (OSNet)", cell).method.settings
+    assert small.backbone == study.run("LIM (OSNet)", cell).method.settings.backbone != steep.method.settings.backbone
+    twice = study.run(jbim.TWICE, cell).method
+    assert twice.name == "him-him" and twice.settings.weights["lim"] == study.run(jbim.SEQUENTIAL, cell).directory
 
 
 def test_what_the_rows_of_ripr_are_told(fits):

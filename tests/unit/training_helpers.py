@@ -122,15 +122,23 @@ SMALL_NET = {"backbone": "bottleneck-4-1", "canvas": (32, 16)}
 # Case: a method and its settings, such that a step costs a second at most; every method of METHODS is there, and every
 # loss. ``test_distributed.py`` takes one step of every stage of each, in one process and in two.
 STEPS: dict[str, tuple[str, dict]] = {
+    "all-resolution": ("all-resolution", SMALL_NET),
+    "agw": ("agw", SMALL_NET | {"backbone": "bottleneck-16-1-nonlocal"}),
     "baseline": ("baseline", SMALL_NET),
     "classical": ("classical", {"network": "srcnn-915-luma", "restore_epochs": 1}),
+    "him": ("him", {"network": "srcnn-915-luma", **SMALL_NET}),
+    "him-him": ("him-him", {"network": "srcnn-915-luma", **SMALL_NET}),
+    "him-lim": ("him-lim", {"network": "srcnn-915-luma", **SMALL_NET}),
     "histogram": ("histogram", {}),
+    "jbim": ("jbim", {"network": "srcnn-915-luma", "dropout": 0.0, **SMALL_NET}),
+    "lim": ("lim", SMALL_NET),
     "ripr": ("ripr", {"network": "ffsr-narrow", "mask": "person", **SMALL_NET}),
     "ripr, fc": ("ripr", {"network": "ffsr-narrow", "descriptor": 8, "pairs": "synthetic", **SMALL_NET}),
     "ripr-apart": ("ripr-apart", {"network": "ffsr-narrow", **SMALL_NET}),
     "sing": ("sing", {"network": "srcnn-915-luma", **SMALL_NET}),
     "sing, triplet": ("sing", {"network": "srcnn-915-luma", "triplet": 1.0, "descriptor": 8, **SMALL_NET}),
     "sing-everywhere": ("sing-everywhere", {"network": "srcnn-915-luma", **SMALL_NET}),
+    "sr-then-him": ("sr-then-him", {"network": "srcnn-915-luma", "epochs": 1, **SMALL_NET}),
     "sr-then-reid": ("sr-then-reid", {"network": "srcnn-915-luma", "synthetic": True, "epochs": 1, **SMALL_NET}),
     "superres": ("superres", {"network": "srcnn-915-luma", "canvas": (32, 16)}),
     "superres, gan": ("superres", {"network": "srgan", "adversarial": 0.1, "canvas": (32, 16)}),

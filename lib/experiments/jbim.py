@@ -1,0 +1,377 @@
+"""What lessons 30 and 31 compare: JBIM (Zheng et al., IJCV 2022), its parts and variants, and what it stands against.
+
+JBIM learns in three steps: HIM and LIM alone, for two thirds of the budget each, then everything for the last third.
+So what ends before the third step has seen less, and the row that goes on without the fusion ("HIM + LIM, trained on")
+is the control that Tables 5 and 6 lack. The budget counts what HIM's network is shown; LIM, which has no sharpened
+copies, sees the same batches. All rows start from rendered people (``data/weights``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from lib.experiments import claims, ripr
+from lib.experiments import sing as sing_rows
+from lib.experiments.controls import CONTROLS, controls, plain
+from lib.experiments.sing import ONE, first_weights
+from lib.experiments.study import Bench, Cell, Comparison, Row, Study, View, common
+from lib.experiments.trained import RATIOS, Trained
+from lib.methods import create_method
+from lib.methods.branches import GalleryShrunk, branch
+from lib.methods.method import Method
+from lib.training import Run
+
+APART, JOINT = 2 / 3, 1 / 3  # of the budget: each module alone, and the third step
+
+HIM, LIM, JBIM = "HIM", "LIM", "JBIM"
+BESIDE, ON = "HIM + LIM", "HIM + LIM, trained on"
+HIM_ON, LIM_ON = "HIM, trained on", "LIM, trained on"
+HIM_IN, LIM_IN = "HIM, in JBIM", "LIM, in JBIM"
+SEQUENTIAL, SEQUENTIAL_BESIDE = "SRCNN, then HIM", "SRCNN, then HIM, + LIM"
+TWICE = "HIM, twice"  # beside another network that sees the same: SRCNN, then HIM
+ALL, ALL_SHRUNK = "all resolutions (JBIM)", "all resolutions (JBIM), gallery shrunk"
+ONE_OF = {name: f"{name}, one model" for name in (HIM, LIM, JBIM, BESIDE, ON, HIM_ON, LIM_ON)}  # for 1/3
+NO_COPIES = {HIM: "HIM, no synthetic images", JBIM: "JBIM, no synthetic images"}
+OSNET, AGW = "OSNet", "AGW"
+SING, BOTH = sing_rows.SING, ripr.BOTH
+ALPHAS, BETAS = (0.0, 1.0, 10.0, 100.0, 1000.0), (1.0, 2.0, 3.0, 4.0, 5.0)
+SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+# super-resolution networks inside HIM (Table 11), by profile; SRCNN is JBIM itself
+NETWORKS = {
+    "VDSR": {"quick": "vdsr-narrow", "course": "vdsr-narrow", "paper": "vdsr"},
+    "DRCN": {"quick": "drcn-narrow", "course": "drcn-narrow", "paper": "drcn"},
+    "SRGAN": {"quick": "srgan-narrow", "course": "srgan-narrow", "paper": "srgan"},
+}
+KERNELS, SRCNN = ("bilinear", "bicubic"), "SRCNN"
+SMALL = {SRCNN: "srcnn-915-luma", "FSRCNN": "fsrcnn"}  # the same in every profile
+OTHER = {  # re-id networks of Tables 3 and 12
+    OSNET: {"quick": "osnet-0.25", "course": "osnet-0.25", "paper": "osnet"},
+}
+SUBSETS = {
+    of: {
+        only: f"{of}, {'one model at' if len(only) == 1 else 'two models'} {names}"
+        for only, names in {
+            (0,): "1/2", (2,): "1/4", (0, 1): "(1/2, 1/3)", (0, 2): "(1/2, 1/4)", (1, 2): "(1/3, 1/4)",
+        }.items()
+    }
+    | {(1,): ONE_OF[of]}
+    for of in (HIM, JBIM)
+}  # fmt: skip
+
+
+HIM_ALONE, LIM_ALONE = (partial(branch, part=part) for part in ("him", "lim"))
+SHRUNK = View(ALL_SHRUNK, ALL, partial(Trained.results, test=partial(GalleryShrunk, ratio=ONE)))
+
+
+def _epochs(bench: Bench, images: float, views: float = 1.0) -> dict[str, int]:
+    """The epochs of so many images; in ``paper`` the method's own."""
+    return {} if bench.profile == "paper" else {"epochs": bench.epochs(images / views)}
+
+
+def him(bench: Bench, ratio: float | None, kind: str = "him", **changes: Any) -> Method:
+    """One HIM, alone; ``changes`` are other settings."""
+    settings = {"ratio": ratio or ONE, "weights": first_weights(), **bench.options} | changes
+    views = 1 + _sharp_share(bench) if settings.get("synthetic", True) else 1.0
+    return create_method(kind, **_epochs(bench, APART * bench.images, views), **settings)
+
+
+def sequential(bench: Bench, ratio: float | None, **changes: Any) -> Method:
+    """HIM's parts one after the other; the first third of the images is for the super-resolution."""
+    first = {} if bench.profile == "paper" else {"restore_epochs": bench.epochs(APART * bench.images / 3)}
+    return him(bench, ratio, "sr-then-him", **first | changes)
+
+
+def lim(bench: Bench, ratio: float | None, **changes: Any) -> Method:
+    """One LIM, alone: as many epochs as HIM, so that both have seen the same batches."""
+    settings = {"ratio": ratio or ONE, "weights": first_weights(sr=False), **bench.options} | changes
+    return create_method("lim", **_epochs(bench, APART * bench.images), **settings)
+
+
+def joined(
+    bench: Bench, ratio: float | None, high: str = HIM, low: str = LIM, kind: str = "jbim", **changes: Any
+) -> Method:
+    """The third step, from the runs of two rows; ``kind`` "him-lim" is the same without the fusion."""
+    first = {"him": _run(bench, high, ratio), "lim": _run(bench, low, ratio)}
+    method = first["him"].method
+    told = {name: value for name, value in method.told.items() if name not in ("weights", "epochs", "restore_epochs")}
+    views = 1 + _sharp_share(bench) if method.settings.synthetic else 1.0
+    steps = _epochs(bench, JOINT * bench.images, views)
+    return create_method(kind, weights=first, **steps | told | changes)
+
+
+def beside(bench: Bench, ratio: float | None, high: str = HIM, low: str = LIM, kind: str = "him-lim") -> Method:
+    """HIM and LIM as they were when learned apart, their descriptors concatenated."""
+    return joined(bench, ratio, high, low, kind, epochs=0)
+
+
+def everywhere(bench: Bench, ratio: float | None) -> Method:
+    """Table 8's network, with LIM's losses and the whole budget."""
+    settings = {"weights": first_weights(sr=False), **bench.options}
+    return create_method("all-resolution", **_epochs(bench, bench.images), **settings)
+
+
+def rows() -> list[Row]:
+    """Lesson 30: Tables 5, 6 and 8, and the controls that they lack."""
+    return [
+        Row(HIM, him, RATIOS),
+        Row(LIM, lim, RATIOS),
+        Row(JBIM, joined, RATIOS),
+        Row(BESIDE, beside, RATIOS),
+        Row(ON, partial(joined, kind="him-lim"), RATIOS),
+        *controls(),
+        Row(ALL, everywhere),
+        Row(SING, sing_rows.sing, RATIOS),
+        Row(SEQUENTIAL, sequential),
+        Row(SEQUENTIAL_BESIDE, partial(beside, high=SEQUENTIAL)),
+        Row(TWICE, partial(beside, low=SEQUENTIAL, kind="him-him")),
+    ]
+
+
+def one_model() -> list[Row | View]:
+    """The same with one model each, for 1/3: what lesson 30 trains. The models are those of ``rows``."""
+    high, low, on = ONE_OF[HIM], ONE_OF[LIM], ONE_OF[ON]
+    runs = {"high": high, "low": low}
+    return [
+        Row(high, him, (ONE,)),
+        Row(low, lim, (ONE,)),
+        Row(ONE_OF[JBIM], partial(joined, **runs), (ONE,)),
+        Row(ONE_OF[BESIDE], partial(beside, **runs), (ONE,)),
+        Row(on, partial(joined, kind="him-lim", **runs), (ONE,)),
+        *controls(),
+        Row(ALL, everywhere),
+        View(ONE_OF[HIM_ON], on, partial(Trained.results, test=HIM_ALONE)),
+        View(ONE_OF[LIM_ON], on, partial(Trained.results, test=LIM_ALONE)),
+        SHRUNK,
+    ]
+
+
+def views() -> list[View]:
+    """From the models of ``rows``: the branches of JBIM and of its control, and single anchors."""
+    parts = {HIM_ON: (ON, HIM_ALONE), LIM_ON: (ON, LIM_ALONE), HIM_IN: (JBIM, HIM_ALONE), LIM_IN: (JBIM, LIM_ALONE)}
+    branches = [View(name, of, partial(Trained.results, test=test)) for name, (of, test) in parts.items()]
+    single = [View(ONE_OF[of], of, partial(Trained.results, only=(1,))) for of in (HIM, LIM, JBIM, BESIDE, ON)]
+    single += [View(ONE_OF[of], ON, partial(Trained.results, only=(1,), test=parts[of][1])) for of in (HIM_ON, LIM_ON)]
+    return [*branches, *single, SHRUNK]
+
+
+def others() -> list[Row]:
+    """Table 3's other methods that can be run here; RIPR's are rows of lesson 22."""
+    return [
+        *ripr.named(ripr.RESNET, ripr.APART, ripr.RIFE, ripr.BOTH),
+        Row(OSNET, partial(other, name=OSNET)),
+        Row(AGW, agw),
+    ]
+
+
+def other(bench: Bench, ratio: float | None, name: str) -> Method:
+    """The plain network with another backbone."""
+    return plain(bench, None, backbone=OTHER[name][bench.profile])
+
+
+def agw(bench: Bench, ratio: float | None) -> Method:
+    settings = {"weights": {"backbone": "pedestrians"}, **bench.options}
+    return create_method("agw", epochs=bench.epochs(bench.images), **settings)
+
+
+def with_osnet() -> list[Row]:
+    """Table 12: everything with an OSNet, one model."""
+
+    def chosen(bench: Bench, ratio: float | None, make) -> Method:
+        return make(bench, ratio, backbone=OTHER[OSNET][bench.profile])
+
+    first = {of: f"{of} (OSNet)" for of in (HIM, LIM, BESIDE, JBIM, SEQUENTIAL)}
+    runs = {"high": first[HIM], "low": first[LIM]}
+    return [
+        Row(first[HIM], partial(chosen, make=him)),
+        Row(first[LIM], partial(chosen, make=lim)),
+        Row(first[JBIM], partial(joined, **runs)),
+        Row(first[BESIDE], partial(beside, **runs)),
+        Row(first[SEQUENTIAL], partial(chosen, make=sequential)),
+    ]
+
+
+def super_resolutions() -> list[Row]:
+    """Table 4: a super-resolution for pixels, then a re-id network, DGD, or LOMO with XQDA; one model for 1/3. What is
+    lesson 10's is not repeated; DGD's first weights do not ship, so its rows are of ``paper``.
+    """
+    made = []
+    for name in (*KERNELS, SRCNN, "FSRCNN", *NETWORKS):
+        if name not in (*KERNELS, SRCNN):
+            made.append(Row(f"{name}, then re-id", partial(then, name=name)))
+        made.append(Row(f"{name}, then DGD", partial(then, name=name, dgd=True)))
+        if name != "bicubic":
+            made.append(Row(f"{name}, LOMO + XQDA", partial(described, name=name)))
+    return made
+
+
+def then(bench: Bench, ratio: float | None, name: str, dgd: bool = False) -> Method:
+    """A row of Table 4 with a re-id network."""
+    network = _network(bench, name)
+    backbone = {"backbone": "dgd" if bench.profile == "paper" else "dgd-quarter"} if dgd else {}
+    if name in KERNELS:
+        return sing_rows.enlarged(bench, None, network, **backbone)
+    return sing_rows.apart(bench, None, network=network, **backbone)
+
+
+def described(bench: Bench, ratio: float | None, name: str) -> Method:
+    """A row of Table 4 with LOMO and XQDA."""
+    return sing_rows.lomo(bench, None, "xqda", _network(bench, name))
+
+
+def _network(bench: Bench, name: str) -> str:
+    return {**SMALL, **{n: by[bench.profile] for n, by in NETWORKS.items()}}.get(name, name)
+
+
+def sweeps() -> list[Row]:
+    """Lesson 31: Tables 7, 9, 10 and 11, one model each (the anchor 1/3), from the same LIM."""
+    made = [
+        Row(NO_COPIES[HIM], partial(him, synthetic=False)),
+        Row(NO_COPIES[JBIM], partial(joined, high=NO_COPIES[HIM])),
+    ]
+    for alpha in ALPHAS:
+        if alpha != 1.0:  # that is JBIM
+            made += _chain(f"alpha {alpha:g}", alpha=alpha)
+    made += [Row(beta_name(beta), partial(joined, beta=beta)) for beta in BETAS if beta != 3.0]
+    for name in NETWORKS:
+        made += [
+            Row(f"{HIM} ({name})", partial(with_network, name=name)),
+            Row(f"{JBIM} ({name})", partial(joined, high=f"{HIM} ({name})")),
+        ]
+    return made
+
+
+def _chain(what: str, **changes: Any) -> list[Row]:
+    high = f"{HIM}, {what}"
+    return [Row(high, partial(him, **changes)), Row(f"{JBIM}, {what}", partial(joined, high=high))]
+
+
+def with_network(bench: Bench, ratio: float | None, name: str) -> Method:
+    """HIM with another super-resolution network."""
+    return him(bench, ratio, network=NETWORKS[name][bench.profile])
+
+
+def beta_name(beta: float) -> str:
+    return f"{JBIM}, beta {beta:g}"
+
+
+def alpha_name(alpha: float) -> str:
+    """The row of JBIM with a weight of the pixel loss; 1 is the model that all sweeps vary."""
+    return ONE_OF[JBIM] if alpha == 1.0 else f"{JBIM}, alpha {alpha:g}"
+
+
+def fusions() -> list[View]:
+    """Lesson 31: every subset of the anchors (Table 13), and sigma (Fig. 9); None weighs all alike."""
+    subsets = [
+        View(name, of, partial(Trained.results, only=only))
+        for of, names in SUBSETS.items()
+        for only, name in names.items()
+        if name not in ONE_OF.values()
+    ]
+    return subsets + [View(sigma_name(s), JBIM, partial(Trained.results, sigma=s)) for s in (*SIGMAS, None)]
+
+
+def sigma_name(sigma: float | None) -> str:
+    return f"{JBIM}, equal weights" if sigma is None else f"{JBIM}, sigma {sigma:g}"
+
+
+PLAIN = (HIM_ON, LIM_ON, ON, *CONTROLS)  # what a gain of the third step has to beat
+FUSED = (ON, *CONTROLS)
+SR_THEN = (sing_rows.BILINEAR, sing_rows.BICUBIC, sing_rows.APART)
+COMPARISONS = [
+    Comparison("JBIM-lim-adds", JBIM, HIM, PLAIN),
+    Comparison("JBIM-him-adds", JBIM, LIM, PLAIN),
+    Comparison("JBIM-him-over-lim", HIM, LIM, ()),
+    Comparison("JBIM-joint", JBIM, BESIDE, FUSED),
+    Comparison("JBIM-complementary", ONE_OF[BESIDE], ONE_OF[HIM], (TWICE,)),
+    Comparison("JBIM-him-joint", ONE_OF[BESIDE], SEQUENTIAL_BESIDE, ()),
+    Comparison("JBIM-synthetic", ONE_OF[JBIM], NO_COPIES[JBIM], ()),
+    Comparison("JBIM-synthetic-him", ONE_OF[HIM], NO_COPIES[HIM], ()),
+    Comparison("JBIM-all-resolutions", JBIM, ALL, (ALL_SHRUNK, *CONTROLS)),
+    Comparison("JBIM-alpha-zero", ONE_OF[JBIM], alpha_name(0.0), ()),
+    Comparison("JBIM-alpha-flat", alpha_name(1000.0), alpha_name(0.0), ()),
+    Comparison("JBIM-beta-low", ONE_OF[JBIM], beta_name(1.0), ()),
+    Comparison("JBIM-beta-high", ONE_OF[JBIM], beta_name(5.0), ()),
+    Comparison("JBIM-osnet", f"{JBIM} (OSNet)", f"{HIM} (OSNet)", (OSNET, *CONTROLS)),
+    Comparison("JBIM-osnet-joint", f"{JBIM} (OSNet)", f"{BESIDE} (OSNet)", (OSNET, *CONTROLS)),
+    Comparison("JBIM-sr-then-osnet", f"{HIM} (OSNet)", f"{SEQUENTIAL} (OSNet)", (OSNET, *CONTROLS)),
+    Comparison("JBIM-stronger-net", f"{JBIM} (OSNet)", ONE_OF[JBIM], ()),
+    Comparison("JBIM-anchors", JBIM, tuple(n for only, n in SUBSETS[JBIM].items() if len(only) == 1), ()),
+    Comparison("JBIM-anchors-him", HIM, tuple(n for only, n in SUBSETS[HIM].items() if len(only) == 1), ()),
+    Comparison("JBIM-anchors-more", JBIM, tuple(n for only, n in SUBSETS[JBIM].items() if len(only) == 2), ()),
+    Comparison("JBIM-anchors-more-him", HIM, tuple(n for only, n in SUBSETS[HIM].items() if len(only) == 2), ()),
+    Comparison("JBIM-sigma", sigma_name(0.2), sigma_name(0.02), ()),
+    Comparison("JBIM-sr-reid", JBIM, SR_THEN),
+    Comparison("JBIM-over-osnet", JBIM, OSNET),
+    Comparison("JBIM-over-agw", JBIM, AGW),
+    Comparison("JBIM-ripr", JBIM, BOTH),
+    Comparison("JBIM-sing", JBIM, SING),
+]
+# row -> (method, variant) in the paper's tables
+TABLE_3 = {JBIM: ("JBIM", ""), BOTH: ("RIPR", ""), OSNET: ("OSNet", ""), AGW: ("AGW", "")}
+TABLE_4 = {
+    **{f"{name}, then re-id": (f"{name} + ResNet-50", "") for name in ("FSRCNN", *NETWORKS)},
+    **{
+        f"{n}, then DGD": (f"{n.title() if n in KERNELS else n} + DGD", "")
+        for n in (*KERNELS, SRCNN, "FSRCNN", *NETWORKS)
+    },
+    **{
+        f"{n}, LOMO + XQDA": (f"{n.title() if n in KERNELS else n} + XQDA", "")
+        for n in ("bilinear", SRCNN, "FSRCNN", *NETWORKS)
+    },
+    JBIM: ("JBIM", ""),
+    sing_rows.BILINEAR: ("Bilinear + ResNet-50", ""),
+    sing_rows.BICUBIC: ("Bicubic + ResNet-50", ""),
+    sing_rows.APART: ("SRCNN + ResNet-50", ""),
+    sing_rows.LOMO["xqda"]: ("Bicubic + XQDA", ""),
+}
+TABLE_5 = {HIM: ("JBIM", "without LIM"), LIM: ("JBIM", "without HIM"), JBIM: ("JBIM", "")}
+TABLE_6 = {
+    BESIDE: ("HIM + LIM", "learned independently"),
+    SEQUENTIAL_BESIDE: ("SRCNN + ResNet-50 + LIM", "learned independently"),
+    JBIM: ("JBIM", ""),
+}
+TABLE_7 = {
+    ONE_OF[HIM]: ("HIM", ""), NO_COPIES[HIM]: ("HIM", "no synthetic LR"),
+    ONE_OF[JBIM]: ("JBIM", ""), NO_COPIES[JBIM]: ("JBIM", "no synthetic LR"),
+}  # fmt: skip
+TABLE_8 = {ALL: ("All-Resolution", "ResNet-50"), JBIM: ("JBIM", "")}
+TABLE_9 = {alpha_name(alpha): ("JBIM", f"alpha={alpha:g}") for alpha in ALPHAS}
+TABLE_10 = {ONE_OF[JBIM] if beta == 3.0 else beta_name(beta): ("JBIM", f"beta={beta:g}") for beta in BETAS}
+TABLE_11 = {
+    **{ONE_OF[of]: (of, "SRCNN") for of in (HIM, JBIM)},
+    **{f"{of} ({name})": (of, name) for of in (HIM, JBIM) for name in NETWORKS},
+}
+TABLE_12 = {f"{of} (OSNet)": (of, "OSNet") for of in (HIM, BESIDE, JBIM)} | {
+    f"{SEQUENTIAL} (OSNet)": ("SRCNN + OSNet", "")
+}
+TABLE_13 = {
+    name: (of, "+".join(f"1/{round(1 / RATIOS[i])}" for i in only))
+    for of, names in SUBSETS.items()
+    for only, name in names.items()
+} | {of: (of, "1/2+1/3+1/4") for of in (HIM, JBIM)}
+
+
+def any_network(study: Study, trained: Mapping[str, Sequence[Cell]]) -> list[dict]:
+    """The verdict on "JBIM gains over HIM with any super-resolution": of the network with the smallest gain on
+    validation people; none where no cell has two of them.
+    """
+    pairs = [(f"{JBIM} ({name})", f"{HIM} ({name})") for name in NETWORKS]
+    pairs = [pair for pair in pairs if set(pair) <= set(trained)]
+    where = common(trained, *(row for pair in pairs for row in pair)) if len(pairs) > 1 else []
+    if not where:
+        return []
+    least = min(pairs, key=lambda pair: study.difference(*pair, where=where, subset="val").mean)
+    return [claims.judge("JBIM-any-sr", study.difference(*least, where=where), control_row=least[1])]
+
+
+def _run(bench: Bench, name: str, ratio: float | None) -> Run:
+    """The run of a row that has anchors, or of one without."""
+    return bench.run(name, (ratio or ONE) if bench.study.row(name).ratios else None)
+
+
+def _sharp_share(bench: Bench) -> float:
+    """Share of the training images that have a degraded copy."""
+    rows = bench.protocol.rows("train")
+    return float(1 - bench.protocol.is_low(rows).mean())
