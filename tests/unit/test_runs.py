@@ -15,6 +15,7 @@ import torch
 import training_helpers as helpers
 
 from lib.data import DataError
+from lib.data.batches import Batch
 from lib.data.protocol import Protocol
 from lib.methods import create_method
 from lib.training import checkpoint, fit
@@ -82,6 +83,20 @@ def test_a_weights_file_counts_by_its_content_not_its_path(tmp_path):
 
 
 # ---- found again
+
+
+def test_a_found_run_describes_pictures_bit_by_bit_as_the_trained_one(tmp_path):
+    """Also where the order of channels in memory decides how a convolution rounds."""
+    settings = {"backbone": "bottleneck-8-1", "canvas": (32, 16), "epochs": 1, "network": "srcnn-915-luma"}
+    protocol, images = helpers.tiny_protocol(), torch.rand(6, 3, 32, 16, generator=torch.Generator().manual_seed(0))
+    trained, found = (fit(create_method("sing", **settings), protocol, runs=tmp_path, progress=False) for _ in range(2))
+    assert not trained.reused and found.reused
+    with torch.no_grad():
+        assert torch.equal(*(run.method.embed(Batch(images), "probe") for run in (trained, found)))
+    layouts = [
+        run.method.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last) for run in (trained, found)
+    ]
+    assert layouts == [True, True]
 
 
 def test_a_finished_run_is_found_again(tmp_path):
