@@ -2,8 +2,9 @@
 
 JBIM learns in three steps: HIM and LIM alone, for two thirds of the budget each, then everything for the last third.
 So what ends before the third step has seen less, and the row that goes on without the fusion ("HIM + LIM, trained on")
-is the control that Tables 5 and 6 lack. The budget counts what HIM's network is shown; LIM, which has no sharpened
-copies, sees the same batches. All rows start from rendered people (``data/weights``).
+is the control that Tables 5 and 6 lack. The budget counts the images that a re-id network is shown; in the third step
+HIM's, which sees a sharpened copy of every sharp image beside it, while LIM sees one picture of each. All rows start
+from rendered people (``data/weights``).
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def sequential(bench: Bench, ratio: float | None, **changes: Any) -> Method:
 
 
 def lim(bench: Bench, ratio: float | None, **changes: Any) -> Method:
-    """One LIM, alone: as many epochs as HIM, so that both have seen the same batches."""
+    """One LIM, alone: shown as many images as HIM, so in more epochs, since it has no copies."""
     settings = {"ratio": ratio or ONE, "weights": first_weights(sr=False), **bench.options} | changes
     return create_method("lim", **_epochs(bench, APART * bench.images), **settings)
 
