@@ -64,7 +64,9 @@ SHIPMENTS = (
     Shipment("bottleneck-16-1", QUICK),
     Shipment("seresnet18-half", COURSE),
     Shipment("densenet-narrow", COURSE),
+    Shipment("osnet-0.25", COURSE),
     *(Shipment(name, COURSE) for name in ("srcnn-915-luma", "srcnn-915", "vdsr-narrow", "ffsr-narrow")),
+    *(Shipment(name, COURSE) for name in ("drcn-narrow", "srgan-narrow", "fsrcnn")),  # JBIM's Tables 4 and 11
 )
 
 
