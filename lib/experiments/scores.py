@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import pandas as pd
 
 from lib.evaluation import Result, summarise
+from lib.experiments.claims import NEGLIGIBLE, TRAININGS
 
 
 def scores(results: Mapping[Hashable, Sequence[Result] | Result], *columns: str, seed: int = 0) -> pd.DataFrame:
@@ -30,13 +31,18 @@ def scores(results: Mapping[Hashable, Sequence[Result] | Result], *columns: str,
 
 
 def said(difference, scale: float = 100.0, unit: str = "points", digits: int = 1) -> str:
-    """A difference in words for a title: "+3.2 points", or "undecided" where its interval includes zero or is none.
+    """A difference in words for a title: "+3.2 points"; where its interval includes zero or is none "undecided", or "no
+    effect" where all of it is negligible and there are enough trainings to say so (``lib.experiments.claims``; known of
+    points of rank-1 only).
 
-    difference : has mean, low and high, as attributes (a Difference) or as a row of a table has them. They are shown
-    times ``scale``, which makes points of fractions.
+    difference : has mean, low, high and perhaps trainings, as attributes (a Difference) or as a row of a table has
+    them. They are shown times ``scale``, which makes points of fractions.
     """
     mean, low, high = _numbers(difference)
-    return f"{scale * mean:+.{digits}f} {unit}" if low > 0 or high < 0 else "undecided"
+    if low > 0 or high < 0:
+        return f"{scale * mean:+.{digits}f} {unit}"
+    certain = unit == "points" and low > -NEGLIGIBLE and high < NEGLIGIBLE and _trainings(difference) >= TRAININGS
+    return "no effect" if certain else "undecided"
 
 
 def with_interval(difference, scale: float = 100.0, unit: str = "points", digits: int = 1) -> str:
@@ -44,6 +50,13 @@ def with_interval(difference, scale: float = 100.0, unit: str = "points", digits
     numbers = (scale * number for number in _numbers(difference))
     mean, low, high = (f"{number:+.{digits}f}" for number in numbers)
     return f"{mean} [{low}, {high}] {unit}"
+
+
+def _trainings(difference) -> int:
+    """How many are behind it; 1 where it does not say."""
+    if isinstance(difference, (Mapping, pd.Series)):
+        return int(difference.get("trainings", 1))
+    return getattr(difference, "trainings", 1)
 
 
 def _numbers(difference) -> tuple[float, float, float]:

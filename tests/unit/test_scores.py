@@ -52,11 +52,18 @@ def test_keys_and_columns_must_fit(result):
         (0.02, 0.0, 0.04, {}, "undecided"),
         (0.02, np.nan, np.nan, {}, "undecided"),
         (-1.25, -1.5, -1.0, {"scale": 1.0, "unit": "dB", "digits": 2}, "-1.25 dB"),
+        (0.001, -0.004, 0.006, {"trainings": 3}, "no effect"),  # certain, and too small to matter
+        (0.001, -0.004, 0.006, {"trainings": 2}, "undecided"),
+        (0.001, -0.004, 0.006, {}, "undecided"),
+        (0.001, -0.004, 0.011, {"trainings": 3}, "undecided"),
+        (0.001, -0.004, 0.006, {"trainings": 3, "scale": 1.0, "unit": "dB"}, "undecided"),
     ],
 )
 def test_a_difference_in_words(mean, low, high, options, words):
     """Of an object, a row of a table, or a dictionary: the same."""
+    options = dict(options)
     limits = {"mean": mean, "low": low, "high": high}
+    limits |= {"trainings": options.pop("trainings")} if "trainings" in options else {}
     row = pd.DataFrame([limits]).loc[0]  # its .mean is a function
     assert said(SimpleNamespace(**limits), **options) == said(row, **options) == said(limits, **options) == words
 
