@@ -1,6 +1,7 @@
 """Executed notebooks become the committed ones, without what a machine leaves in them."""
 
 import base64
+import copy
 import io
 
 import nbformat
@@ -141,3 +142,17 @@ def test_a_notebook_that_stopped_half_way_is_refused(pair):
     notebooks.code_cells(executed)[-1].execution_count = None
     with pytest.raises(NotebookError, match="code cell 6 was not run"):
         publish.merge(executed, committed)
+
+
+def test_a_table_stands_once_unless_it_is_compared(pair):
+    executed, committed = pair
+    data = {"text/html": "<table></table>", "text/plain": "a table"}
+    table = nbformat.v4.new_output("execute_result", data, execution_count=1)
+    kept = {}
+    for checked in (False, True):
+        ran = copy.deepcopy(executed)
+        cells = [cell for cell in notebooks.code_cells(ran) if "injected-parameters" not in notebooks.tags(cell)]
+        (place, cell) = next((k, c) for k, c in enumerate(cells) if c.source.startswith(structure.CHECK) == checked)
+        cell.outputs = [table]
+        kept[checked] = set(notebooks.code_cells(publish.merge(ran, committed))[place].outputs[0].data)
+    assert kept == {False: {"text/html"}, True: {"text/html", "text/plain"}}
