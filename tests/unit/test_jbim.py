@@ -37,22 +37,12 @@ def built(name: str = "jbim", identities: int = 4, profile: str = "quick", **set
     return method
 
 
-def batch_of(identities: int = 4, images: int = 4, size: tuple[int, int] = (32, 16)) -> Batch:
-    """Images of which every second one is on the low-resolution side; their copies are pictures of their own."""
-    torch.manual_seed(1)
-    count = identities * images
-    shown, lr = (torch.rand(count, 3, *size) for _ in range(2))
-    labels = torch.arange(identities).repeat_interleave(images)
-    low, high = torch.arange(0, count, 2), torch.arange(1, count, 2)
-    return helpers.training_batch(shown, labels, low, high, lr=lr)
-
-
 def reached(method: Method, term: str, parts: int = 1) -> set[str]:
     """The parts that a term's gradient reaches, with fixed batch statistics: those of a batch are common to all streams
     of a module, and pass a little of everything on.
     """
     method.eval().zero_grad()
-    method.losses(batch_of(), method.stages[0])[term].backward()
+    method.losses(helpers.two_sided_batch(), method.stages[0])[term].backward()
     there = [n for n, p in method.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0]
     return {".".join(name.split(".")[:parts]) for name in there}
 
@@ -86,7 +76,10 @@ def hardest(features, labels, margin=0.3):
 
 
 def test_the_losses_are_those_of_the_equations():
-    method, batch = built().eval(), batch_of()  # fixed batch statistics: each picture can be computed by itself
+    method, batch = (
+        built().eval(),
+        helpers.two_sided_batch(),
+    )  # fixed batch statistics: each picture can be computed by itself
     terms = method.losses(batch, method.stages[0])
     him, lim, high, low = method.him, method.lim, batch.high, batch.low
     copies = batch.at(0.5, high)
@@ -132,7 +125,7 @@ def test_the_weights_of_the_terms():
 
 
 def test_him_without_a_triplet_is_sing():
-    batch, him, sing = batch_of(), built("him", triplet=0.0), built("sing", descriptor=0)
+    batch, him, sing = helpers.two_sided_batch(), built("him", triplet=0.0), built("sing", descriptor=0)
     sing.load_state_dict(him.state_dict())
     for mode in (True, False):
         ours, theirs = (m.train(mode).losses(batch, m.stages[0]) for m in (him, sing))
@@ -166,20 +159,20 @@ def test_the_fusion_teaches_both_modules_and_the_sharp_side_not_the_super_resolu
 def test_in_training_the_batch_statistics_couple_the_streams():
     """Said in the lesson: the sharp side shares its statistics with what the super-resolution made."""
     method = built().train()
-    method.losses(batch_of(), method.stages[0])["him_identity_hr"].backward()
+    method.losses(helpers.two_sided_batch(), method.stages[0])["him_identity_hr"].backward()
     assert any(p.grad.abs().sum() > 0 for p in method.him.sr.parameters() if p.grad is not None)
 
 
 def test_without_synthetic_images_lim_keeps_its_copies():
     """Eq. 10 needs the low-resolution copy of a sharp image; only HIM loses a stream, and the pixel loss (Table 7)."""
     method = built(synthetic=False)
-    terms = set(method.losses(batch_of(), method.stages[0]))
+    terms = set(method.losses(helpers.two_sided_batch(), method.stages[0]))
     assert not {"him_pixel", "him_identity_synthetic"} & terms and "lim_identity_synthetic" in terms
     assert method.stages[0].weights["him_triplet"] == 2.0
 
 
 def test_a_side_without_images_counts_nothing():
-    method, batch = built().train(), batch_of()
+    method, batch = built().train(), helpers.two_sided_batch()
     batch.low, batch.high = batch.low[:0], torch.arange(16)
     terms = method.losses(batch, method.stages[0])
     assert terms["fusion_lr"] == 0 == terms["lim_identity_lr"] and all(value.isfinite() for value in terms.values())
@@ -202,16 +195,7 @@ def test_all_resolution_learns_from_the_sharp_side_at_every_ratio():
     ids=str,
 )
 def test_every_variant_lowers_its_loss_on_a_fixed_batch(settings):
-    method, batch = built(**settings).train(), batch_of()
-    stage = method.stages[0]
-    optimizer, totals = torch.optim.Adam(method.parameters(), 1e-3), []
-    for _ in range(8):
-        total = sum(stage.weights.get(n, 1.0) * value for n, value in method.losses(batch, stage).items())
-        totals.append(total.item())
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-    assert min(totals[-2:]) < totals[0]
+    assert helpers.learns(built(**settings), helpers.two_sided_batch())
 
 
 # ---- the fusion network

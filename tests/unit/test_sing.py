@@ -28,21 +28,11 @@ def built(name: str = "sing", identities: int = 4, **settings) -> Method:
     return method
 
 
-def batch_of(identities: int = 4, images: int = 4, size: tuple[int, int] = (32, 16)) -> Batch:
-    """Images of which every second one is on the low-resolution side; their copies are pictures of their own."""
-    torch.manual_seed(1)
-    count = identities * images
-    shown, lr = (torch.rand(count, 3, *size) for _ in range(2))
-    labels = torch.arange(identities).repeat_interleave(images)
-    low, high = torch.arange(0, count, 2), torch.arange(1, count, 2)
-    return helpers.training_batch(shown, labels, low, high, lr=lr)
-
-
 # ---- Eq. 2 to 5
 
 
 def test_the_losses_are_those_of_the_equations():
-    method, batch = built(), batch_of()
+    method, batch = built(), helpers.two_sided_batch()
     method.eval()  # fixed batch statistics: a stream can be computed by itself
     terms = method.losses(batch, method.stages[0])
 
@@ -67,7 +57,7 @@ def test_the_losses_are_those_of_the_equations():
 
 
 def test_the_mean_reading_of_the_pixel_loss_is_the_sum_over_the_values_of_a_picture():
-    batch = batch_of()
+    batch = helpers.two_sided_batch()
     total, mean = (built(reduction=r).losses(batch, built().stages[0])["pixel"] for r in ("sum", "mean"))
     torch.testing.assert_close(total / (3 * 32 * 16), mean)
 
@@ -84,14 +74,14 @@ def test_the_mean_reading_of_the_pixel_loss_is_the_sum_over_the_values_of_a_pict
 def test_each_loss_reaches_the_parts_it_should(term, reached):
     """With fixed batch statistics: those of a batch are common to all streams, and pass a little of everything on."""
     method = built().eval()
-    method.losses(batch_of(), method.stages[0])[term].backward()
+    method.losses(helpers.two_sided_batch(), method.stages[0])[term].backward()
     found = {n.split(".")[0] for n, p in method.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert found == reached
 
 
 def test_without_synthetic_images_there_is_no_pixel_loss():
     method = built(synthetic=False)
-    assert method.losses(batch_of(), method.stages[0]).keys() == {"identity_hr", "identity_lr"}
+    assert method.losses(helpers.two_sided_batch(), method.stages[0]).keys() == {"identity_hr", "identity_lr"}
     assert "pixel" not in method.stages[0].weights
 
 
@@ -101,7 +91,7 @@ def test_alpha_is_the_weight_of_the_pixel_loss_alone():
 
 
 def test_a_batch_without_a_low_resolution_side_counts_nothing_there():
-    method, batch = built(), batch_of()
+    method, batch = built(), helpers.two_sided_batch()
     batch.low, batch.high = batch.low[:0], torch.arange(16)
     terms = method.losses(batch, method.stages[0])
     assert terms["identity_lr"] == 0 and all(value.isfinite() for value in terms.values())
@@ -123,17 +113,7 @@ def test_a_batch_without_a_low_resolution_side_counts_nothing_there():
     ids=str,
 )
 def test_every_variant_lowers_its_loss_on_a_fixed_batch(settings):
-    method, batch = built(**settings).train(), batch_of()
-    stage = method.stages[0]
-    optimizer, totals = torch.optim.Adam(method.parameters(), 1e-3), []
-    for _ in range(8):
-        terms = method.losses(batch, stage)
-        total = sum(stage.weights.get(name, 1.0) * value for name, value in terms.items())
-        totals.append(total.item())
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-    assert min(totals[-2:]) < totals[0]
+    assert helpers.learns(built(**settings), helpers.two_sided_batch())
 
 
 # ---- deployment
@@ -156,7 +136,7 @@ def test_dgd_has_the_papers_descriptor():
 
 
 def test_sr_then_reid_learns_its_parts_apart():
-    method, batch = built("sr-then-reid"), batch_of()
+    method, batch = built("sr-then-reid"), helpers.two_sided_batch()
     reached = []
     for stage in method.stages:
         select_trainable(method, stage)
@@ -175,7 +155,7 @@ def test_interpolation_has_nothing_to_restore_and_bilinear_enlarges_by_itself():
 
 def test_with_its_own_synthetic_images_only_the_joint_learning_differs():
     apart = built("sr-then-reid", synthetic=True)
-    assert apart.losses(batch_of(), apart.stages[-1]).keys() == {
+    assert apart.losses(helpers.two_sided_batch(), apart.stages[-1]).keys() == {
         "identity_hr", "identity_lr", "identity_synthetic",
     }  # fmt: skip
 

@@ -67,6 +67,28 @@ def training_batch(images, labels=None, low=None, high=None, resolution=None, hr
     return Batch(images, resolution, labels=labels, low=low, high=high, source=source)
 
 
+def two_sided_batch(identities: int = 4, images: int = 4, size: tuple[int, int] = (32, 16)) -> Batch:
+    """Images of which every second one is on the low-resolution side; their copies are pictures of their own."""
+    torch.manual_seed(1)
+    count = identities * images
+    shown, lr = (torch.rand(count, 3, *size) for _ in range(2))
+    labels = torch.arange(identities).repeat_interleave(images)
+    low, high = torch.arange(0, count, 2), torch.arange(1, count, 2)
+    return training_batch(shown, labels, low, high, lr=lr)
+
+
+def learns(method: Method, batch: Batch, steps: int = 8) -> bool:
+    """Whether the weighted loss of the first stage falls on a fixed batch, within so many steps."""
+    stage, optimizer, totals = method.train().stages[0], torch.optim.Adam(method.parameters(), 1e-3), []
+    for _ in range(steps):
+        total = sum(stage.weights.get(name, 1.0) * value for name, value in method.losses(batch, stage).items())
+        totals.append(total.item())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    return min(totals[-2:]) < totals[0]
+
+
 class Tiny(Method):
     """Two stages, a restoring and a recognising part, batch statistics, dropout: all that a checkpoint must carry."""
 
