@@ -109,6 +109,10 @@ _NAMED = {
     "bilinear": ("#7FB593", "v", DOTS),
     "bicubic": ("#55B087", "^", DOTS),
     "SRCNN": (GREEN, "s", DASHES),
+    "FSRCNN": ("#4FA88C", "<", DASHES),
+    "VDSR": ("#117A5C", ">", DASHES),
+    "DRCN": ("#3C8F72", "P", DASHES),
+    "SRGAN": ("#7DAF9E", "X", DASHES),
 }
 # the row of the tables whose colour a paper has, where it is not called like its method
 PAPERS = {"RIPR": "RIFE"}

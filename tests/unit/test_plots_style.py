@@ -19,7 +19,16 @@ FFSR, frozen|FFSR (outlines)|RIFE|RIFE, trained on|two networks, equal weights|t
 two streams, equal weights|FFSR + RIFE|SE-ResNet|DenseNet|HIM|LIM|HIM + LIM|JBIM|OSNet|AGW|PS-HRNet|FTWA"""
 NAMES = [name for line in CANONICAL.splitlines() for name in line.split("|")]
 OWN = ("SING", "FFSR + RIFE", "JBIM", "PS-HRNet", "FTWA")  # one of each paper
-RESTORING = {"original", "bilinear", "bicubic", "SRCNN"}  # pictures, which share the looks of their networks
+RESTORING = {
+    "original",
+    "bilinear",
+    "bicubic",
+    "SRCNN",
+    "FSRCNN",
+    "VDSR",
+    "DRCN",
+    "SRGAN",
+}  # pictures, which share the looks of their networks
 DEUTERANOPIA = np.array(  # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB
     [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]
 )
