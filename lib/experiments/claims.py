@@ -96,7 +96,8 @@ def table(rows: Iterable[dict], scale: float = 100.0, unit: str = "points") -> p
     """Judged claims as a reader's table: the claim, where it is from, the difference as "+3.2 [+1.1, +5.4] points" and
     the verdict, the same against the control, and the threshold below which there is no effect.
 
-    rows : of ``judge``, or of a table of them. scale : from the unit of the differences to ``unit``; a row that says
+    rows : of ``judge``, or of a table of them; where they say the control (control_row, and against_it: what stands
+    against it), so does the table. scale : from the unit of the differences to ``unit``; a row that says
     both itself keeps its own. Numbers have one digit more than the threshold needs, so that neither hides in the
     rounding.
     """
@@ -109,6 +110,9 @@ def table(rows: Iterable[dict], scale: float = 100.0, unit: str = "points") -> p
             mean, low, high = (scale * row[f"{prefix}{name}"] for name in ("mean", "low", "high"))
             text = f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}] {unit}"
             texts[prefix] = "" if np.isnan(mean) else text
+        if texts["control_"] and isinstance(row.get("control_row"), str):
+            whose = f"{row['against_it']} " if isinstance(row.get("against_it"), str) else ""
+            texts["control_"] += f" ({whose}minus {row['control_row']})"
         found.append(
             {
                 "claim": row["claim"],

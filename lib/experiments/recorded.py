@@ -12,6 +12,7 @@ from lib.evaluation.intervals import counted
 from lib.experiments import claims
 from lib.experiments.measured import MeasuredError, measured, origin
 from lib.experiments.published import published
+from lib.experiments.scores import with_interval
 from lib.experiments.study import Plan, Study
 
 SETS = ("pedestrians", "viper", "caviar")  # that the repository has a record of
@@ -136,6 +137,30 @@ def gains(record: Record, study: Study, reference: str, names: Sequence[str]) ->
     there = record.against(reference, names, study.cells[0].protocol.preset) if record else own
     there = there[~there["set"].isin(own["set"])]
     return pd.concat([own, there[GAINS]], ignore_index=True)[GAINS] if len(there) else own[GAINS]
+
+
+def beside(apart: pd.DataFrame, table: str, names: Mapping[str, tuple[str, str]], dataset: str) -> pd.DataFrame:
+    """What the rows of a paper's table gain over the reference of ``apart``, published and measured, in points: a row
+    per name, a column for the paper's data set and one for each set of ``apart`` ("+1.2 [+0.8, +1.7]").
+
+    apart : of ``gains``. names : {row: (the paper's method, variant)}, the reference among them. ValueError where the
+    paper's table does not have the reference on that data set.
+    """
+    (reference,) = set(apart["reference"])
+    theirs = published(table).query("metric == 'rank-1' and dataset == @dataset")
+    theirs = theirs.set_index(["method", "variant"])["value"]
+    if names.get(reference) not in theirs.index:
+        raise ValueError(f"{table} has no {reference} on {dataset}")
+    made = pd.DataFrame(index=[name for name in names if name != reference])
+    gain = {name: theirs.get(names[name]) for name in made.index}
+    made[f"published ({table}, {dataset})"] = [
+        "" if value is None else f"{value - theirs[names[reference]]:+.1f}" for value in gain.values()
+    ]
+    for people, part in apart.groupby("set", sort=False):
+        told = {one["name"]: with_interval(one, unit="").strip() for one in part.to_dict("records")}
+        behind = counted(int(part["trainings"].max()), "training")
+        made[f"{people} ({behind})"] = [told.get(name, "") for name in made.index]
+    return made.rename_axis(f"minus {reference}, points of rank-1")
 
 
 def verdicts(record: Record, study: Study, plan: Plan) -> pd.DataFrame:

@@ -201,18 +201,19 @@ def masks(widths: Sequence[float], outlines: bool) -> list[Row]:
     return made + ([Row("FFSR, background (wrong)", partial(restore, mask="background"))] if outlines else [])
 
 
-PLAIN = (LONGER, *CONTROLS)  # what a gain of the third step has to beat
+PLAIN = (LONGER, *CONTROLS)  # shown as many images as all three steps
+# Rows without the third step were shown two thirds of that: their plain row is the ResNet, or RIFE is trained on.
 COMPARISONS = [
-    Comparison("RIPR-mask", APART, AE, PLAIN),
-    Comparison("RIPR-vdsr", APART, VDSR, PLAIN),
+    Comparison("RIPR-mask", APART, AE, (RESNET,)),
+    Comparison("RIPR-vdsr", APART, VDSR, (RESNET,)),
     Comparison("RIPR-joint", FFSR, APART, PLAIN),
     Comparison("RIPR-segmented", OUTLINES, FFSR, PLAIN),
-    Comparison("RIPR-two", EQUAL, RESNET),
-    Comparison("RIPR-weights", LEARNED, EQUAL),
-    Comparison("RIPR-blocks", RIFE, LEARNED),
-    Comparison("RIPR-rife", RIFE, RESNET),
-    Comparison("RIPR-sing", BOTH, SING, PLAIN),
-    Comparison("RIPR-both", BOTH, (FFSR, RIFE), PLAIN),  # the better of the two
+    Comparison("RIPR-two", EQUAL, RESNET, ()),
+    Comparison("RIPR-weights", LEARNED, EQUAL, (RESNET,)),
+    Comparison("RIPR-blocks", RIFE, LEARNED, PLAIN, longer=RIFE_LONGER),
+    Comparison("RIPR-rife", RIFE, RESNET, PLAIN, longer=RIFE_LONGER),
+    Comparison("RIPR-sing", BOTH, SING, (*PLAIN, RIFE_LONGER)),
+    Comparison("RIPR-both", BOTH, (FFSR, RIFE), (*PLAIN, RIFE_LONGER)),  # the better of the two
 ]
 VARIANTS = (FFSR, RIFE, BOTH)  # that Fig. 4 sets against the ResNet
 

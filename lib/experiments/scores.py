@@ -31,18 +31,17 @@ def scores(results: Mapping[Hashable, Sequence[Result] | Result], *columns: str,
 
 
 def said(difference, scale: float = 100.0, unit: str = "points", digits: int = 1) -> str:
-    """A difference in words for a title: "+3.2 points"; where its interval includes zero or is none "undecided", or "no
-    effect" where all of it is negligible and there are enough trainings to say so (``lib.experiments.claims``; known of
-    points of rank-1 only).
+    """A difference in words for a title: "+3.2 points"; "no effect" where all of its interval is negligible and there
+    are enough trainings to say so (``lib.experiments.claims``; known of points of rank-1 only); "undecided" where the
+    interval includes zero or is none.
 
     difference : has mean, low, high and perhaps trainings, as attributes (a Difference) or as a row of a table has
     them. They are shown times ``scale``, which makes points of fractions.
     """
     mean, low, high = _numbers(difference)
-    if low > 0 or high < 0:
-        return f"{scale * mean:+.{digits}f} {unit}"
-    certain = unit == "points" and low > -NEGLIGIBLE and high < NEGLIGIBLE and _trainings(difference) >= TRAININGS
-    return "no effect" if certain else "undecided"
+    if unit == "points" and low > -NEGLIGIBLE and high < NEGLIGIBLE and _trainings(difference) >= TRAININGS:
+        return "no effect"
+    return f"{scale * mean:+.{digits}f} {unit}" if low > 0 or high < 0 else "undecided"
 
 
 def with_interval(difference, scale: float = 100.0, unit: str = "points", digits: int = 1) -> str:

@@ -24,7 +24,7 @@ from lib.evaluation import Difference, Result, mean_difference
 from lib.evaluation.features import device_of
 from lib.evaluation.restoration import psnr
 from lib.experiments import claims
-from lib.experiments.controls import SHARP, controls
+from lib.experiments.controls import CONTROLS, SHARP, controls
 from lib.experiments.study import Bench, Cell, Comparison, Row, Study, View, common
 from lib.experiments.trained import RATIOS, Trained
 from lib.losses import pixel_mse
@@ -164,11 +164,14 @@ def alpha_name(alpha: float, reduction: str = "sum") -> str:
     return f"SING, alpha {alpha:g}" + ("" if reduction == "sum" else f" ({reduction})")
 
 
+PLAIN = (BICUBIC, *CONTROLS)  # no super-resolution is learned; two losses, and two kinds of training pictures
 COMPARISONS = [
-    Comparison("SING-joint", SING, APART),
-    Comparison("SING-sr-helps", APART, BILINEAR),
+    Comparison("SING-joint", SING, APART, PLAIN),
+    Comparison("SING-sr-helps", APART, BILINEAR, PLAIN),
     Comparison("SING-handcrafted", LOMO["xqda"], SING, (), sets=("viper",)),  # the paper says it of MLR-VIPeR alone
-    Comparison("SING-synthetic", ONE_MODEL, NO_COPIES),  # one model each: three against one would count the fusion too
+    Comparison(
+        "SING-synthetic", ONE_MODEL, NO_COPIES, PLAIN
+    ),  # one model each: three against one would count the fusion too
     Comparison("SING-anchors", SING, SINGLES, ()),
     Comparison("SING-alpha-zero", SING, NO_PIXELS, ()),  # three fused, as in Fig. 6
     Comparison("SING-alpha-large", ONE_MODEL, alpha_name(10.0), ()),

@@ -83,14 +83,17 @@ class Comparison:
     """A claim of a paper (``data/published/claims.csv``): row ``a`` beats row ``b``.
 
     b : several rows where the paper says "the best of them": that with the best rank-1 of validation people.
-    controls : plain rows; against the strongest of them on validation people the gain of ``a`` is its own. Empty where
-    the claim is about something that no plain row can answer. sets : only on these data sets; empty for all.
+    controls : rows without what the claim is about that were shown as many images; against the strongest of them on
+    validation people the gain of ``a`` is its own. Empty where no such row can answer the claim, or where it is ``b``.
+    longer : the row that stands for ``a`` against the controls where ``a`` itself was shown fewer images than they.
+    sets : only on these data sets; empty for all.
     """
 
     claim: str
     a: str
     b: str | tuple[str, ...]
     controls: tuple[str, ...] = ("baseline", "baseline, all resolutions")
+    longer: str = ""
     sets: tuple[str, ...] = ()
 
     @property
@@ -100,7 +103,7 @@ class Comparison:
     @property
     def rows(self) -> set[str]:
         """All rows that the verdict needs."""
-        return {self.a, *self.rivals, *self.controls}
+        return {self.a, *self.rivals, *self.controls} | ({self.longer} if self.longer else set())
 
 
 class Missing(LookupError):
@@ -268,7 +271,8 @@ class Study:
         b = comparison.rivals[0] if len(comparison.rivals) == 1 else self.strongest(comparison.rivals, where)
         if comparison.controls:
             control = self.strongest(comparison.controls, where)
-            against, what = self.difference(a, control, where=where), what | {"control_row": control}
+            against = self.difference(comparison.longer or a, control, where=where)
+            what = what | {"control_row": control} | ({"against_it": comparison.longer} if comparison.longer else {})
         return claims.judge(comparison.claim, self.difference(a, b, where=where), control=against, **what)
 
 

@@ -57,7 +57,7 @@ def objective_curves(
         ax.fill_between(*between, color=style.ORANGE, alpha=0.25, linewidth=0, label="what a difference costs")
         ax.set_title(textwrap.fill(f"{subject}{network}", 24), fontsize=style.TEXT, loc="left")
         style.axes_labels(ax, style.AXES["resolution"], O_LABELS[column] if ax is axes[0][0] else "")
-        style.resolution_axis(ax, float(table["r"].min()))
+        style.resolution_axis(ax, table["r"])
         style.plain(ax)
     if level is not None:
         _mark(axes[0], level, "knows nothing")
@@ -136,7 +136,7 @@ def resolution_curves(
         for name in dict.fromkeys(part["name"]):
             one = part[part["name"] == name].sort_values("ratio")
             style.line(ax, one["ratio"], 100 * one["value"], drawn[name], 100 * one["low"], 100 * one["high"])
-        style.resolution_axis(ax, float(table["ratio"].min()))
+        style.resolution_axis(ax, table["ratio"])
         style.axes_labels(ax, x, y if ax is axes[0][0] else "")
         if level is not None:
             ax.axhline(100 * level, color=style.GREY, linewidth=1.2, linestyle=":")
@@ -175,7 +175,7 @@ def resolution_differences(
             places = one["ratio"] * 2 ** (0.03 * number)  # beside each other: the intervals stay readable
             ax.vlines(places, 100 * one["low"], 100 * one["high"], color=look.colour, linewidth=2, alpha=0.6)
             style.line(ax, places, 100 * one["mean"], look)
-        style.resolution_axis(ax, float(table["ratio"].min()))
+        style.resolution_axis(ax, table["ratio"])
         ax.set_xlim(right=2 ** (0.03 * len(drawn)) * 1.03)
         style.axes_labels(ax, x, f"{y}\nminus {style.look(reference).label}" if ax is axes[0][0] else "")
         style.plain(ax)
@@ -238,7 +238,7 @@ def objective_comparison(table: pd.DataFrame, title: str = "") -> Figure:
                 raise ValueError(f"{network!r} has no {curve}")
             low, high = part["normalised_low"], part["normalised_high"]
             style.line(ax, part["r"], part["normalised"], look, low, high)
-        style.resolution_axis(ax, float(table["r"].min()))
+        style.resolution_axis(ax, table["r"])
         ax.set_title(PATHS[curve], fontsize=style.TEXT, loc="left")
         style.axes_labels(ax, style.AXES["resolution"], O_LABELS["normalised"] if ax is axes[0] else "")
         style.plain(ax)

@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from lib.plots import style
 from lib.plots.tables import require
 
 MOST = 14  # rows that can still be read when projected
+NEGLIGIBLE = 1.0  # points: what ``lib.experiments.claims`` calls no effect where all of an interval lies inside
 
 
 def against(
@@ -35,8 +37,9 @@ def against(
     printed), with a row of ``reference`` for each set: drawn are the differences to it, as open diamonds. levels : what
     ``reference`` itself reaches on each set, a fraction, for the panels' titles.
 
-    A mark is filled where the interval excludes 0, and open and pale where it does not. ValueError for a published set
-    without its reference, for a set of ``published`` that is not in the table, and for more rows than can be read.
+    A mark is filled where the interval excludes 0, and open and pale where it does not; what is negligible is shaded.
+    ValueError for a published set without its reference, for a set of ``published`` that is not in the table, and for
+    more rows than can be read.
     """
     require(table, "set", "name", "mean", "low", "high")
     sets = list(dict.fromkeys(table["set"]))
@@ -51,6 +54,7 @@ def against(
         1, len(sets), size=(9.2 if len(sets) > 1 else 7.4, 1.9 + height), sharex=True, sharey=True, squeeze=False
     )
     for ax, name in zip(axes[0], sets, strict=True):
+        ax.axvspan(-NEGLIGIBLE, NEGLIGIBLE, color=style.SHADE, zorder=0)
         ax.axvline(0, color=style.BLACK, linewidth=1.2)
         for row in table[table["set"] == name].itertuples():
             if row.name != reference:
@@ -66,6 +70,7 @@ def against(
     handles = [
         Line2D([], [], color="#444444", marker="o", linewidth=3, label="measured, interval without 0"),
         Line2D([], [], color="#AAAAAA", marker="o", markerfacecolor="white", linewidth=3, label="measured, with 0"),
+        Patch(color=style.SHADE, label=f"within {NEGLIGIBLE:g} point: negligible"),
     ]
     if len(gains):
         handles.append(Line2D([], [], color=style.BLACK, label="published, minus the same row", **style.PUBLISHED))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from lib.plots import style
 from lib.plots.tables import require
@@ -84,17 +85,42 @@ def relative_losses(values: Mapping[str, tuple[float, float]], ratio: float, nea
     return f"Lost at {style.ratio_name(ratio)}: {'similar shares of rank-1, ' if alike else 'of rank-1 '}{said}"
 
 
-def picture_and_match(table: pd.DataFrame, strong: float = 0.6) -> str:
+def go_together(table: pd.DataFrame, level: float = 0.05) -> str:
+    """Do PSNR and rank-1 order networks alike? The end of a sentence that names them both.
+
+    They go together, or against each other, where so strong a rank correlation has a probability below ``level`` among
+    networks in an order of chance: among four or fewer none is strong enough.
+
+    table : psnr, value (rank-1), a row per network, at least three.
+    """
+    require(table, "psnr", "value")
+    x, y = table["psnr"].to_numpy(float), table["value"].to_numpy(float)
+    if len(x) < 3:
+        raise ValueError(f"an order of {len(x)} networks says nothing: three at least")
+
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return f"have no order in common ({'PSNR' if np.ptp(x) == 0 else 'rank-1'} is the same for all {len(x)})"
+
+    def correlation(values: np.ndarray) -> float:
+        return float(stats.spearmanr(values, y).statistic)
+
+    rho = correlation(x)
+    # all orders of up to seven networks, else as many drawn ones, from a fixed seed
+    chance = stats.permutation_test((x,), correlation, permutation_type="pairings", n_resamples=5040, random_state=0)
+    sign = "go together" if rho > 0 else "go against each other"
+    how = sign if chance.pvalue < level else "have no certain order in common"
+    return f"{how} (rank correlation {rho:+.2f}, {len(x)} points)"
+
+
+def picture_and_match(table: pd.DataFrame) -> str:
     """Does the better picture make the better match?
 
     table : name, psnr, value (rank-1), a row per network, at least three.
     """
     require(table, "name", "psnr", "value")
-    rho = float(table[["psnr", "value"]].corr("spearman").iloc[0, 1])
     top, found = (style.text(table.loc[table[c].idxmax(), "name"]) for c in ("psnr", "value"))
-    how = "go together" if rho > strong else "go against each other" if rho < -strong else "hardly go together"
     end = f"{top} is best in both" if top == found else f"the best picture is {top}'s, the best match {found}'s"
-    return f"PSNR and rank-1 {how} (rank correlation {rho:+.2f}): {end}"
+    return f"PSNR and rank-1 {go_together(table)}: {end}"
 
 
 def free_against_paid(table: pd.DataFrame) -> str:
@@ -161,3 +187,22 @@ def decided(effects: pd.DataFrame, what: str) -> str:
         if which.any()
     ]
     return "; ".join(parts) if parts else f"None of {len(effects)} {what} changes rank-1 beyond its interval"
+
+
+def network_choice(best: pd.DataFrame, chosen: str) -> str:
+    """Is the network that the course takes the one that learns most in the same time?
+
+    best : name, value, low, high (fractions), the best first (``lib.experiments.networks.best``). chosen : one of the
+    names. ValueError for another.
+    """
+    require(best, "name", "value", "low", "high")
+    if chosen not in set(best["name"]):
+        raise ValueError(f"{chosen} was not compared: {', '.join(best['name'])}")
+    names, values = list(best["name"]), 100 * best["value"].to_numpy()
+    place = names.index(chosen)
+    if place == 0:
+        second = f", {names[1]} {values[1]:.1f} %" if len(names) > 1 else ""
+        return f"In equal time {chosen} learns most: {values[0]:.1f} %{second}"
+    within = 100 * best["high"].iloc[place] >= values[0]
+    behind = "within its interval of" if within else "behind"
+    return f"In equal time {chosen} has {values[place]:.1f} %, {behind} {names[0]} ({values[0]:.1f} %)"

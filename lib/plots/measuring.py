@@ -246,7 +246,7 @@ def restoration(table: pd.DataFrame, title: str = "", size=(8.2, 3.6)):
     style.line(axes[0], table["ratio"], table["psnr"], of["psnr"])
     style.line(axes[1], table["ratio"], 100 * table["rank-1"], of["rank-1"], 100 * table["low"], 100 * table["high"])
     for ax, quantity in zip(axes, of, strict=True):
-        style.resolution_axis(ax, float(table["ratio"].min()))
+        style.resolution_axis(ax, table["ratio"])
         style.axes_labels(ax, style.AXES["probe"], style.AXES[quantity])
         style.plain(ax)
     style.percent_axis(axes[1])

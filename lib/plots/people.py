@@ -257,7 +257,7 @@ def detail_left(table: pd.DataFrame, title: str = "", size=(8.0, 3.8)):
         drawn = style.looks(table["kind"])[kind]
         drawn = drawn._replace(label=f"{kind} ({int(rows['people'].iloc[0])} people)")
         style.line(ax, rows["ratio"], 100 * rows["left"], drawn, 100 * rows["low"], 100 * rows["high"])
-    style.resolution_axis(ax, float(table["ratio"].min()))
+    style.resolution_axis(ax, table["ratio"])
     ax.axhline(0, color=style.GREY, linewidth=1)
     ax.set_ylim(max(100 * float(table["low"].min()), -25), 100)  # of a handful of people an interval says nothing
     style.axes_labels(ax, style.AXES["resolution"], "left of the variance (%)")

@@ -37,7 +37,7 @@ def stream_weights(table: pd.DataFrame, title: str = "") -> Figure:
             ax.plot(every, every if stream == "high" else 1 - every, color=look.colour, linewidth=1.6, linestyle="--")
             style.line(ax, part["r"], part["mean"], look, part["low"], part["high"])
         ax.set_title(str(block), fontsize=style.TEXT, loc="left")
-        style.resolution_axis(ax, lowest, TICKS)
+        style.resolution_axis(ax, table["r"], TICKS)
         style.axes_labels(ax, "resolution r", "weight of the stream" if ax is axes[0][0] else "")
         style.plain(ax)
     # nothing is cut off where a network leaves 0 to 1

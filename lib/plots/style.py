@@ -36,6 +36,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
 )
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+SHADE = "#ECECEC"  # a ground that says: too small to matter
 TRUE, FALSE = GREEN, VERMILION  # a match and a wrong person; also drawn with another line style or a sign
 ROLES = {"train": GREY, "val": PURPLE, "probe": VERMILION, "gallery": BLUE}
 # from full resolution (dark) to little of it (light, still visible on white)
@@ -227,6 +228,7 @@ AXES = {
     "epoch": "epoch",
 }
 RESOLUTIONS = (1 / 8, 1 / 4, 1 / 3, 1 / 2, 1.0)  # where every axis of resolution has a tick
+ROOM = 0.4  # halvings between two ticks: a little less than from 1/3 to 1/4
 
 
 class Photographs(Figure):
@@ -325,13 +327,19 @@ def plain(ax: Axes, grid: str | None = "y") -> None:
     ax.set_axisbelow(True)
 
 
-def resolution_axis(ax: Axes, lowest: float, ticks: Sequence[float] = RESOLUTIONS) -> None:
+def resolution_axis(ax: Axes, drawn: Iterable[float], ticks: Sequence[float] | None = None) -> None:
     """The x axis of r: logarithmic, so that halving is the same step everywhere, rising to full on the right.
 
-    lowest : the smallest r that is drawn, in (0, 1); ticks below it are left out. ValueError for another.
+    drawn : the r that are drawn, above 0, the smallest below 1 (ValueError for others). ticks : None for
+    ``RESOLUTIONS`` and those of ``drawn`` below 1/2 that have room; below all that is drawn there is none.
     """
+    drawn = sorted(set(map(float, drawn)))
+    lowest = drawn[0] if drawn else 0.0
     if not 0 < lowest < 1:
         raise ValueError(f"the smallest resolution lies in (0, 1), not {lowest}")
+    if ticks is None:
+        more = (r for r in drawn if r < 1 / 2 and all(abs(np.log2(r / tick)) > ROOM for tick in RESOLUTIONS))
+        ticks = sorted([*RESOLUTIONS, *more])
     shown = [r for r in ticks if r > 0.98 * lowest]
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_locator(FixedLocator(shown))

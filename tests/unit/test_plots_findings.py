@@ -46,14 +46,35 @@ def test_relative_losses():
 @pytest.mark.parametrize(
     "values, said",
     [
-        ([0.3, 0.4, 0.5], "go together (rank correlation +1.00): VDSR, narrow is best in both"),
-        ([0.5, 0.4, 0.3], "go against each other (rank correlation -1.00): the best picture is VDSR, narrow's"),
-        ([0.4, 0.5, 0.42], "hardly go together (rank correlation +0.50)"),
+        (
+            [0.3, 0.4, 0.5],
+            "have no certain order in common (rank correlation +1.00, 3 points): VDSR, narrow is best in",
+        ),
+        (
+            [0.4, 0.5, 0.42],
+            "have no certain order in common (rank correlation +0.50, 3 points): the best picture is VDSR",
+        ),
+        ([0.4, 0.4, 0.4], "have no order in common (rank-1 is the same for all 3)"),
     ],
 )
 def test_picture_and_match(values, said):
     table = pd.DataFrame({"name": ["bicubic", "fsrcnn", "vdsr-narrow"], "psnr": [20.0, 21.0, 22.0], "value": values})
     assert said in findings.picture_and_match(table)
+
+
+def test_an_order_needs_networks_enough():
+    """Of four networks two orders in 24 are as extreme as the same one, of five two in 120."""
+
+    def said(psnr, rank1):
+        return findings.go_together(pd.DataFrame({"psnr": psnr, "value": rank1}))
+
+    assert said(range(4), range(4)).startswith("have no certain order")
+    assert said(range(5), range(5)).startswith("go together") and said(range(5), range(0, -5, -1)).startswith("go aga")
+    assert said(range(6), [1, 0, 2, 3, 5, 4]) == "go together (rank correlation +0.89, 6 points)"
+    assert said(range(6), [2, 0, 1, 3, 5, 4]) == "have no certain order in common (rank correlation +0.77, 6 points)"
+    assert said(range(9), range(9)).startswith("go together")
+    with pytest.raises(ValueError, match="three at least"):
+        said([1, 2], [1, 2])
 
 
 def test_free_against_paid():

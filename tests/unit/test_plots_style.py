@@ -99,15 +99,20 @@ def test_names_of_the_code_become_words():
 
 
 @pytest.mark.parametrize(
-    "lowest, ticks", [(1 / 8, ["1/8", "1/4", "1/3", "1/2", "1"]), (1 / 4, ["1/4", "1/3", "1/2", "1"])]
+    "drawn, ticks",
+    [
+        ((1 / 8, 1.0), ["1/8", "1/4", "1/3", "1/2", "1"]),
+        ((1.0, 1 / 4), ["1/4", "1/3", "1/2", "1"]),
+        ((1 / 6, 3 / 8, 3 / 4, 1.0), ["1/6", "1/4", "1/3", "1/2", "1"]),  # 3/8 has no room beside 1/3
+    ],
 )
-def test_resolution_rises_to_the_right(lowest, ticks):
+def test_resolution_rises_to_the_right(drawn, ticks):
     _, ax = style.figure()
-    style.resolution_axis(ax, lowest)
+    style.resolution_axis(ax, drawn)
     assert [t.get_text() for t in ax.get_xticklabels()] == ticks
     left, right = ax.get_xlim()
-    assert left < lowest and 1 < right < 1.2 and ax.get_xscale() == "log"
-    for wrong in (0, 1, 1.5):
+    assert left < min(drawn) and 1 < right < 1.2 and ax.get_xscale() == "log"
+    for wrong in ((0, 1), (1,), (1.5,), ()):
         with pytest.raises(ValueError, match="smallest resolution"):
             style.resolution_axis(ax, wrong)
 

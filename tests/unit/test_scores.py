@@ -53,6 +53,8 @@ def test_keys_and_columns_must_fit(result):
         (0.02, np.nan, np.nan, {}, "undecided"),
         (-1.25, -1.5, -1.0, {"scale": 1.0, "unit": "dB", "digits": 2}, "-1.25 dB"),
         (0.001, -0.004, 0.006, {"trainings": 3}, "no effect"),  # certain, and too small to matter
+        (0.003, 0.001, 0.005, {"trainings": 3}, "no effect"),  # above zero, and too small to matter
+        (0.003, 0.001, 0.005, {"trainings": 2}, "+0.3 points"),
         (0.001, -0.004, 0.006, {"trainings": 2}, "undecided"),
         (0.001, -0.004, 0.006, {}, "undecided"),
         (0.001, -0.004, 0.011, {"trainings": 3}, "undecided"),

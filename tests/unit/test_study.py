@@ -18,7 +18,7 @@ from lib.evaluation.restoration import psnr
 from lib.experiments import claims, jbim, measured, record, ripr, sing, studies
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls, plain
-from lib.experiments.recorded import Record, gains, known, recorded, taken_back, verdicts
+from lib.experiments.recorded import Record, beside, gains, known, recorded, taken_back, verdicts
 from lib.experiments.study import IMAGES, Cell, Comparison, Plan, Row, Study, View, cells
 from lib.experiments.trained import Trained
 from lib.methods import create_method
@@ -482,6 +482,42 @@ def test_the_record_s_command_says_what_is_wrong(capsys):
         with pytest.raises(SystemExit):
             record.main(told)
         assert message in capsys.readouterr().err
+
+
+def test_published_gains_stand_beside_the_measured_ones():
+    one = {"reference": ripr.RESNET, "low": 0.008, "high": 0.017, "trainings": 3}
+    apart = pd.DataFrame(
+        [
+            {"set": "pedestrians", "name": ripr.FFSR, "mean": 0.012, **one},
+            {"set": "viper", "name": ripr.AE, "mean": 0.01, **one},
+        ]
+    )
+    table = beside(apart, "RIPR-T1", ripr.TABLE_1, "VR-MSMT17")
+    assert list(table.index) == [name for name in ripr.TABLE_1 if name != ripr.RESNET]
+    assert table.loc[ripr.FFSR].to_list() == ["+5.2", "+1.2 [+0.8, +1.7]", ""]  # 52.8 - 47.6
+    assert table.loc[ripr.AE].to_list() == ["+0.5", "", "+1.0 [+0.8, +1.7]"]
+    assert table.loc[ripr.SRCNN].to_list() == ["-0.9", "", ""]
+    with pytest.raises(ValueError, match="no ResNet on MLR-VIPeR"):
+        beside(apart, "RIPR-T1", ripr.TABLE_1, "MLR-VIPeR")
+
+
+def test_against_the_control_stands_what_saw_as_many_images(trained):
+    """``longer`` instead of ``a``; the rival as the paper has it."""
+    one = Comparison("RIPR-rife", sing.BICUBIC, CONTROLS[1], (CONTROLS[0],), longer="SING")
+    assert one.rows == {sing.BICUBIC, *CONTROLS, "SING"}
+    row = trained.judge(one)
+    assert row["mean"] == trained.difference(sing.BICUBIC, CONTROLS[1]).mean
+    assert row["control_mean"] == trained.difference("SING", CONTROLS[0]).mean and row["against_it"] == "SING"
+    (said,) = claims.table([row])["against the control"]
+    assert said.endswith(f"(SING minus {CONTROLS[0]})")
+
+
+def test_no_row_is_set_against_controls_that_saw_more():
+    """RIPR's rows without a third step saw two thirds of the images."""
+    short = {ripr.RESNET, ripr.RIFE, ripr.EQUAL, ripr.LEARNED, ripr.APART, ripr.AE, ripr.VDSR}
+    for one in ripr.COMPARISONS:
+        stands = one.longer or one.a
+        assert not one.controls or (stands in short) == bool(set(one.controls) & short), one.claim
 
 
 def test_what_the_control_takes_back_is_said():

@@ -1,0 +1,174 @@
+"""Which network, on which canvas, learns most in the same time? The choice behind the profile ``course``.
+
+    python -m lib.experiments.networks --seconds 180 --hours 2
+
+A candidate is a re-identification network and a canvas. Each is trained from nothing on 500 rendered people, at every
+resolution, for as many images as it gets through in the given seconds on one CPU thread, at each of three learning
+rates: an unsearched rate would be measured instead of the network. Nobody is tested who is trained on by any row of the
+course's tables or tested in them: the score is the rank-1 of the embedded set's training and validation people.
+
+Trains what is missing, stops starting when the hours are over, writes down what is there: ``networks``, one row per
+candidate and rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from lib.data import Protocol, load_dataset, make_protocol
+from lib.evaluation import evaluate
+from lib.experiments import measured
+from lib.experiments.scores import scores
+from lib.methods.baseline import Baseline
+from lib.training import Run, fit
+from lib.training.fit import finished
+from lib.training.pedestrians import PRETRAINING, profile_of
+from lib.training.pretrain import whole_set
+
+PLAN = "course"
+IDENTITIES, TIMED = 500, 120  # people trained on; people whose epochs are timed
+SECONDS = 180.0
+RATES = (2e-3, 4e-3, 8e-3)
+
+
+class Candidate(NamedTuple):
+    """A network of ``create_backbone`` and a canvas (H, W)."""
+
+    network: str
+    canvas: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        return f"{self.network}, {self.canvas[0]} x {self.canvas[1]}"
+
+
+CANDIDATES = (
+    Candidate("resnet18-half", (96, 48)),
+    Candidate("resnet18-half", (64, 32)),
+    Candidate("resnet18-half", (128, 64)),
+    Candidate("resnet18", (64, 32)),
+    Candidate("osnet-0.25", (96, 48)),
+    Candidate("seresnet18-half", (96, 48)),
+    Candidate("densenet-narrow", (96, 48)),
+    Candidate("bottleneck-16-1", (96, 48)),
+)
+
+
+@lru_cache(maxsize=2)
+def seen(identities: int) -> Protocol:
+    """Whom the candidates are trained on: rendered people, eight images of each."""
+    images = PRETRAINING[PLAN].images
+    return whole_set(load_dataset("pedestrians-pretrain", identities=identities, images=images))
+
+
+@lru_cache(maxsize=1)
+def unseen() -> Protocol:
+    """Whom they are tested on: MLR of the embedded people who are not tested in any other table."""
+    people = load_dataset("pedestrians")
+    tested = set(make_protocol(people, "mlr").rows("test")["pid"])
+    others = people.take(~people.table["pid"].isin(tested), name="pedestrians-others")
+    count = others.table["pid"].nunique()
+    return make_protocol(others, "mlr", test_identities=count - 1, validation=0)  # nobody trains on the one who is left
+
+
+def method(candidate: Candidate, rate: float, epochs: int) -> Baseline:
+    """A candidate as the pre-training of first weights would train it."""
+    plan = PRETRAINING[PLAN]
+    return Baseline(
+        backbone=candidate.network, canvas=candidate.canvas, epochs=epochs, lr=rate, batch=plan.batch,
+        augmentation="all-resolutions", jitter=plan.jitter,
+    )  # fmt: skip
+
+
+def trained(candidate: Candidate, rate: float, epochs: int, on: int = IDENTITIES) -> Run:
+    return fit(method(candidate, rate, epochs), seen(on), profile_of(*candidate, PLAN), seed=0, progress=False)
+
+
+def is_there(candidate: Candidate, rate: float, epochs: int, on: int = IDENTITIES) -> bool:
+    return finished(method(candidate, rate, epochs), seen(on), profile_of(*candidate, PLAN), 0)
+
+
+def images_per_second(candidate: Candidate) -> float:
+    """Of training, in the best of three epochs: measured in a run of its own, so that asking again says the same."""
+    return float(trained(candidate, RATES[0], 3, TIMED).history["images_per_second"].max())
+
+
+def epochs_in(seconds: float, speed: float) -> int:
+    """Whole epochs of the people trained on that ``seconds`` are enough for, one at least."""
+    return max(1, round(seconds * speed / len(seen(IDENTITIES).rows("train"))))
+
+
+def train(candidates: Sequence[Candidate], seconds: float, hours: float) -> int:
+    """Train what is missing, one rate of all candidates first; returns how many are missing after the hours."""
+    end, missing = time.monotonic() + 3600 * hours, 0
+    for rate, candidate in itertools.product(sorted(RATES, key=lambda rate: abs(rate - RATES[1])), candidates):
+        if not is_there(candidate, RATES[0], 3, TIMED) and time.monotonic() >= end:
+            missing += 1
+            continue
+        epochs = epochs_in(seconds, images_per_second(candidate))
+        if is_there(candidate, rate, epochs):
+            continue
+        if time.monotonic() >= end:
+            missing += 1
+            continue
+        run = trained(candidate, rate, epochs)
+        print(f"{candidate.name}, rate {rate:g}: {epochs} epochs, {run.seconds:.0f} s", flush=True)
+    return missing
+
+
+def write(candidates: Sequence[Candidate], seconds: float) -> Path | None:
+    """``networks``: name, network, height, width, rate, epochs, images_per_second, parameters, metric, value, low, high
+    (fractions); None where nothing is there.
+    """
+    results, about, runs = {}, [], []
+    for candidate in candidates:
+        if not is_there(candidate, RATES[0], 3, TIMED):
+            continue
+        speed = images_per_second(candidate)
+        epochs = epochs_in(seconds, speed)
+        for rate in RATES:
+            if not is_there(candidate, rate, epochs):
+                continue
+            run = trained(candidate, rate, epochs)
+            runs.append(run)
+            results[candidate.name, rate] = [evaluate(run.method, unseen())]
+            height, width = candidate.canvas
+            about.append(
+                {"name": candidate.name, "rate": rate, "network": candidate.network, "height": height, "width": width}
+                | {"epochs": epochs, "images_per_second": round(speed, 1)}
+                | {"parameters": sum(p.numel() for p in run.method.backbone.parameters())}
+            )
+    if not results:
+        return None
+    table = pd.DataFrame(about).merge(scores(results, "name", "rate"), on=["name", "rate"])
+    told = {"profile": PLAN, "dataset": "pedestrians", "seed": 0, "seconds": seconds}
+    return measured.record("networks", table, runs=runs, **told)
+
+
+def best(table: pd.DataFrame) -> pd.DataFrame:
+    """Each candidate at its best rate by rank-1, the best candidate first: the rows of ``networks``."""
+    rank1 = table[table["metric"] == "rank-1"]
+    return rank1.loc[rank1.groupby("name")["value"].idxmax()].sort_values("value", ascending=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m lib.experiments.networks", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of training, for each candidate and rate")
+    parser.add_argument("--hours", type=float, default=1.0, help="start no training after so many hours")
+    told = parser.parse_args(arguments)
+    missing = train(CANDIDATES, told.seconds, told.hours)
+    if path := write(CANDIDATES, told.seconds):
+        print(f"written: {path.name}")
+    print(f"{missing} trainings are still missing: run the same again" if missing else "complete")
+
+
+if __name__ == "__main__":
+    main()
