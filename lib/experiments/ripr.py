@@ -10,7 +10,7 @@ trained on; in ``paper`` the paper's epochs decide.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -280,6 +280,20 @@ def objective_claims(of: Mapping[str, Sequence[ObjectiveDraws]]) -> list[dict]:
             row = claims.judge(claim, effect, NEGLIGIBLE_O, control[claim, name, curve], **how)
             found.append(row | {"claim": f"{row['claim']}: {how['variant']}"})
     return found
+
+
+def objective_effects(claimed: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Fig. 4's claims as they are drawn: claim, name ("RIFE, O(r, 1)"), mean, low, high, trainings, verdict; levels in
+    percent of O, slopes in hundredths of a doubling per halving of r.
+
+    claimed : rows of ``objective_claims``, of this session or of the record.
+    """
+    units = {"RIPR-level": lambda x: 100 * np.expm1(x), "RIPR-slope": lambda x: 100 * x}
+    return pd.DataFrame(
+        {"claim": row["claim_id"], "name": row["variant"], "trainings": row["trainings"], "verdict": row["verdict"]}
+        | {limit: units[row["claim_id"]](row[limit]) for limit in ("mean", "low", "high")}
+        for row in claimed
+    )
 
 
 def restored(method: Method, protocol: Protocol, images: Sequence[int], ratios: Sequence[float]) -> Tensor:

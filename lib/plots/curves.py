@@ -351,10 +351,15 @@ ONE_SCALE = 3  # times that one group's differences may reach further than anoth
 
 
 def effects(
-    table: pd.DataFrame, title: str = "", unit: str = "points", label: str = "difference", scale: float = 100.0
+    table: pd.DataFrame,
+    title: str = "",
+    unit: str = "points",
+    label: str = "difference in rank-1",
+    scale: float = 100.0,
 ) -> Figure:
-    """Differences with intervals, one row each, grouped; those whose interval excludes zero are filled. Groups of very
-    different size have a scale each: small ones would vanish beside large ones.
+    """Differences with intervals, one row each, grouped; those whose interval excludes zero are filled, and what is
+    negligible of points is shaded. Groups of very different size have a scale each: small ones would vanish beside
+    large ones.
 
     table : group, name, mean, low, high (fractions; drawn times ``scale``, in ``unit``).
     """
@@ -365,9 +370,12 @@ def effects(
     size = (9.2 if len(groups) > 1 else 7.2, 1.5 + 0.42 * lines)
     reach = table.assign(reach=table[["low", "high"]].abs().max(axis=1)).groupby("group")["reach"].max()
     one_scale = bool(reach.max() <= ONE_SCALE * reach.min())
+    shaded = f"; within {style.NEGLIGIBLE:g}: negligible" if unit == "points" else ""
     fig, axes = style.chart(1, len(groups), size=size, sharex=one_scale, sharey=True, squeeze=False)
     for ax, group in zip(axes[0], groups, strict=True):
         part = table[table["group"] == group]
+        if unit == "points":
+            ax.axvspan(-style.NEGLIGIBLE, style.NEGLIGIBLE, color=style.SHADE, zorder=0)
         ax.axvline(0, color=style.BLACK, linewidth=1)
         for row in part.itertuples():
             place = len(names) - 1 - names.index(row.name)
@@ -381,7 +389,7 @@ def effects(
         ax.set_yticks(range(len(names)), [rows[name] for name in names[::-1]])
         ax.set_ylim(-0.6, len(names) - 0.4)
         ax.set_title(textwrap.fill(style.text(str(group)), 60 // len(groups)), fontsize=style.TEXT, loc="left")
-        style.axes_labels(ax, f"{label}, {unit}", "")
+        style.axes_labels(ax, f"{label} ({unit}{shaded})", "")
         style.plain(ax, "x")
     style.headline(fig, title)
     style.fit_xlabels(fig, axes[0])

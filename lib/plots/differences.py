@@ -19,7 +19,6 @@ from lib.plots import style
 from lib.plots.tables import require
 
 MOST = 14  # rows that can still be read when projected
-NEGLIGIBLE = 1.0  # points: what ``lib.experiments.claims`` calls no effect where all of an interval lies inside
 
 
 def against(
@@ -54,7 +53,7 @@ def against(
         1, len(sets), size=(9.2 if len(sets) > 1 else 7.4, 1.9 + height), sharex=True, sharey=True, squeeze=False
     )
     for ax, name in zip(axes[0], sets, strict=True):
-        ax.axvspan(-NEGLIGIBLE, NEGLIGIBLE, color=style.SHADE, zorder=0)
+        ax.axvspan(-style.NEGLIGIBLE, style.NEGLIGIBLE, color=style.SHADE, zorder=0)
         ax.axvline(0, color=style.BLACK, linewidth=1.2)
         for row in table[table["set"] == name].itertuples():
             if row.name != reference:
@@ -70,7 +69,7 @@ def against(
     handles = [
         Line2D([], [], color="#444444", marker="o", linewidth=3, label="measured, interval without 0"),
         Line2D([], [], color="#AAAAAA", marker="o", markerfacecolor="white", linewidth=3, label="measured, with 0"),
-        Patch(color=style.SHADE, label=f"within {NEGLIGIBLE:g} point: negligible"),
+        Patch(color=style.SHADE, label=f"within {style.NEGLIGIBLE:g} point: negligible"),
     ]
     if len(gains):
         handles.append(Line2D([], [], color=style.BLACK, label="published, minus the same row", **style.PUBLISHED))

@@ -65,11 +65,12 @@ def objective_tells_rank(within: Mapping[str, float], agree: float, comparisons:
     """Does O tell rank-1? within : network -> rank correlation of O and rank-1 over the resolutions. agree : share of
     comparisons of two networks in which the smaller O has the higher rank-1."""
     follow = [name for name, rho in within.items() if rho < strong]
-    first = (
-        "Within every network rank-1 falls as O rises"
-        if len(follow) == len(within)
-        else f"rank-1 follows O closely within {len(follow)} of {len(within)} networks"
-    )
+    falls = [name for name, rho in within.items() if rho < 0]
+    if len(falls) < len(within):
+        first = f"rank-1 falls as O rises within {len(falls)} of {len(within)} networks"
+    else:
+        how = "closely" if len(follow) == len(within) else f"closely in {len(follow)} of {len(within)}"
+        first = f"Within every network rank-1 falls as O rises, {how}"
     return f"{first}; of two networks the one with the smaller O is better in {agree:.0%} of {comparisons} comparisons"
 
 

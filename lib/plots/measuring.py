@@ -73,7 +73,8 @@ def cmc(
             ax, range(1, shown + 1), 100 * np.asarray(values[:shown]), drawn[name],
             None if low is None else 100 * np.asarray(low[:shown]), None if high is None else 100 * np.asarray(high[:shown]),  # noqa: E501
         )  # fmt: skip
-    style.percent_axis(ax)
+    lowest = min(100 * np.asarray(values)[0] for values in curves.values())
+    style.percent_axis(ax, max(0.0, 20 * np.floor(lowest / 20 - 0.25)))
     style.whole_axis(ax, max(min(ranks, len(values)) for values in curves.values()))
     style.axes_labels(ax, "rank k: how far down the list one looks", "probes found by then (%)")
     style.plain(ax)

@@ -36,6 +36,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
 )
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+NEGLIGIBLE = 1.0  # points: where all of an interval lies within, ``lib.experiments.claims`` says "no effect"
 SHADE = "#ECECEC"  # a ground that says: too small to matter
 TRUE, FALSE = GREEN, VERMILION  # a match and a wrong person; also drawn with another line style or a sign
 ROLES = {"train": GREY, "val": PURPLE, "probe": VERMILION, "gallery": BLUE}

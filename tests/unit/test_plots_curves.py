@@ -129,9 +129,9 @@ def test_effects_are_filled_where_zero_is_excluded():
         [("a - b", "full", 0.05, 0.01, 0.09), ("a - b", "1/4", 0.02, -0.01, 0.05), ("a - c", "full", -0.1, -0.2, -0.1)],
         columns=["group", "name", "mean", "low", "high"],
     )
-    fig = curves.effects(table, "What helps", label="rank-1 difference")
+    fig = curves.effects(table, "What helps")
     shown = texts(fig)
-    for text in ("a - b", "a - c", "full", "1/4", "rank-1 difference, points", "What helps"):
+    for text in ("a - b", "a - c", "full", "1/4", "difference in rank-1 (points; within 1: negligible)", "What helps"):
         assert text in shown
     faces = [x.get_markerfacecolor() for ax in fig.axes for x in ax.get_lines() if x.get_marker() == "o"]
     assert faces == [style.GREEN, "white", style.VERMILION]
@@ -156,11 +156,11 @@ def test_long_labels_of_effects_keep_to_their_panels(groups):
     fig = curves.effects(table, "A finding", unit="%", label=said)
     fig.draw_without_rendering()
     labels = [ax.xaxis.label.get_window_extent() for ax in fig.axes]
-    assert all(" ".join(ax.get_xlabel().split()) == f"{said}, %" for ax in fig.axes)
+    assert all(" ".join(ax.get_xlabel().split()) == f"{said} (%)" for ax in fig.axes)
     assert all(a.x1 < b.x0 for a, b in itertools.pairwise(labels))
     assert all(box.x0 >= 0 and box.x1 <= fig.bbox.x1 and box.y0 >= 0 for box in labels)
     short = curves.effects(table, label="rank-1")
-    assert {ax.get_xlabel() for ax in short.axes} == {"rank-1, points"}
+    assert {ax.get_xlabel() for ax in short.axes} == {"rank-1 (points; within 1: negligible)"}
 
 
 def test_lifts_are_in_the_order_of_full_resolution():

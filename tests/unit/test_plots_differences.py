@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lib.experiments import claims
 from lib.plots import differences, style
 
 ROWS = ("SING", "bicubic, then re-id", "baseline, all resolutions")
@@ -87,3 +88,7 @@ def test_the_sentence_agrees_with_the_intervals(shift, above, below):
 def test_the_best_row_need_not_be_sure():
     table = measured().assign(low=-0.1, high=0.1)
     assert differences.best(table, "baseline")["viper"][2] is False
+
+
+def test_what_is_shaded_is_what_the_claims_call_no_effect():
+    assert style.NEGLIGIBLE == 100 * claims.NEGLIGIBLE

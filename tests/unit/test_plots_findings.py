@@ -32,9 +32,11 @@ def test_a_gap_against_two_small_images(apart, said):
 
 
 def test_objective_and_rank():
-    assert findings.objective_tells_rank({"a": -0.9, "b": -0.95}, 0.96, 48).startswith("Within every network")
+    title = findings.objective_tells_rank({"a": -0.9, "b": -0.95}, 0.96, 48)
+    assert title.startswith("Within every network rank-1 falls as O rises, closely;")
     title = findings.objective_tells_rank({"a": -0.9, "b": -0.57}, 0.96, 48)
-    assert "closely within 1 of 2 networks" in title and "96% of 48 comparisons" in title
+    assert "closely in 1 of 2;" in title and "96% of 48 comparisons" in title
+    assert "within 1 of 2 networks;" in findings.objective_tells_rank({"a": -0.9, "b": 0.2}, 0.5, 48)
 
 
 def test_relative_losses():
