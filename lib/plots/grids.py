@@ -87,7 +87,8 @@ def _maps(
     tall, broad = next(iter(wide.values())).shape
     width = 4.6 if len(wide) == 1 else 8.0 if rows == 2 else 9.2
     panel = (width - 1.4) / columns  # inches
-    size = (width, rows * (0.45 + (panel - 0.35) * tall / broad) + 0.7)
+    lines = np.ceil(len(title) / (style.CHARACTERS * width))
+    size = (width, rows * (0.5 + (panel - 0.35) * tall / broad) + 0.5 + 0.28 * lines)
     fig, axes = style.chart(rows, columns, size=size, sharex=True, sharey=True, squeeze=False)
     points = min(style.SMALL, 19 * (panel - 0.25) / broad)  # five characters fit into a cell
     colours = matplotlib.colormaps[cmap]
@@ -100,7 +101,7 @@ def _maps(
         ax.set_xticks(range(broad), [style.tick_name(r) for r in grid.columns])
         ax.set_yticks(range(tall), [style.tick_name(r) for r in grid.index])
         ax.grid(False)
-        ax.set_title(name, fontsize=style.TEXT, loc="left")
+        ax.set_title(name, fontsize=style.TEXT, loc="left", pad=8)
         below, left = number // columns == rows - 1, number % columns == 0
         style.axes_labels(ax, sides[0] if below else "", sides[1] if left else "")
     bar = fig.colorbar(picture, ax=axes, shrink=0.8)
