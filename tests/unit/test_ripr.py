@@ -857,6 +857,12 @@ def test_the_claims_about_o(faked):
     assert all(row["trainings"] == 3 and row["negligible"] == 0.02 for row in rows)
     control = experiments.levels_and_slopes(found, experiments.LONGER)["RIPR-level", "FFSR", "O(r, r)"]
     assert rows[0]["control_mean"] == control.mean and rows[0]["control_row"] == experiments.LONGER
+    drawn = experiments.objective_effects(rows).set_index(["claim", "name"])
+    level = effects["RIPR-level", "RIFE", "O(r, r)"].change()
+    assert drawn.loc[("RIPR-level", "RIFE, O(r, r)"), "low"] == pytest.approx(100 * level.low)
+    slope = effects["RIPR-slope", "FFSR", "O(r, 1)"]
+    assert drawn.loc[("RIPR-slope", "FFSR, O(r, 1)"), "high"] == pytest.approx(100 * slope.high)
+    assert len(drawn) == len(rows) and set(drawn["trainings"]) == {3}
 
 
 def test_fewer_people_for_o_are_the_same_for_all(faked):
