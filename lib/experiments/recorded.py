@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -163,9 +163,11 @@ def beside(apart: pd.DataFrame, table: str, names: Mapping[str, tuple[str, str]]
     return made.rename_axis(f"minus {reference}, points of rank-1")
 
 
-def verdicts(record: Record, study: Study, plan: Plan) -> pd.DataFrame:
+def verdicts(record: Record, study: Study, plan: Plan, more: Collection[str] = ()) -> pd.DataFrame:
     """The plan's claims about rows that the study has, as a reader's table: first those of the record, of every set
     with the study's preset (CAVIAR: its own), then what the study's own trainings say, "just now".
+
+    more : ids of claims that the record alone is asked for.
     """
     protocol = study.cells[0].protocol
     people, preset = protocol.dataset.name, protocol.preset
@@ -173,7 +175,7 @@ def verdicts(record: Record, study: Study, plan: Plan) -> pd.DataFrame:
     here = [study.judge(one) for one in asked if not one.sets or people in one.sets]
     here += plan.judged(study, dict.fromkeys(study.rows, study.cells))
     here = [row | {"dataset": f"{people}, just now"} for row in here]
-    wanted = {one.claim for one in asked} | {row["claim_id"] for row in here}
+    wanted = {one.claim for one in asked} | {row["claim_id"] for row in here} | set(more)
     found = []
     if record and len(record.claims):
         rows = record.claims[record.claims["claim_id"].isin(wanted) & Record._at(record.claims, preset)]

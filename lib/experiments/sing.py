@@ -45,6 +45,7 @@ BICUBIC, BILINEAR = "bicubic, then re-id", "bilinear, then re-id"
 NO_COPIES, NO_PIXELS = "SING, no synthetic images", "SING, no pixel loss"
 INTERPOLATED, SCRATCH = "SING, super-resolution from interpolation", "SING, re-id network from scratch"
 ONE_MODEL, ONE_NO_PIXELS = "SING, one model", "SING, no pixel loss, one model"
+ONE_APART, ONE_SAME = f"{APART}, one model", f"{SAME}, one model"
 UNIFORM, GIVEN, ESTIMATED = "SING, equal weights", "SING, r given", "SING, r estimated"
 # subset of the anchors (positions) -> row; all three are SING itself
 SUBSETS = {
@@ -108,16 +109,39 @@ def lomo(bench: Bench, ratio: float | None, metric: str, network: str = "bicubic
 
 
 def rows() -> list[Row]:
-    """Lesson 10: Table 2, and the controls that it lacks."""
-    return [
-        Row(BICUBIC, partial(enlarged, kernel="bicubic")),
-        Row(BILINEAR, partial(enlarged, kernel="bilinear")),
+    """Table 2, and the controls that it lacks."""
+    learned = [
         Row(APART, apart, RATIOS),
         Row(SAME, partial(apart, synthetic=True), RATIOS),
         Row(SING, sing, RATIOS),
-        *controls(),
-        *(Row(name, partial(lomo, metric=metric)) for metric, name in LOMO.items()),
     ]
+    return [*_enlarged(), *learned, *controls(), *_classical()]
+
+
+def one_model() -> list[Row]:
+    """The same with one model each, for 1/3: what lesson 10 trains. The models are those of ``rows``."""
+    learned = [
+        Row(ONE_APART, apart, (ONE,)),
+        Row(ONE_SAME, partial(apart, synthetic=True), (ONE,)),
+        Row(ONE_MODEL, sing, (ONE,)),
+    ]
+    return [*_enlarged(), *learned, *controls(), *_classical()]
+
+
+def alone() -> list[View]:
+    """What lesson 10 trains, from the models of ``rows``; ``views`` has SING's own."""
+    return [View(name, of, partial(Trained.results, only=(1,))) for name, of in ((ONE_APART, APART), (ONE_SAME, SAME))]
+
+
+def _enlarged() -> list[Row]:
+    return [
+        Row(BICUBIC, partial(enlarged, kernel="bicubic")),
+        Row(BILINEAR, partial(enlarged, kernel="bilinear")),
+    ]
+
+
+def _classical() -> list[Row]:
+    return [Row(name, partial(lomo, metric=metric)) for metric, name in LOMO.items()]
 
 
 def ablations() -> list[Row]:
@@ -186,18 +210,23 @@ def judged(study: Study, trained: Mapping[str, Sequence[Cell]]) -> list[dict]:
     return [claims.judge("SING-psnr-lower", psnr_difference(study, where), 0.1, scale=1.0, unit="dB")]
 
 
-def psnr_difference(study: Study, where: Sequence[Cell] | None = None) -> Difference:
-    """PSNR of SRCNN's pictures minus that of SING's, in dB: test people of the gallery at 1/4, restored by the models
-    for that ratio; over the cells ``where`` (None: all).
+def psnr_difference(
+    study: Study,
+    where: Sequence[Cell] | None = None,
+    names: tuple[str, str] = (APART, SING),
+    ratio: float = RESTORED,
+) -> Difference:
+    """PSNR of the pictures of ``names[0]`` minus that of ``names[1]``, in dB: test people of the gallery at ``ratio``,
+    restored by the models for it; over the cells ``where`` (None: all).
     """
     where = study.cells if where is None else where
     values, people = [], []
     for cell in where:
-        models = {name: study.run(name, cell, RESTORED).method for name in (APART, SING)}
+        models = {name: study.run(name, cell, ratio).method for name in names}
         rows = cell.protocol.rows("test", "gallery").drop_duplicates("image")
         networks = {name: model.sr for name, model in models.items()}
-        _, quality = restored(networks, cell.protocol, models[SING].canvas, rows["image"].to_numpy(), RESTORED)
-        values.append(quality[APART] - quality[SING])
+        _, quality = restored(networks, cell.protocol, models[names[0]].canvas, rows["image"].to_numpy(), ratio)
+        values.append(quality[names[0]] - quality[names[1]])
         people.append(rows["pid"].to_numpy())
     return mean_difference(values, people, [(cell.protocol.trial, cell.seed) for cell in where], "PSNR")
 

@@ -33,7 +33,7 @@ def _ripr(people: PersonDataset) -> list[Row]:
 
 
 def _sing(people: PersonDataset) -> list[Row | View]:
-    rows = [*sing.rows(), *sing.sharp_start(), *sing.ablations(), *sing.views()]
+    rows = [*sing.rows(), *sing.sharp_start(), *sing.ablations(), *sing.views(), *sing.alone()]
     return list({row.name: row for row in rows}.values())  # SING itself is in both lessons
 
 

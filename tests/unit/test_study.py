@@ -484,6 +484,18 @@ def test_the_record_s_command_says_what_is_wrong(capsys):
         assert message in capsys.readouterr().err
 
 
+def test_one_model_is_the_middle_one_of_three(people, tmp_path, monkeypatch):
+    """What lesson 10 trains is found by the record, and the other way round."""
+    monkeypatch.setenv("REID_RUNS", str(tmp_path))
+    where = cells(people, "mlr")
+    one = Study("one", sing.one_model(), where, "quick", progress=False)
+    three = Study("three", [*sing.rows(), View(sing.ONE_MODEL, sing.SING, None), *sing.alone()], where, "quick", progress=False)
+    for name in (sing.ONE_APART, sing.ONE_SAME, sing.ONE_MODEL):
+        (run,) = one.trained(name).all_runs
+        assert three.look(name, where[0], sing.ONE).directory == run.directory
+        assert three.row(name).ratios[1] == sing.ONE
+
+
 def test_published_gains_stand_beside_the_measured_ones():
     one = {"reference": ripr.RESNET, "low": 0.008, "high": 0.017, "trainings": 3}
     apart = pd.DataFrame(
