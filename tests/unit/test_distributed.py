@@ -22,8 +22,10 @@ from lib.losses import (
     gathered,
     generator_loss,
     mean_over_processes,
+    pixel_l1,
     pixel_mse,
     resolution_weighting,
+    siamese_l1,
     weighted_regularised_triplet,
 )
 from lib.methods import METHODS, create_method
@@ -217,6 +219,8 @@ def losses_of(share: slice) -> dict[str, tuple]:
         "centre": (nine(4), lambda x: centre_loss(x, labels, centres)),
         "pixel": (nine(3, 4, 2), lambda x: pixel_mse(x, target)),
         "pixel, sum": (nine(3, 4, 2), lambda x: pixel_mse(x, target, "sum")),
+        "pixel, L1": (nine(3, 4, 2), lambda x: pixel_l1(x, target)),
+        "siamese": (nine(4), lambda x: siamese_l1((target[:, 0, :, 0], labels[:, None]), (x, x[:, :1]), "sum")),
         "foreground": (nine(3, 4, 2), lambda x: foreground_loss(x, target, mask)),
         "weighting": (nine(2, 2), lambda x: resolution_weighting(x, r)),
         "discriminator": (nine(2), lambda x: discriminator_loss(x[:, 0], x[:, 1])),
