@@ -80,7 +80,7 @@ def _link(channels: Sequence[int], source: int, target: int) -> nn.Module:
 
 
 class HRNet(nn.Module):
-    """HRNetV2-W<width>: ``maps``: (B, 3, H, W) in [0, 1] -> four maps, ``forward`` -> the map that aggregates them.
+    """HRNetV2-W<width>. ``maps``: (B, 3, H, W) in [0, 1] -> four maps; ``forward``: -> the map that aggregates them.
 
     width : W, channels of the finest branch (paper: 32); the stem and the planes of the first blocks have 2 W, the maps
         4 W x (1, 2, 4, 8) channels, a quarter, an eighth, a sixteenth and a thirty-second of the canvas, rounded up.
@@ -88,8 +88,8 @@ class HRNet(nn.Module):
     blocks : in each branch of each (4). final : channels of the aggregated map (2048).
     aggregate : whether there is the aggregation of "HRNet-W32-C": False leaves its weights out, for ``maps`` alone.
 
-    stage_channels : of the four maps. channels : of the aggregated one, which is the coarsest. TypeError for
-    ``forward`` without the aggregation.
+    stage_channels : of the four maps. channels : of what ``forward`` gives, which without the aggregation is the
+    coarsest of the four.
     """
 
     def __init__(
@@ -105,7 +105,8 @@ class HRNet(nn.Module):
         super().__init__()
         stem, branches = 2 * width, [width * 2**n for n in range(4)]
         self.name, self.aggregate = name, aggregate
-        self.stage_channels, self.channels = [4 * c for c in branches], final
+        self.stage_channels = [4 * c for c in branches]
+        self.channels = final if aggregate else self.stage_channels[-1]
         self.normalise = Normalise()
         self.conv1, self.bn1 = nn.Conv2d(3, stem, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(stem)
         self.conv2, self.bn2 = nn.Conv2d(stem, stem, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(stem)
@@ -136,9 +137,9 @@ class HRNet(nn.Module):
         return [wider(one) for wider, one in zip(self.incre_modules, maps, strict=True)]
 
     def forward(self, images: Tensor) -> Tensor:
-        if not self.aggregate:
-            raise TypeError(f"this {self.name} was built without its aggregation: it gives four maps, by maps(images)")
         finest, *coarser = self.maps(images)
+        if not self.aggregate:
+            return coarser[-1]
         total = finest
         for halve, one in zip(self.downsamp_modules, coarser, strict=True):
             total = one + halve(total)

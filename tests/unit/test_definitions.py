@@ -298,6 +298,7 @@ def test_whatever_a_training_calls_is_in_its_key(name, tmp_path):
 SHORT = {
     "histogram": {},
     "classical": {"restore_epochs": 1},
+    "pshrnet": {"epochs": 1, "restore_epochs": 1},
     "ripr": {"epochs": (1, 1, 1)},
     "ripr-apart": {"epochs": (1, 1, 1)},
 }

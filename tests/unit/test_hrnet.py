@@ -76,8 +76,14 @@ def test_what_has_no_branches_is_refused():
     for name in ("resnet18-half", "hrnet-w9"):
         with pytest.raises(ValueError, match=f"'{name}' has no branches.*hrnet-w32, hrnet-w16, hrnet-w12, hrnet-w8"):
             create_branches(name)
-    with pytest.raises(TypeError, match="hrnet-w8 was built without its aggregation"):
-        on_meta(create_branches, "hrnet-w8")(torch.empty(1, 3, 64, 32, device="meta"))
+
+
+def test_without_the_aggregation_the_coarsest_map_stands_for_all():
+    torch.manual_seed(0)
+    network, images = create_branches("hrnet-w8").eval(), torch.rand(1, 3, 64, 32)
+    with torch.no_grad():
+        found = network(images)
+        assert torch.equal(found, network.maps(images)[-1]) and found.shape == (1, network.channels, 2, 1)
 
 
 # ---- against timm
