@@ -146,6 +146,23 @@ class HRNet(nn.Module):
         return self.final_layer(total)
 
 
+class ForgetfulHRNet(HRNet):
+    """The aggregation as PS-HRNet's authors wrote it: the finest map is halved three times, the other three, which were
+    to be added, are forgotten. Whether Table VI's HRNet-W32-C was this one is not known.
+
+    Its first weights are those of the network without "-forgetful" in its name.
+    """
+
+    def __init__(self, *arguments: object, name: str, **options: object):
+        super().__init__(*arguments, name=name.removesuffix("-forgetful"), **options)
+
+    def forward(self, images: Tensor) -> Tensor:
+        total = self.maps(images)[0]
+        for halve in self.downsamp_modules:
+            total = halve(total)
+        return self.final_layer(total)
+
+
 def create_branches(name: str) -> HRNet:
     """An HRNet of ``create_backbone`` for its four maps, without the aggregation. ValueError for another network."""
     if name not in BACKBONES or BACKBONES[name] is not HRNet:
@@ -171,9 +188,12 @@ def _aggregating(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequ
 
 
 BACKBONES.add("hrnet-w32", HRNet)
+BACKBONES.add("hrnet-w32-forgetful", ForgetfulHRNet)
 # Narrow relatives: one block where the paper has four, one exchange between two, three and four branches each. On one
 # CPU core (batch 64, 96 x 48, bf16) a training step of hrnet-w8, -w12, -w16 takes 0.7, 1.1, 1.5 x that of
 # ``resnet18-half``, with 0.2, 0.45, 0.8 x its multiply-adds: many small convolutions cost more than a few large ones.
 BACKBONES.add("hrnet-w16", HRNet, 16, 1, (1, 1, 1), 1, final=512)
 BACKBONES.add("hrnet-w12", HRNet, 12, 1, (1, 1, 1), 1, final=256)
+BACKBONES.add("hrnet-w12-forgetful", ForgetfulHRNet, 12, 1, (1, 1, 1), 1, final=256)
 BACKBONES.add("hrnet-w8", HRNet, 8, 1, (1, 1, 1), 1, final=256)
+BACKBONES.add("hrnet-w8-forgetful", ForgetfulHRNet, 8, 1, (1, 1, 1), 1, final=256)

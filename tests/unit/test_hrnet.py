@@ -156,7 +156,7 @@ def test_branches_add_up_what_all_of_them_found():
 
 
 def test_the_aggregation_adds_every_branch():
-    """The authors' classifier head forgets three of them (their notebook of 2020)."""
+    """The one that PS-HRNet's authors wrote forgets three of them."""
     torch.manual_seed(0)
     network, images = create_backbone("hrnet-w8").eval(), torch.rand(1, 3, 64, 32)
     with torch.no_grad():
@@ -165,9 +165,15 @@ def test_the_aggregation_adds_every_branch():
         for number in range(1, 4):
             total = maps[number] + network.downsamp_modules[number - 1](total)
         assert torch.equal(network.final_layer(total), whole)
+        forgetful = create_backbone("hrnet-w8-forgetful").eval()
+        forgetful.load_state_dict(network.state_dict())
+        finest = forgetful(images)
         for number in range(1, 4):
             nn.init.zeros_(network.incre_modules[number][0].bn3.weight)
             assert not torch.allclose(network(images), whole), number
+            forgetful.incre_modules[number].load_state_dict(network.incre_modules[number].state_dict())
+            assert torch.equal(forgetful(images), finest), number
+    assert forgetful.name == "hrnet-w8" and finest.shape == whole.shape and not torch.allclose(finest, whole)
 
 
 @pytest.mark.parametrize("name", ["hrnet-w8", "hrnet-w12"])
