@@ -13,7 +13,7 @@ order, also of a stream of which it has no image. A stream without an image anyw
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.distributed as dist
@@ -225,6 +225,38 @@ def pixel_mse(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor
     if reduction == "sum":
         return mean_over_processes(errors.flatten(1).sum(1))
     raise ValueError(f"reduction is 'mean' or 'sum', not {reduction!r}")
+
+
+@in_float32
+def pixel_l1(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """Absolute error between two pictures, averaged over the batch (PS-HRNet Eq. 5).
+
+    ``"sum"``: L = 1/B sum_i |x_i - y_i|_1, a sum over the 3 H W values, as printed (there also over the batch);
+    ``"mean"``: the same divided by their number, as in its authors' code.
+
+    Parameters: output, target (B, ...). ValueError for other shapes and reductions.
+    """
+    if output.shape != target.shape:
+        raise ValueError(f"L1 of different shapes: {tuple(output.shape)} and {tuple(target.shape)}")
+    errors = (output - target).abs()
+    if reduction == "mean":
+        return mean_over_processes(errors)
+    if reduction == "sum":
+        return mean_over_processes(errors.flatten(1).sum(1))
+    raise ValueError(f"reduction is 'mean' or 'sum', not {reduction!r}")
+
+
+def siamese_l1(teacher: Sequence[Tensor], pupil: Sequence[Tensor], reduction: str = "mean") -> Tensor:
+    """How far a pupil's features and logits are from a teacher's (PS-HRNet Eq. 11): the sum over the chosen elements of
+
+    L = 1/B sum_i |C^h_i - C^l_i|_1, for ``"mean"`` divided by the D values of the element.
+
+    Parameters: elements (B, D), each with a D of its own. ValueError where their numbers or shapes differ, for none,
+    and for another reduction.
+    """
+    if not len(teacher) == len(pupil) > 0:
+        raise ValueError(f"{len(teacher)} elements of the teacher, {len(pupil)} of the pupil: as many, at least one")
+    return torch.stack([pixel_l1(b, a, reduction) for a, b in zip(teacher, pupil, strict=True)]).sum()
 
 
 @in_float32

@@ -3,7 +3,7 @@
 ``psnr`` and ``ssim`` are in ``lib.evaluation.restoration``, apart because torchmetrics takes seconds to import.
 """
 
-from lib.evaluation.comparison import mean_difference, paired_difference, summarise
+from lib.evaluation.comparison import interaction, mean_difference, paired_difference, summarise
 from lib.evaluation.complexity import Complexity, complexity
 from lib.evaluation.conventions import CONVENTIONS
 from lib.evaluation.features import View, extract, stream
@@ -39,6 +39,7 @@ __all__ = [
     "draws_from_features",
     "evaluate",
     "extract",
+    "interaction",
     "level_of",
     "mean_difference",
     "objective",

@@ -68,6 +68,50 @@ def paired_difference(
     )  # fmt: skip
 
 
+def interaction(
+    first: tuple[Sequence[Result], Sequence[Result]],
+    second: tuple[Sequence[Result], Sequence[Result]],
+    metric: str = "rank-1",
+    level: float = 0.95,
+    seed: int = 0,
+) -> Difference:
+    """How much larger the difference of two methods is under one condition than under another: (a - b) - (c - d), for
+    the same people, splits and trainings, with its interval as ``paired_difference`` has it.
+
+    first : the results of a and of b under the first condition, one of each per training. second : of c and of d, the
+    same methods (or their like) under the second, such as another resolution. Within a condition the two are compared
+    as by ``paired_difference``; the conditions may differ in everything but the people.
+
+    ValueError as ``paired_difference``, for numbers, splits or people that differ between the conditions, and for a
+    training that is there twice.
+    """
+    for one, other in (first, second):
+        paired_difference(one, other, metric, level, seed)  # that they pair
+    pairs = list(zip(*first, *second, strict=True))
+    for number, (a, _, c, _) in enumerate(pairs):
+        if _split(a) != _split(c) or set(a.ranking.probe_ids) != set(c.ranking.probe_ids):
+            raise ValueError(f"training {number}: the two conditions are of different splits or people")
+    cells = [(_split(a), *(result.training for result in (a, *more))) for a, *more in pairs]
+    if len(set(cells)) < len(cells):
+        raise ValueError("a training is there twice: give the results of each once")
+    groups = deal((person for a, *_ in pairs for person in a.ranking.probe_ids.tolist()), seed)
+
+    def apart(values: Sequence) -> np.ndarray:
+        return (np.asarray(values[0]) - values[1]) - (np.asarray(values[2]) - values[3])
+
+    whole = np.array([[apart([r.value(metric) for r in pair])] for pair in pairs])  # (T, 1)
+    low = high = np.full(1, np.nan)
+    if len(groups) > 1:
+        without = np.array([apart([r.ranking.without(metric, groups) for r in pair]) for pair in pairs])[..., None]
+        without = np.where(np.isnan(without), whole[:, None], without)  # a group that takes a split's all says nothing
+        low, high = _limits(whole, without, groups, [split for split, *_ in cells], level)
+    trainings = tuple(
+        Training(split[-1], _seed(seeds), float(mean[0])) for (split, *seeds), mean in zip(cells, whole, strict=True)
+    )
+    chance = any(result.training is not None for pair in pairs for result in pair)
+    return Difference(metric, float(whole.mean()), float(low[0]), float(high[0]), level, trainings, len(groups), chance)
+
+
 def mean_difference(
     values: Sequence[np.ndarray],
     people: Sequence[Sequence],

@@ -65,8 +65,11 @@ SHIPMENTS = (
     Shipment("seresnet18-half", COURSE),
     Shipment("densenet-narrow", COURSE),
     Shipment("osnet-0.25", COURSE),
+    Shipment("hrnet-w12", COURSE),
+    Shipment("hrnet-w8", QUICK),
     *(Shipment(name, COURSE) for name in ("srcnn-915-luma", "srcnn-915", "vdsr-narrow", "ffsr-narrow")),
     *(Shipment(name, COURSE) for name in ("drcn-narrow", "srgan-narrow", "fsrcnn")),  # JBIM's Tables 4 and 11
+    *(Shipment(name, COURSE) for name in ("vdsr-ca-narrow", "rcan-light")),  # PS-HRNet's Table IV
 )
 
 

@@ -5,11 +5,11 @@ A new paper enters its rows here; ``python -m lib.experiments.record NAME`` then
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lib.data.dataset import PersonDataset
-from lib.experiments import baseline, jbim, ripr, sing
+from lib.experiments import baseline, jbim, pshrnet, pshrnet_results, ripr, sing
 from lib.experiments.study import Cell, Plan, Row, Study, View
 
 MASK_WIDTHS = (0.125, 0.5)
@@ -25,6 +25,11 @@ def _with_sharp(name: str) -> tuple[str, ...]:
 
 def _both_sides(name: str) -> tuple[str, ...]:
     return ("caviar",) if name == "caviar" else ("mlr", "vr")
+
+
+def _with_full(preset: str) -> Callable[[str], tuple[str, ...]]:
+    """A preset on all sets whose pictures have a full resolution."""
+    return lambda name: () if name == "caviar" else (preset,)
 
 
 def _ripr(people: PersonDataset) -> list[Row]:
@@ -43,6 +48,18 @@ def _jbim(people: PersonDataset) -> list[Row | View]:
     return [*jbim.rows(), *jbim.views(), *jbim.others(), *then, *more]
 
 
+def _pshrnet(people: PersonDataset) -> list[Row | View]:
+    return [*pshrnet.rows(), *pshrnet.ablations(), *pshrnet.others()]
+
+
+def _pshrnet_plain(people: PersonDataset) -> list[Row]:
+    return pshrnet.plain_rows()
+
+
+def _pshrnet_one_camera(people: PersonDataset) -> list[Row | View]:
+    return [row for row in pshrnet.rows() if row.name in pshrnet.ONE_CAMERA]
+
+
 def _baseline(people: PersonDataset) -> list[Row]:
     return baseline.rows()
 
@@ -51,6 +68,9 @@ STUDIES: Mapping[str, Plan] = {
     "baseline": Plan(_baseline, _with_sharp, ()),
     "sing": Plan(_sing, _one_side, sing.COMPARISONS, sing.judged),
     "jbim": Plan(_jbim, _one_side, jbim.COMPARISONS, jbim.any_network),
+    "pshrnet": Plan(_pshrnet, _one_side, pshrnet.COMPARISONS, pshrnet_results.judged),
+    "pshrnet_plain": Plan(_pshrnet_plain, _with_full("plain"), pshrnet.PLAIN_COMPARISONS),
+    "pshrnet_one_camera": Plan(_pshrnet_one_camera, _with_full("mlr-one-camera"), pshrnet.ONE_CAMERA_COMPARISONS),
     "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS, ripr.judged),
 }
 

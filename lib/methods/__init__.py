@@ -8,8 +8,10 @@ from lib.methods.agw import Agw
 from lib.methods.baseline import Baseline
 from lib.methods.classical import Classical
 from lib.methods.histogram import Histogram
+from lib.methods.hrnet_reid import HrnetReid
 from lib.methods.jbim import AllResolution, Him, HimHim, HimLim, Jbim, Lim, SrThenHim
 from lib.methods.method import Method
+from lib.methods.pshrnet import PsHrnet
 from lib.methods.ripr import Ripr, RiprApart
 from lib.methods.sing import Sing, SingEverywhere, SrThenReid
 from lib.methods.stages import Constant, Cosine, Solve, Stage, Step, Warmup
@@ -19,8 +21,8 @@ __all__ = ["METHODS", "Constant", "Cosine", "Method", "Solve", "Stage", "Step", 
 
 METHODS: dict[str, type[Method]] = {
     kind.name: kind
-    for kind in (Agw, AllResolution, Baseline, Classical, Him, HimHim, HimLim, Histogram, Jbim, Lim, Ripr, RiprApart,
-                 Sing, SingEverywhere, SrThenHim, SrThenReid, SuperResolution)
+    for kind in (Agw, AllResolution, Baseline, Classical, Him, HimHim, HimLim, Histogram, HrnetReid, Jbim, Lim, PsHrnet,
+                 Ripr, RiprApart, Sing, SingEverywhere, SrThenHim, SrThenReid, SuperResolution)
 }  # fmt: skip
 
 

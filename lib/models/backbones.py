@@ -10,14 +10,14 @@ import re
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from lib.models import dgd, non_local, osnet, others, resnet
+from lib.models import dgd, hrnet, non_local, osnet, others, resnet
 from lib.models.dgd import DGD_WIDTHS
 from lib.models.registry import BACKBONES
 from lib.models.resnet import Normalise, ResNet
 
 __all__ = [
     "BACKBONES", "DGD_WIDTHS", "Normalise", "ResNet", "create_backbone",
-    "dgd", "non_local", "osnet", "others", "resnet",
+    "dgd", "hrnet", "non_local", "osnet", "others", "resnet",
 ]  # fmt: skip
 
 

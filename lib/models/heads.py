@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -126,3 +130,112 @@ class FusionHead(nn.Module):
     def forward(self, high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
         fused = self.fuse(high, low)
         return fused, self.classifier(self.dropout(fused))
+
+
+class Described(NamedTuple):
+    """What a head makes of the maps, for losses and for the test.
+
+    sequences : features (B, D_t) that a triplet, or a pseudo-siamese loss, compares; the last is all others together.
+    descriptor : (B, D) of the test. logits : (B, N) of each classifier.
+    """
+
+    sequences: tuple[Tensor, ...]
+    descriptor: Tensor
+    logits: tuple[Tensor, ...]
+
+    @property
+    def elements(self) -> dict[str, Tensor]:
+        """What PS-HRNet's Eq. 11 chooses from: "seq1", "seq2" ... and "logits", (B, ...) each."""
+        return {f"seq{n}": one for n, one in enumerate(self.sequences, 1)} | {"logits": torch.cat(self.logits, 1)}
+
+
+class SequencesHead(nn.Module):
+    """PS-HRNet's representation head (Zhang et al. 2021, §III.C, Eq. 6 and Fig. 4).
+
+        Seq(n) = flatten(average pooling of map n to a g_n x g_n grid + lambda_n x max pooling to the same grid)
+        Seq(last) = all of them,   l_f = batch normalisation of FC1(Seq(last)),   l_c = FC2(l_f)
+
+    ``forward``: maps (B, C_n, h_n, w_n), finest first -> ``Described``, whose descriptor is [Seq(last), l_f] and which
+    has one classifier. A map smaller than its grid is repeated.
+
+    channels : C_n. grids, lambdas : g_n and lambda_n; the paper prints grids of n and no lambdas, its lengths (2048,
+        1024, 2048, 1024, together 6144) and its authors' code have these.
+    pooling : "both", or "average" or "max" alone, which then counts 1 (Table V).
+    descriptor : the length of l_f. dropout : before FC2 (in the code, not in the paper).
+    ValueError for another pooling, and for numbers of grids, lambdas and maps that differ.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        num_identities: int,
+        grids: Sequence[int] = (4, 2, 2, 1),
+        lambdas: Sequence[float] = (0.5, 0.2, 0.2, 0.2),
+        pooling: str = "both",
+        descriptor: int = 512,
+        dropout: float = 0.5,
+    ):
+        super().__init__()
+        if pooling not in ("both", "average", "max"):
+            raise ValueError(f"unknown pooling {pooling!r}; known: both, average, max")
+        if not len(channels) == len(grids) == len(lambdas):
+            raise ValueError(f"{len(channels)} maps, {len(grids)} grids and {len(lambdas)} lambdas: one of each a map")
+        self.grids, self.lambdas, self.pooling = tuple(grids), tuple(lambdas), pooling
+        self.reduce = nn.Linear(sum(c * g**2 for c, g in zip(channels, grids, strict=True)), descriptor)
+        self.bn = nn.BatchNorm1d(descriptor)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(descriptor, num_identities)
+        nn.init.kaiming_normal_(self.reduce.weight, mode="fan_out")
+        nn.init.normal_(self.bn.weight, 1.0, 0.02)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+        for layer in (self.reduce, self.classifier):
+            nn.init.zeros_(layer.bias)
+
+    def sequence(self, maps: Tensor, grid: int, weight: float) -> Tensor:
+        """Eq. 6: (B, C, h, w) -> (B, C x grid x grid)."""
+        average = F.adaptive_avg_pool2d(maps, grid) if self.pooling != "max" else 0.0
+        largest = F.adaptive_max_pool2d(maps, grid) if self.pooling != "average" else 0.0
+        return (average + (weight if self.pooling == "both" else 1.0) * largest).flatten(1)
+
+    def forward(self, maps: Sequence[Tensor]) -> Described:
+        each = [self.sequence(*one) for one in zip(maps, self.grids, self.lambdas, strict=True)]
+        whole = torch.cat(each, 1)
+        feature = self.bn(self.reduce(whole))  # l_f
+        logits = self.classifier(self.dropout(feature))  # l_c
+        sequences = (*each, whole) if len(each) > 1 else (whole,)
+        return Described(sequences, torch.cat([whole, feature], 1), (logits,))
+
+
+class PooledHead(SequencesHead):
+    """The same layers behind one map, averaged: any backbone in HRNet-ReID's place (ibid., Tables IV and VI)."""
+
+    def __init__(self, channels: int, num_identities: int, descriptor: int = 512, dropout: float = 0.5):
+        super().__init__((channels,), num_identities, (1,), (0.0,), "average", descriptor, dropout)
+
+
+class StripesHead(nn.Module):
+    """PCB (Sun et al., "Beyond Part Models", ECCV 2018, §3): horizontal stripes, each with a classifier of its own.
+
+    ``forward``: [map (B, C, h, w)] -> ``Described``. The map is averaged to P rows g_1 ... g_P; each is reduced to
+    ``descriptor`` dimensions (a fully connected layer, batch normalisation, ReLU) and classified. The paper compares no
+    sequences (there is no triplet); the test's descriptor is [g_1, ..., g_P]. Rows overlap where h is not P's multiple.
+    """
+
+    def __init__(self, channels: int, num_identities: int, stripes: int = 6, descriptor: int = 256):
+        super().__init__()
+        self.stripes = stripes
+        self.parts = nn.ModuleList(
+            nn.Sequential(nn.Linear(channels, descriptor, bias=False), nn.BatchNorm1d(descriptor), nn.ReLU())
+            for _ in range(stripes)
+        )
+        self.classifiers = nn.ModuleList(nn.Linear(descriptor, num_identities) for _ in range(stripes))
+        for classifier in self.classifiers:
+            nn.init.normal_(classifier.weight, std=0.001)
+            nn.init.zeros_(classifier.bias)
+
+    def forward(self, maps: Sequence[Tensor]) -> Described:
+        (one,) = maps
+        rows = F.adaptive_avg_pool2d(one, (self.stripes, 1)).squeeze(3).unbind(2)  # P of (B, C)
+        pairs = zip(rows, self.parts, self.classifiers, strict=True)
+        logits = tuple(classifier(part(row)) for row, part, classifier in pairs)
+        return Described((), torch.cat(rows, 1), logits)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lib.models import superres_deep, superres_shallow
+from lib.models import superres_attention, superres_deep, superres_shallow
 from lib.models.registry import SUPERRES
 from lib.models.superres_base import SuperResolver, clamp_through, resize, rgb_to_ycbcr, ycbcr_to_rgb
 from lib.models.superres_shallow import FFSR, SRCNN, Interpolation
@@ -26,6 +26,7 @@ __all__ = [
     "load_published",
     "resize",
     "rgb_to_ycbcr",
+    "superres_attention",
     "superres_deep",
     "superres_shallow",
     "ycbcr_to_rgb",

@@ -208,6 +208,46 @@ def jbim(title: str = "JBIM: one branch sharpens, one stays low, and a fusion ne
     return s.fig
 
 
+def pshrnet(
+    title: str = "PS-HRNet: first a teacher learns from what is sharp, then a pupil beside it from what is small",
+) -> Figure:
+    """PS-HRNet's two phases (Zhang et al. 2021, Fig. 2 and 4, Eq. 5 to 12): the teacher above, the pupil below."""
+    s = Sketch(11.2, 5.1, title)
+    top, bottom, red = 3.75, 1.45, KINDS["loss"][1]
+    left, right, up, down = 3.35, 9.62, top + 0.68, top - 0.55
+    s.ax.plot(
+        [left, right, right, left, left], [down, down, up, up, down], color="#999999", linestyle="--", linewidth=1
+    )
+    s.note(3.45, top + 0.53, "phase 1: learned alone; then frozen, in evaluation mode", ha="left", fontstyle="italic")
+    sharp = s.box(0.6, top, "$x_h$\nas it was", "picture", width=0.95, height=0.7)
+    small = s.box(0.6, bottom, "$x_l$\nas shown,\nenlarged", "picture", width=0.95, height=0.8)
+    sr = s.box(2.3, bottom, "G\nVDSR-CA", "restores", width=1.05, height=0.8)
+    s.arrow(small.right, sr.left)
+    names = {top: ("teacher", "^h"), bottom: ("pupil", "^l")}
+    for y, (name, side) in names.items():
+        net = s.box(4.15, y, f"HRNet\n({name})", "features", width=1.15, height=0.8)
+        s.arrow(sharp.right if y == top else sr.right, net.left, "" if y == top else "$G(x_l)$")
+        poolings = f"4 poolings:\nSeq(1)$ {side}$ ... Seq(4)$ {side}$,\nSeq(5)$ {side}$: all of them"
+        head = s.box(6.35, y, poolings, "head", width=1.9, height=0.8)
+        s.arrow(net.right, head.left, "4 maps")
+        fc = s.box(8.65, y, f"FC, batch norm: $l_f{side}$\nFC: $l_c{side}$", "head", width=1.7, height=0.8)
+        s.arrow(head.right, fc.left, "Seq(5)")
+        identity = s.box(10.45, y, "$L_{ID}$: cross\nentropy and\n5 triplets", "loss", width=1.15, height=0.8)
+        s.arrow(fc.right, identity.left, colour=red)
+    s.box(1.45, 2.6, "$L_{SR}$: $|G(x_l) - x_h|_1$", "loss", width=1.9, height=0.42)
+    s.arrow((0.75, top - 0.35), (0.75, 2.81), colour=red)
+    s.arrow((2.2, bottom + 0.4), (2.2, 2.39), colour=red)
+    s.box(7.5, 2.6, "$L_{PS}$: $|C^h - C^l|_1$ for Seq(1), Seq(4), Seq(5), $l_c$", "loss", width=4.3, height=0.42)
+    for x in (6.35, 8.65):
+        s.arrow((x, top - 0.4), (x, 2.81), colour=red, dashed=True)
+        s.arrow((x, bottom + 0.4), (x, 2.39), colour=red)
+    s.note(3.75, 2.6, "phase 2: learned together", fontstyle="italic")
+    s.note(5.6, 0.62, "Searching: probe and gallery alike take the lower path; the descriptor [ Seq(5), $l_f$ ], "
+           "summed over the picture and its mirror image", fontsize=9)  # fmt: skip
+    s.legend("restores", "features", "head", "loss", y=0.2)
+    return s.fig
+
+
 def ffsr(title: str = "FFSR: sharpen every picture, and count errors on the person most") -> Figure:
     """RIPR's foreground-focused super-resolution as this course builds it (``lib.models.superres.FFSR``): twelve layers
     with symmetric skips (Mao et al. 2019, §4.1, Eq. 5), before the re-identification."""

@@ -105,6 +105,11 @@ _NAMED = {
     "LIM": ("#B0588A", "v", DASHES),
     "HIM + LIM": ("#8A3A68", "s", "-"),
     "PS-HRNet": (SKY, "o", "-"),
+    "PS-HRNet, SR+ID": ("#3693CC", "^", DASHES),
+    "PS-HRNet, ID": ("#27668C", "v", DASHES),
+    "HRNet-ReID": ("#1C6F7D", "s", "-"),
+    "HRNet-C": ("#6C9AA6", "<", "-"),
+    "PCB": ("#857A6B", "H", "-"),
     "FTWA": (ORANGE, "o", "-"),
     # restoring alone (lessons 05, 20): what a picture goes through before the network
     "original": (BLACK, "o", "-"),
@@ -115,6 +120,8 @@ _NAMED = {
     "VDSR": ("#117A5C", ">", DASHES),
     "DRCN": ("#3C8F72", "P", DASHES),
     "SRGAN": ("#7DAF9E", "X", DASHES),
+    "RCAN": ("#5F9C80", "p", DASHES),
+    "VDSR-CA": ("#3A9BB8", "s", DASHES),
 }
 # the row of the tables whose colour a paper has, where it is not called like its method
 PAPERS = {"RIPR": "RIFE"}
@@ -127,6 +134,8 @@ _TEXTS = {
     "fsrcnn": "FSRCNN",
     "vdsr": "VDSR",
     "vdsr-narrow": "VDSR, narrow",
+    "vdsr-ca": "VDSR-CA",
+    "vdsr-ca-narrow": "VDSR-CA, narrow",
     "drcn": "DRCN",
     "drcn-narrow": "DRCN, narrow",
     "rcan": "RCAN",

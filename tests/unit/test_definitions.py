@@ -46,6 +46,7 @@ LOW = {"lim", "all-resolution"}
 JBIM = {"him", "him-him", "him-lim", "jbim", "sr-then-him"} | LOW
 SING = {"sing", "sing-everywhere", "sr-then-reid"} | JBIM
 RIPR = {"ripr", "ripr-apart"}
+PSHR = {"hrnet-reid", "pshrnet"}
 
 
 class Copy:
@@ -87,7 +88,7 @@ def copy(tmp_path_factory):
 
 
 BASELINE = {"agw", "baseline"}
-WITH_HEAD = BASELINE | SING | RIPR
+WITH_HEAD = BASELINE | SING | RIPR | PSHR
 
 # what changes numbers: (title, text, its replacement, the methods that use it)
 EDITS = [
@@ -111,8 +112,13 @@ EDITS = [
     ("a head, BNNeck", "std=0.001", "std=0.002", WITH_HEAD),
     ("a head, FCHead", "class FCHead(nn.Module):", "class FCHead(nn.Identity):", SING),
     ("default of a loss", "Tensor, smoothing: float = 0.0", "Tensor, smoothing: float = 0.1", WITH_HEAD),
-    ("default of a setting", "smoothing: float = 0.1\n", "smoothing: float = 0.2\n", BASELINE),
-    ("default of the triplet", "margin: float | None = 0.3", "margin: float | None = 0.4", BASELINE | SING),
+    (
+        "default of a setting",
+        "smoothing: float = 0.1\n        margin",
+        "smoothing: float = 0.2\n        margin",
+        BASELINE,
+    ),
+    ("default of the triplet", "margin: float | None = 0.3", "margin: float | None = 0.4", BASELINE | SING | PSHR),
     (
         "a loss of one method",
         "(sign * distances).masked_fill(~which",
@@ -218,7 +224,7 @@ HARMLESS = [
     (
         "a new optional attribute of Method",
         '    name: str = "method"\n',
-        '    name: str = "method"\n    teacher: str | None = None\n',
+        '    name: str = "method"\n    newest: str | None = None\n',
     ),
     (
         "a new setting of every method",
@@ -298,6 +304,7 @@ def test_whatever_a_training_calls_is_in_its_key(name, tmp_path):
 SHORT = {
     "histogram": {},
     "classical": {"restore_epochs": 1},
+    "pshrnet": {"epochs": 1, "restore_epochs": 1},
     "ripr": {"epochs": (1, 1, 1)},
     "ripr-apart": {"epochs": (1, 1, 1)},
 }

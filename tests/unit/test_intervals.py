@@ -14,6 +14,7 @@ from lib.evaluation import (
     CONVENTIONS,
     Result,
     bootstrap_mean,
+    interaction,
     paired_difference,
     rank_distances,
     rank_features,
@@ -390,6 +391,43 @@ def test_trials_that_scatter_widen_the_interval():
         [result(t, gain) for t, gain in enumerate((0, 0.2, 0, 0.2, 0, 0.2))], [result(t, 0) for t in range(6)]
     )
     assert scattered.high - scattered.low > 1.5 * (steady.high - steady.low)
+
+
+def test_an_interaction_is_a_difference_of_differences():
+    """Two conditions of the same people: (a - b) - (c - d), every group of people left out of all four at once."""
+    a, b = ([result(trial, gain) for trial in range(3)] for gain in (0.06, 0.0))
+    c, d = ([result(trial, gain, sha="another protocol") for trial in range(3)] for gain in (0.03, 0.01))
+    found = interaction((a, b), (c, d), "mAP")
+    low, high = paired_difference(a, b, "mAP"), paired_difference(c, d, "mAP")
+    assert found.mean == pytest.approx(low.mean - high.mean)
+    values = [x.value - y.value for x, y in zip(low.per_training, high.per_training, strict=True)]
+    assert [t.value for t in found.per_training] == pytest.approx(values) and found.trials == 3
+    groups = deal(set().union(*(set(some.ranking.probe_ids.tolist()) for some in a)))
+    without = np.array([
+        (x.ranking.without("mAP", groups) - y.ranking.without("mAP", groups))
+        - (z.ranking.without("mAP", groups) - w.ranking.without("mAP", groups))
+        for x, y, z, w in zip(a, b, c, d, strict=True)
+    ])[..., None]  # fmt: skip
+    error, freedom = spread(np.array(values)[:, None], without, np.bincount(list(groups.values())), np.arange(3))
+    expected = limits(np.array([found.mean]), error, freedom, 0.95)
+    assert (found.low, found.high) == pytest.approx((expected[0][0], expected[1][0]))
+    nothing = interaction((a, b), (a, b), "mAP")
+    assert (nothing.mean, nothing.low, nothing.high) == (0, 0, 0)
+    alone = interaction((a, b), (c, c), "mAP")  # where the second condition has no difference it is the first's
+    assert (alone.mean, alone.low, alone.high) == pytest.approx((low.mean, low.low, low.high))
+
+
+def test_conditions_that_do_not_pair_are_refused():
+    a, b = [result(0, 0.05), result(1, 0.05)], [result(0, 0.0), result(1, 0.0)]
+    other = [result(2, 0.0), result(3, 0.0)]
+    for first, second, message in (
+        ((a, b), (a[:1], b[:1]), "argument 3 is shorter"),
+        ((a, b), (other, other), "of different splits or people"),
+        ((a, b[:1]), (a, b), "2 results against 1"),
+        (([a[0], a[0]], [b[0], b[0]]), ([a[0], a[0]], [b[0], b[0]]), "a training is there twice"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            interaction(first, second)
 
 
 def test_what_does_not_pair_is_refused():

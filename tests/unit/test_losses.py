@@ -17,8 +17,10 @@ from lib.losses import (
     generator_loss,
     mean_over_processes,
     pairwise_distances,
+    pixel_l1,
     pixel_mse,
     resolution_weighting,
+    siamese_l1,
     weighted_regularised_triplet,
 )
 
@@ -134,6 +136,42 @@ def test_pixel_mse_refuses_other_shapes_and_reductions():
         pixel_mse(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 2))
     with pytest.raises(ValueError, match="reduction"):
         pixel_mse(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), "max")
+
+
+def test_pixel_l1_by_loops():
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 3, 4, 2, generator=generator), torch.rand(2, 3, 4, 2, generator=generator)
+    total = sum(abs(x - y) for x, y in zip(a.flatten().tolist(), b.flatten().tolist(), strict=True))
+    assert pixel_l1(a, b, "sum").item() == pytest.approx(total / 2, rel=1e-5)
+    assert pixel_l1(a, b).item() == pytest.approx(total / a.numel(), rel=1e-5)
+    with pytest.raises(ValueError, match="different shapes"):
+        pixel_l1(a, b[:, :, :2])
+    with pytest.raises(ValueError, match="reduction"):
+        pixel_l1(a, b, "max")
+
+
+def test_siamese_l1_by_hand():
+    """|2 - 0| = 2 over 2 values, |3 - 4| + |5 - 4| = 2 over 3 values."""
+    high = [torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 5.0, 7.0]])]
+    low = [torch.tensor([[1.0, 0.0]]), torch.tensor([[4.0, 4.0, 7.0]])]
+    assert siamese_l1(high, low, "sum").item() == 4
+    assert siamese_l1(high, low).item() == pytest.approx(1 + 2 / 3)
+    assert siamese_l1(low[:1], high[:1]).item() == 1 and siamese_l1(high, high) == 0
+    for teacher, pupil in (((), ()), (high, low[:1]), (high, low[::-1])):
+        with pytest.raises(ValueError, match="at least one|different shapes"):
+            siamese_l1(teacher, pupil)
+
+
+def test_siamese_l1_by_loops():
+    generator = torch.Generator().manual_seed(0)
+    high, low = ([torch.randn(3, d, generator=generator) for d in (4, 2, 6)] for _ in range(2))
+    for reduction in ("mean", "sum"):
+        total = 0.0
+        for a, b in zip(high, low, strict=True):
+            for i in range(3):
+                errors = [abs(x - y) for x, y in zip(a[i].tolist(), b[i].tolist(), strict=True)]
+                total += sum(errors) / 3 / (len(errors) if reduction == "mean" else 1)
+        assert siamese_l1(high, low, reduction).item() == pytest.approx(total, rel=1e-5)
 
 
 def masked_pictures(seed: int = 0):
@@ -340,6 +378,8 @@ def test_a_stream_without_an_image_counts_nothing():
         "centre": lambda x: centre_loss(x.flatten(1), none, torch.zeros(3, 24)),
         "pixel": lambda x: pixel_mse(x, x.detach()),
         "pixel, sum": lambda x: pixel_mse(x, x.detach(), "sum"),
+        "pixel, L1": lambda x: pixel_l1(x, x.detach()),
+        "siamese": lambda x: siamese_l1((x.detach().flatten(1),), (x.flatten(1),), "sum"),
         "foreground": lambda x: foreground_loss(x, x.detach(), x.detach()[:, :1]),
         "weighting": lambda x: resolution_weighting(x.flatten(1).view(0, 12, 2), torch.zeros(0)),
         "discriminator": lambda x: discriminator_loss(x[:, 0, 0, 0], x[:, 0, 0, 1]),

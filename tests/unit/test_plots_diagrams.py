@@ -9,10 +9,12 @@ from matplotlib.patches import FancyBboxPatch
 
 from lib.plots import diagrams, style
 
-PAGES = {"baseline": diagrams.baseline, "sing": diagrams.sing, "ffsr": diagrams.ffsr, "rife": diagrams.rife}
+PAGES = {name: getattr(diagrams, name) for name in ("baseline", "sing", "jbim", "pshrnet", "ffsr", "rife")}
 SAID = {
     "baseline": ("BNNeck", "batch-hard triplet", "cross entropy"),
     "sing": ("F_{sr}", "F_{fe}", "F_c", "L_s(f^{h})", "L_s(f^{h2l})", "L_s(f^{l})", "alpha"),
+    "jbim": ("F_{sr}", "HIM", "LIM", "fusion", "beta"),
+    "pshrnet": ("VDSR-CA", "teacher", "pupil", "Seq(5)", "l_c", "L_{SR}", "L_{ID}", "L_{PS}", "phase 2"),
     "ffsr": ("6 conv", "Gaussian", "I^h"),
     "rife": ("w_L m_L", "block 2", "beta"),
 }

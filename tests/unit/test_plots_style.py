@@ -16,7 +16,8 @@ CANONICAL = """baseline|baseline, all resolutions|baseline, pre-trained only|bas
 bilinear, then re-id|bicubic, then re-id|SRCNN, then re-id|SRCNN, then re-id (same images)|SING|SING, one model
 LOMO + XQDA|LOMO + NFST|ResNet|ResNet, trained on|SRCNN + ResNet|VDSR + ResNet|AE + ResNet|FFSR, no joint learning|FFSR
 FFSR, frozen|FFSR (outlines)|RIFE|RIFE, trained on|two networks, equal weights|two networks, learned weights
-two streams, equal weights|FFSR + RIFE|SE-ResNet|DenseNet|HIM|LIM|HIM + LIM|JBIM|OSNet|AGW|PS-HRNet|FTWA"""
+two streams, equal weights|FFSR + RIFE|SE-ResNet|DenseNet|HIM|LIM|HIM + LIM|JBIM|OSNet|AGW
+PS-HRNet|PS-HRNet, SR+ID|PS-HRNet, ID|HRNet-ReID|HRNet-C|PCB|FTWA"""
 NAMES = [name for line in CANONICAL.splitlines() for name in line.split("|")]
 OWN = ("SING", "FFSR + RIFE", "JBIM", "PS-HRNet", "FTWA")  # one of each paper
 RESTORING = {
@@ -28,6 +29,8 @@ RESTORING = {
     "VDSR",
     "DRCN",
     "SRGAN",
+    "RCAN",
+    "VDSR-CA",
 }  # pictures, which share the looks of their networks
 DEUTERANOPIA = np.array(  # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB
     [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]

@@ -20,7 +20,7 @@ from lib.models.superres import (
 from lib.models.superres_deep import Discriminator, carry_enlarged
 
 TRAINABLE = [name for name in SUPERRES if name not in ("bilinear", "bicubic")]
-FULL = ("vdsr", "vdsr-luma", "drcn", "rcan", "srgan")  # too slow to train in a test
+FULL = ("vdsr", "vdsr-luma", "vdsr-ca", "drcn", "rcan", "srgan")  # too slow to train in a test
 QUICK = [name for name in TRAINABLE if name not in FULL]
 LUMA = ["srcnn-luma", "srcnn-915-luma", "fsrcnn", "vdsr-luma", "drcn-narrow"]
 SCALED = ["fsrcnn", "rcan-light", "srgan-narrow"]

@@ -141,6 +141,7 @@ def same_weights(a: nn.Module | dict, b: nn.Module | dict) -> bool:
 
 
 SMALL_NET = {"backbone": "bottleneck-4-1", "canvas": (32, 16)}
+HRNET = {"canvas": (32, 16), "backbone": "hrnet-w8", "network": "srcnn-915-luma"}
 # Case: a method and its settings, such that a step costs a second at most; every method of METHODS is there, and every
 # loss. ``test_distributed.py`` takes one step of every stage of each, in one process and in two.
 STEPS: dict[str, tuple[str, dict]] = {
@@ -152,8 +153,16 @@ STEPS: dict[str, tuple[str, dict]] = {
     "him-him": ("him-him", {"network": "srcnn-915-luma", **SMALL_NET}),
     "him-lim": ("him-lim", {"network": "srcnn-915-luma", **SMALL_NET}),
     "histogram": ("histogram", {}),
+    "hrnet-reid": ("hrnet-reid", {"canvas": (32, 16), "sees": "either"}),
+    "hrnet-reid, stripes": ("hrnet-reid", SMALL_NET | {"head": "stripes"}),
     "jbim": ("jbim", {"network": "srcnn-915-luma", "dropout": 0.0, **SMALL_NET}),
     "lim": ("lim", SMALL_NET),
+    "pshrnet": ("pshrnet", HRNET | {"restore_epochs": 1}),
+    "pshrnet, pooled": ("pshrnet", SMALL_NET | {"head": "pooled", "elements": (), "network": "bicubic"}),
+    "pshrnet, synthetic": (
+        "pshrnet",
+        HRNET | {"pairs": "synthetic", "reduction": "sum", "pixel": 1e-4, "siamese": 1e-3},
+    ),
     "ripr": ("ripr", {"network": "ffsr-narrow", "mask": "person", **SMALL_NET}),
     "ripr, fc": ("ripr", {"network": "ffsr-narrow", "descriptor": 8, "pairs": "synthetic", **SMALL_NET}),
     "ripr-apart": ("ripr-apart", {"network": "ffsr-narrow", **SMALL_NET}),

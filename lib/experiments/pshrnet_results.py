@@ -1,0 +1,131 @@
+"""What else lessons 40 and 41 measure of PS-HRNet's rows: the pictures (Table III, Figure 5), whether it pays to keep
+the resolution inside the network, and what a picture costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lib.data.canvases import Canvases
+from lib.evaluation import Difference, complexity, interaction
+from lib.evaluation.restoration import psnr, ssim
+from lib.experiments import claims, pshrnet
+from lib.experiments.ripr import NEGLIGIBLE_DB, degraded, psnr_difference
+from lib.experiments.ripr import restored as pictures_of
+from lib.experiments.sing import restored
+from lib.experiments.study import Bench, Cell, Onlooker, Study, common
+from lib.methods import create_method
+from lib.models.superres import create_superres
+
+INPUT = "input"  # a picture as it is enlarged
+# row -> what Figure 5 calls its pictures
+SHOWN = {pshrnet.SOLO: "super-resolution alone", pshrnet.SR_ID: "SR+ID", pshrnet.PS: "SR+ID+PS"}
+
+
+def quality(
+    study: Study, names: Sequence[str] = tuple(pshrnet.TABLE_3), where: Sequence[Cell] | None = None
+) -> pd.DataFrame:
+    """Table III's pictures: columns row, trial, seed, psnr (dB), ssim, means over the test images that the protocol
+    shows smaller than they are. The row "input" is those as they are enlarged.
+    """
+    where, found = study.cells if where is None else list(where), []
+    for cell in where:
+        shown = degraded(cell.protocol)
+        methods = {name: study.run(name, cell).method for name in names}
+        canvases = Canvases(cell.protocol, next(iter(methods.values())).canvas)
+        original = canvases.images(shown["image"], np.ones(len(shown))).float() / 255
+        made = {INPUT: canvases.images(shown["image"], shown["ratio"]).float() / 255}
+        made |= {n: pictures_of(m, cell.protocol, shown["image"], shown["ratio"]) for n, m in methods.items()}
+        for name, pictures in made.items():
+            measured = {"psnr": psnr(pictures, original).mean(), "ssim": ssim(pictures, original).mean()}
+            columns = {"row": name, "trial": cell.protocol.trial, "seed": cell.seed}
+            found.append(columns | {what: float(value) for what, value in measured.items()})
+    return pd.DataFrame(found)
+
+
+def figure_5(
+    study: Study, images: Sequence[int], ratio: float, cell: Cell | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Images of the data set at a ratio, restored by the rows of Table III: what ``lib.plots.restoring.restored``
+    draws, {name: (n, H, W, 3) uint8} and {name: (n,) PSNR in dB}.
+    """
+    cell = study.cells[0] if cell is None else cell
+    methods = {name: study.run(row, cell).method for row, name in SHOWN.items()}
+    networks = {name: method.sr for name, method in methods.items()}
+    canvas = next(iter(methods.values())).canvas
+    pictures, measured = restored(networks, cell.protocol, canvas, images, ratio)
+    order = {INPUT: "bicubic"} | {name: name for name in (*networks, "original")}
+    return (
+        {name: pictures[of] for name, of in order.items()},
+        {name: measured[of] for name, of in order.items() if of in measured},
+    )
+
+
+def resolution_effect(study: Study, where: Sequence[Cell] | None = None, metric: str = "rank-1") -> Difference:
+    """Does it pay to keep the resolution inside the network? HRNet-ReID minus a ResNet on low resolution, minus the
+    same at full resolution: above zero where the HRNet is a remedy for low resolution, and not only the better network.
+
+    All four learn by L_ID from what they are tested on, the same people. ValueError where a set has no full resolution.
+    """
+    where = study.cells if where is None else list(where)
+    low = [study.results(name, where) for name in (pshrnet.ID, pshrnet.JOINT["bicubic"])]
+    high: list[list] = [[], []]
+    for cell in where:
+        there = pshrnet.sharp(Bench(study, cell))
+        if there is None:
+            raise ValueError(f"{cell.protocol.dataset.name} has no pictures sharper than it shows")
+        for side, name in zip(high, (pshrnet.HRNET, pshrnet.RESNET), strict=True):
+            side += there.study.results(name)
+    return interaction(tuple(low), tuple(high), metric)
+
+
+def judged(study: Study, trained: Mapping[str, Sequence[Cell]]) -> list[dict]:
+    """The verdicts on the claims about PSNR and about resolution; ``trained`` as in ``Plan``."""
+    found, in_db = [], {"negligible": NEGLIGIBLE_DB, "scale": 1.0, "unit": "dB"}
+    if where := _cells(trained, pshrnet.SOLO, pshrnet.SR_ID):
+        found.append(claims.judge("PSHR-psnr", psnr_difference(study, pshrnet.SOLO, pshrnet.SR_ID, where), **in_db))
+    if where := _cells(trained, pshrnet.SR_ID, pshrnet.PS):
+        apart = psnr_difference(study, pshrnet.SR_ID, pshrnet.PS, where)
+        found.append(equivalent(claims.judge("PSHR-psnr-ps", apart, **in_db)))
+    where = _cells(trained, pshrnet.ID, pshrnet.JOINT["bicubic"])
+    if where := [cell for cell in where if _sharp_is_there(study, cell)]:
+        found.append(claims.judge("PSHR-resnet", resolution_effect(study, where)))
+    return found
+
+
+def equivalent(row: dict) -> dict:
+    """A claim that two things are equal, judged: certain to be negligible is what it says, another sure sign is not."""
+    words = {"no effect": "reproduced", "reproduced": "contradicted"}
+    return row | {"verdict": words.get(row["verdict"], row["verdict"])}
+
+
+def costs(profile: str = "paper") -> pd.DataFrame:
+    """Weights and multiply-adds of one picture, columns part, weights, macs, times (the re-id network's): each
+    super-resolution of Table IV, the re-id network, and PS-HRNet, which every probe and gallery image passes.
+    """
+    method = create_method("pshrnet", elements=())
+    with torch.device("meta"):
+        method.setup(profile, 2)
+        own = complexity(method, method.canvas, lambda m, images: m.head(m.backbone.maps(images)))
+        found = {name: create_superres(some[profile]) for name, some in pshrnet.NETWORKS.items() if name != "bicubic"}
+        found = {name: complexity(network, method.canvas) for name, network in found.items()}
+        whole = complexity(method, method.canvas, lambda m, images: m.head(m.backbone.maps(m.sr(images))))
+    reid = own.parameters - sum(p.numel() for p in method.sr.parameters())
+    table = [(name, *some) for name, some in found.items()]
+    table += [(pshrnet.HRNET, reid, own.macs), (pshrnet.PS, *whole)]
+    return pd.DataFrame(table, columns=["part", "weights", "macs"]).assign(times=lambda t: t["macs"] / own.macs)
+
+
+def _cells(trained: Mapping[str, Sequence[Cell]], *names: str) -> list[Cell]:
+    return common(trained, *names) if set(names) <= set(trained) else []
+
+
+def _sharp_is_there(study: Study, cell: Cell) -> bool:
+    """Whether the rows at full resolution were trained in a cell; nothing is trained."""
+    there = pshrnet.sharp(Onlooker(study, cell))
+    rows = (pshrnet.HRNET, pshrnet.RESNET)
+    return there is not None and all(there.study.is_there(name, there.cell) for name in rows)
