@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup course all test lint bench publish exercises contents record weights lock lab clean distclean
+.PHONY: help setup course all test lint bench publish exercises contents record weights lock lab site clean distclean
 
 # Options, as in `make course PROFILE=paper DATASET=viper JOBS=4`
 PROFILE ?=
@@ -99,6 +99,11 @@ weights: setup ## pre-train the first weights that ship: what is missing, or WEI
 lab: setup ## JupyterLab with copies of the lessons that are yours, in my/
 	@exec $(RUN) -m lib.course.lab $(ARGS)
 
+site: EXTRA = site
+site: setup ## the course as web pages, from the stored outputs: build/site/html
+	@exec $(RUN) -m lib.course.site $(ARGS)
+
+lock: EXTRA = site
 lock: setup ## write requirements-DATE.lock from what is installed
 	@exec $(RUN) -m lib.course.lock
 
