@@ -183,6 +183,7 @@ ERROR = nbformat.v4.new_output("error", ename="E", evalue="", traceback=["x"])
         (shows("UserWarning: x", "stderr"), "stores stderr"),
         (shows("epoch 1:  40%|####      | 4/10"), "stores a progress bar"),
         (shows("a\rb"), "stores a progress bar"),
+        (shows("SING, model 3 of 11 · 40% · 200 images/s"), "stores a progress bar"),
         (shows("<generator object f at 0x7f10aa>"), "stores an address"),
         (shows("saved to /home/me/course/a.png"), "stores a folder of a machine: /home/me/course/a.png"),
         (shows("PosixPath('/tmp/x')"), "stores a folder of a machine: /tmp/x"),
