@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup course all test lint bench publish exercises contents record weights lock lab clean distclean
+.PHONY: help setup course all test lint bench publish exercises contents record weights lock lab site clean distclean
 
 # Options, as in `make course PROFILE=paper DATASET=viper JOBS=4`
 PROFILE ?=
@@ -41,6 +41,7 @@ help: ## this list
 	@echo
 	@echo "  options: PROFILE=quick|course|paper DATASET=viper|folder LESSONS='00 3 04_base' JOBS=2 CORES=2 BENCH=ranking WEIGHTS=NETWORK LOCK=requirements-DATE.lock"
 	@echo "           ARGS='-n' (passed to snakemake, or to pytest by make test) PYTHON=python3.12 (makes .venv)"
+	@echo "           make lab ARGS='--no-browser --port 8889 --allow-root'"
 	@echo "           make record STUDY=sing DATASET=viper SEEDS=3 TRIALS=3 HOURS=2"
 
 # The first Python that is new enough; pyenv's placeholders and old ones fail the question and are passed over.
@@ -95,9 +96,14 @@ record: setup ## train what the record of a STUDY lacks, as long as HOURS allow,
 weights: setup ## pre-train the first weights that ship: what is missing, or WEIGHTS='resnet18-half' again (hours)
 	@exec $(RUN) -m lib.experiments.ship $(if $(strip $(value WEIGHTS)),$(call typed,WEIGHTS))
 
-lab: setup ## JupyterLab with the lessons
-	@exec $(RUN) -m jupyterlab notebooks
+lab: setup ## JupyterLab with copies of the lessons that are yours, in my/
+	@exec $(RUN) -m lib.course.lab $(ARGS)
 
+site: EXTRA = site
+site: setup ## the course as web pages, from the stored outputs: build/site/html
+	@exec $(RUN) -m lib.course.site $(ARGS)
+
+lock: EXTRA = site
 lock: setup ## write requirements-DATE.lock from what is installed
 	@exec $(RUN) -m lib.course.lock
 

@@ -8,7 +8,6 @@ import inspect
 import os
 import platform
 import re
-import subprocess
 import textwrap
 import types
 from collections.abc import Mapping, Sequence
@@ -52,7 +51,7 @@ class Lesson:
     dataset: str
     seed: int
     extras: dict[str, Any] = field(default_factory=dict)
-    canonical: bool = True  # no parameter but profile and dataset differs from the committed notebook's
+    canonical: bool = True  # no reader's copy, and no parameter but profile and dataset differs from the committed ones
     default_dataset: str = "pedestrians"
 
     def __getattr__(self, name: str) -> Any:
@@ -88,8 +87,8 @@ class Lesson:
         """The folder of this run's figures: ``figures/<lesson>`` for the course on its own data, below it for other
         data and the papers' settings.
 
-        What is drawn in ``quick`` or with changed parameters goes to ``build/figures``: reading along never overwrites
-        the committed figures.
+        What is drawn in ``quick``, with changed parameters or by a reader's own copy goes to ``build/figures``: reading
+        along never overwrites the committed figures.
         """
         data = () if self.dataset == self.default_dataset else (parameters.dataset_name(self.dataset),)
         if self.profile == "quick" or not self.canonical:
@@ -207,13 +206,16 @@ def begin(
     changed = changed_parameters(name, {"seed": seed, **values})
     if changed is None:  # no committed notebook to compare with
         changed = sorted(_injected(namespace) - {"profile", "dataset"})
-    lesson = Lesson(name, profile, dataset, seed, values, not changed, default_dataset)
+    own_copy = Path.cwd().is_relative_to(paths.OWN)  # where Jupyter starts the kernel of a reader's copy
+    lesson = Lesson(name, profile, dataset, seed, values, not changed and not own_copy, default_dataset)
     namespace[MARK] = lesson
     _style()
     print(_header(lesson, dict(minutes), tuple(after)))
     if changed:
         own = ", ".join(f"{key} is {namespace[key]!r}" for key in changed)
         print(f"not as committed: {own}; the figures go to build/figures")
+    elif own_copy:
+        print("your own copy: its figures go to build/figures")
     return lesson
 
 
@@ -242,22 +244,13 @@ def changed_parameters(name: str, values: Mapping[str, Any]) -> list[str] | None
     if not path.exists():
         return None
     committed: dict[str, Any] = {}
-    for text in (path.read_bytes(), _head(path)):
+    for text in (path.read_bytes(), paths.as_committed(path)):
         try:
             if text is not None:
                 committed |= notebooks.defaults(nbformat.reads(text.decode("utf-8"), as_version=4))
         except (ValueError, AttributeError, nbformat.ValidationError):
             continue  # saved half-way, or without its tag: then only the other one counts
     return [key for key, value in values.items() if key in committed and value != committed[key]]
-
-
-def _head(path: Path) -> bytes | None:
-    """The file as the current commit has it; None without git, outside of a repository, or before its first commit."""
-    call = ["git", "show", f"HEAD:./{path.name}"]
-    try:
-        return subprocess.run(call, cwd=path.parent, capture_output=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _public_names(namespace: Mapping[str, Any]) -> set[str]:

@@ -24,7 +24,7 @@ def requirement_name(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.match(r"[A-Za-z0-9._-]+", requirement).group()).lower()
 
 
-def needed(root: str = OWN, extras: Iterable[str] = ("test",)) -> dict[str, str]:
+def needed(root: str = OWN, extras: Iterable[str] = ("test", "site")) -> dict[str, str]:
     """{name: version} of everything that the package needs, directly or not, as installed here.
 
     Other packages in the environment (an editor, a peer of the benchmarks) are no part of the tested set.
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     lines = [
         f"# Tested on {today} with Python {platform.python_version()} on {platform.system()} {platform.machine()}.",
         f"# make course LOCK={arguments.out.name}",
-        f"# pip install --constraint {arguments.out.name} --editable '.[test]'",
+        f"# pip install --constraint {arguments.out.name} --editable '.[test,site]'",
         *(f"{name}=={version}" for name, version in needed().items()),
     ]
     arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -7,13 +7,15 @@ directory.
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 from lib.paths import DATA, ROOT
 
-__all__ = ["BUILD", "DATA", "FIGURES", "NOTEBOOKS", "ROOT", "chosen", "relative"]
+__all__ = ["BUILD", "DATA", "FIGURES", "NOTEBOOKS", "OWN", "ROOT", "as_committed", "chosen", "relative"]
 
 NOTEBOOKS = ROOT / "notebooks"
+OWN = ROOT / "my"  # the reader's own copies (lib/course/lab.py)
 
 
 def chosen(variable: str, default: str) -> Path:
@@ -25,6 +27,15 @@ def chosen(variable: str, default: str) -> Path:
 
 FIGURES = chosen("COURSE_FIGURES", "figures")
 BUILD = chosen("COURSE_BUILD", "build")
+
+
+def as_committed(path: Path) -> bytes | None:
+    """The file as the current commit has it; None without git, outside of a repository, or where it is not in it."""
+    call = ["git", "show", f"HEAD:./{path.name}"]
+    try:
+        return subprocess.run(call, cwd=path.parent, capture_output=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def relative(path: str | os.PathLike) -> str:

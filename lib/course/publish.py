@@ -86,6 +86,8 @@ def clean_outputs(outputs: list[nbformat.NotebookNode]) -> list[nbformat.Noteboo
         elif "data" in output:
             if any(kind.startswith("application/vnd.jupyter.widget") for kind in output.data):
                 continue
+            if not any(output.data.values()):  # a line of progress that was emptied (lib.bars)
+                continue
             texts = {kind: {"alt": about["alt"]} for kind, about in output.metadata.items() if "alt" in about}
             output.metadata = nbformat.from_dict(texts)  # of a picture's metadata only its text
             for kind, value in output.data.items():

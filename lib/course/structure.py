@@ -2,11 +2,12 @@
 none does.
 
 Rules for all notebooks: nbformat 4.5, the python3 kernel, exactly one parameters cell right at the start, ``begin``
-after it with the declared names, short code cells, no shell or magics, no imported name given away. Rules for lessons:
-title, cost and expectation first, the headings of the rhythm in their order, every prediction that is asked for
-answered. Rules for solutions: a written answer to every why. Rules for stored outputs: executed top to bottom without
-error in the course profile, the question answered in one sentence that stands in the title as well, exact facts have
-their output, no warnings, progress bars, addresses, folders or hosts of a machine, under 300 KB.
+after it with the declared names, short code cells, no shell or magics, no imported name given away, formulas that every
+parser reads. Rules for lessons: title, cost and expectation first, the headings of the rhythm in their order, every
+prediction that is asked for answered. Rules for solutions: a written answer to every why. Rules for stored outputs:
+executed top to bottom without error in the course profile, the question answered in one sentence that stands in the
+title as well, exact facts have their output, no warnings, progress bars, addresses, folders or hosts of a machine,
+under 300 KB.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, 
 IN_TITLE = "**The answer, measured:** "
 TIME = "**Time and hardware:**"
 FREE = {"99_explore"}  # sliders over everything: a tool, not a lesson with a rhythm
-PROGRESS = re.compile(r"\d+%\|[^\n]*\||\r|\bit/s\b|\bs/it\b")
+PROGRESS = re.compile(r"\d+%\|[^\n]*\||\r|\bit/s\b|\bs/it\b| · \d+%(?: · |$)")  # tqdm's, and lib.bars'
 ADDRESS = re.compile(r"<[^<>\n]* at 0x[0-9a-fA-F]{6,}>")
 FOLDER = re.compile(
     r"(?:^|[\s'\"(=:,>])((?:/(?:home|root|Users|tmp|work|mnt|scratch|private|opt|var|data|usr|srv|workspace)/|[A-Z]:\\{1,2}Users)[^\s'\"<>)]*)",
@@ -192,6 +193,27 @@ def reasons(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
     for heading in asked:
         if heading not in written:
             yield f"`## {heading}` asks why: its answer is a text cell tagged `solution`, which is missing"
+
+
+def formulas(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """Formulas that every Markdown parser reads alike: JupyterLab is lenient, nbconvert's and MyST's are not."""
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "markdown":
+            continue
+        text = re.sub(r"```.*?```|`[^`\n]*`", "", cell.source, flags=re.DOTALL)
+        for block in re.finditer(r"\$\$(.+?)\$\$", text, re.DOTALL):
+            if "\n\n" in block[1]:
+                yield f"cell {number}: a formula between $$ has an empty line"
+        for line in re.sub(r"\$\$.+?\$\$", "", text, flags=re.DOTALL).splitlines():
+            inline = re.findall(r"(?<!\\)\$", line)
+            if len(inline) % 2:
+                yield f"cell {number}: a formula between $ goes over a line's end: {line.strip()[:60]}"
+                continue
+            for formula in re.findall(r"(?<!\\)\$(.*?)(?<!\\)\$", line):
+                if formula != formula.strip() or not formula:
+                    yield f"cell {number}: a formula begins or ends with a blank: ${formula}$"
+                elif line.lstrip().startswith("|") and "|" in formula:
+                    yield f"cell {number}: a formula in a table has the sign between its columns: ${formula}$"
 
 
 def _declaration(notebook: nbformat.NotebookNode) -> notebooks.Declaration | None:
@@ -382,7 +404,7 @@ def output_text(output: nbformat.NotebookNode) -> str:
 
 
 FORM: tuple[Rule, ...] = (format_rules, beginning, rhythm, code, shadows)
-SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, waits, predicted, reasons)
+SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, waits, predicted, reasons, formulas)
 OUTPUT_RULES: tuple[Rule, ...] = (executed, in_course, answered, checks_have_output, debris)
 
 

@@ -7,6 +7,10 @@ class DataError(ValueError):
     """The data cannot be used as they are."""
 
 
+class NotHere(DataError):
+    """A public set is not on this machine, or not where it was looked for; nothing is wrong with it."""
+
+
 class DataWarning(UserWarning):
     """The data can be used, but something in them is not as their owner describes it."""
 

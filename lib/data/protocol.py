@@ -239,33 +239,54 @@ class Protocol:
         return path
 
 
-def load_protocol(path: str | Path, dataset: PersonDataset) -> Protocol:
+def load_protocol(path: str | Path, dataset: PersonDataset, trial: int | None = None) -> Protocol:
     """The protocol saved at ``path``, on the data it was made for.
+
+    trial : which of those that ``lib.data.export`` wrote into one file; may be left out where there is one.
 
     Raises
     ------
-    DataError : the file is no protocol, was changed by hand, or belongs to other data.
+    DataError : the file is no protocol, was changed by hand, or belongs to other data; or it has no such trial.
+    """
+    manifests = read_manifests(path)
+    trials = [manifest.get("trial") for manifest in manifests]
+    if trial is None and len(manifests) > 1:
+        raise DataError(f"{path} holds the trials {few(trials, 20)}: say which, trial=….")
+    if trial is not None and trial not in trials:
+        raise DataError(f"{path} holds the trials {few(trials, 20)}, not {said(trial)}.")
+    try:
+        return Protocol.from_manifest(dataset, manifests[0 if trial is None else trials.index(trial)])
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def read_manifests(path: str | Path) -> list[dict[str, Any]]:
+    """The manifests of a file that :meth:`Protocol.save` or ``lib.data.export`` wrote, each as it was hashed.
+
+    Raises
+    ------
+    DataError : the file is not there, is no protocol, or was changed by hand.
     """
     try:
         saved = json.loads(Path(path).read_text(encoding="utf-8"))
-        manifest, digest = saved["manifest"], saved["sha256"]
-        found = sha256(manifest)
+        entries = saved.get("protocols", [saved])
+        manifests = [entry["manifest"] for entry in entries]
+        changed = [entry["sha256"] != sha256(entry["manifest"]) for entry in entries]
+        if not all(isinstance(manifest, dict) for manifest in manifests) or not manifests:
+            raise ValueError("it holds no manifest")
     except FileNotFoundError as error:
         raise DataError(f"There is no protocol {path}.") from error
     except OSError as error:
         raise DataError(f"The protocol {path} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         problem = few([f"{type(error).__name__}: {error}"[:200]])
         raise DataError(f"{path} is no saved protocol: {problem}. Save one with Protocol.save.") from error
-    if found != digest:
+    if any(changed):
         raise DataError(
             f"{path} was changed after it was saved: its hash no longer fits. Make the protocol anew, or "
             "restore the file."
         )
-    try:
-        return Protocol.from_manifest(dataset, manifest)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+    return manifests
 
 
 def check_manifest(manifest: Any, dataset: PersonDataset) -> None:

@@ -25,14 +25,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
-from tqdm.auto import tqdm
 
+from lib.bars import Bar
 from lib.data.dataset import PersonDataset, check_image, hash_image, hash_labels, pack_mask, tidy_table
 from lib.data.errors import DataError, DataWarning, few
 from lib.data.labels import readable
 
 FORMAT = 2
-PROGRESS_AFTER = 2.0  # seconds; what is quicker needs no bar
 PATIENCE = 5.0  # seconds of waiting for another process before saying so
 LONGEST = 80  # bytes of a set's name in its folder's name; file systems allow 255 with everything that is appended
 REASONS = {
@@ -231,7 +230,7 @@ def write(source: Source, part: Path) -> dict[str, Any]:
     remarks: dict[str, list[str]] = {}
     hasher = hashlib.sha256()
     some_masks = None
-    bar = tqdm(total=source.total, desc=f"preparing {source.name}", unit="image", delay=PROGRESS_AFTER, leave=False)
+    bar = Bar(f"preparing {source.name}", source.total)
     with open(part / "pixels.bin", "wb") as pixels, open(part / "masks.bin", "wb") as masks, bar:
         for item in source.items():
             where = item.record.get("file") or f"{source.name}, image {len(records)}"
@@ -252,7 +251,7 @@ def write(source: Source, part: Path) -> dict[str, Any]:
                     twins.append(f"{first} = {item.record['file']}")
             records.append(item.record)
             sizes.append(item.image.shape[:2])
-            bar.update()
+            bar.step()
     if not records:
         raise DataError(f"{source.name}: no images were found.")
     table = pd.DataFrame(records).assign(height=[size[0] for size in sizes], width=[size[1] for size in sizes])

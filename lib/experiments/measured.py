@@ -193,7 +193,7 @@ def keep(lesson: Any, what: str, frame: pd.DataFrame, runs: Sequence[Run] = (), 
     if lesson.profile not in EVIDENCE:
         return f"not kept: numbers of the profile {lesson.profile} are no evidence"
     if not lesson.canonical:
-        return "not kept: the lesson's parameters were changed"
+        return "not kept: the lesson's parameters were changed, or this is a copy of it"
     inputs |= {key: getattr(lesson, key) for key in ("profile", "dataset", "seed")}
     path = record(what, frame, runs=runs, lesson=lesson.name, **inputs)
     return f"kept as {path.name}: {len(frame)} rows"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
+from lib.bars import Bar
 from lib.data.dataset import PersonDataset
 from lib.models.segmentation import Segmenter, person_masks
 
@@ -24,13 +24,12 @@ def segmented(dataset: PersonDataset, network: Segmenter, batch: int = 8, progre
     """
     device = network.normalise.mean.device
     masks: list[np.ndarray] = [np.empty(0, bool)] * len(dataset)
-    bar = tqdm(total=len(dataset), desc="segmenting", unit="image", leave=False, disable=not progress)
-    with bar:
+    with Bar(f"outlines of people in {dataset.name}", len(dataset), show=progress) as bar:
         for rows in dataset.table.groupby(["height", "width"]).indices.values():
             for chunk in (rows[first : first + batch] for first in range(0, len(rows), batch)):
                 pixels = torch.from_numpy(np.stack([dataset.image(row) for row in chunk]))  # (B, h, w, 3)
                 images = pixels.to(device).permute(0, 3, 1, 2).float() / 255  # (B, 3, h, w)
                 for row, mask in zip(chunk, person_masks(images, network).cpu().numpy(), strict=True):
                     masks[row] = mask
-                bar.update(len(chunk))
+                bar.step(len(chunk))
     return dataset.with_masks(masks, f"predicted by {network.name}")

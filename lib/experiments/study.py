@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from lib.bars import work
 from lib.data import Protocol, make_protocol
 from lib.data.dataset import PersonDataset
 from lib.evaluation import Difference, Result, evaluate, paired_difference
@@ -207,8 +208,21 @@ class Study:
             method = row.make(Bench(self, cell), ratio)
             watch = validation_score(cell.protocol) if self.profile != "quick" else None
             how = {"profile": self.profile, "seed": cell.seed, "progress": self.progress}
-            self._runs[key] = fit(method, cell.protocol, watch=watch, **how)
+            with work(self._called(row, cell, ratio)):
+                self._runs[key] = fit(method, cell.protocol, watch=watch, **how)
         return self._runs[key]
+
+    @property
+    def models(self) -> int:
+        """How many models all rows have in all cells."""
+        return len(self.cells) * sum(len(row.ratios) or 1 for row in self.rows.values() if isinstance(row, Row))
+
+    def _called(self, row: Row, cell: Cell, ratio: float | None) -> str:
+        """A model as the line of its training names it, and which of all it is."""
+        name = row.name if ratio is None else f"{row.name} at {ratio:.3g}"
+        if len(self.cells) > 1:
+            name += f", split {cell.protocol.trial}, seed {cell.seed}"
+        return f"{name}, model {len(self._runs) + 1} of {self.models}"
 
     def look(self, name: str, cell: Cell, ratio: float | None) -> Run:
         """The run where it was trained already; Missing where it, or one that it starts from, was not."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from lib.bars import work
 from lib.data.protocol import WIDE, Protocol, check_manifest
 from lib.methods.method import Method, check_profile
 from lib.models.devices import resolve_device
@@ -96,7 +97,8 @@ def fit(
         options["checkpoint_seconds"] = float("inf")  # what follows only finds the run that was just made
     with world(resolve_device(device)) as (our_world, own_device):
         options |= {"device": own_device, "precision": resolve_precision(precision, own_device)}
-        return _fit(method, protocol, profile, seed, our_world, max(processes, our_world.size), **options)
+        with work(method.name, unless_named=True):
+            return _fit(method, protocol, profile, seed, our_world, max(processes, our_world.size), **options)
 
 
 def finished(

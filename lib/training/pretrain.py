@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lib.bars import work
 from lib.data import load_dataset
 from lib.data.dataset import PersonDataset
 from lib.data.protocol import FORMAT, Protocol
@@ -81,7 +82,8 @@ def pretrain(
     network, canvas = _usual(plan, network, canvas)
     method = pretraining_method(network, canvas, plan, source)
     profile, people = profile_of(network, canvas, plan), pretraining_set(plan)
-    run = fit(method, people, profile, seed=0, device=device, runs=runs, progress=progress)
+    with work(f"first weights of {network} at {canvas[0]} x {canvas[1]}"):
+        run = fit(method, people, profile, seed=0, device=device, runs=runs, progress=progress)
     digest = recorded(network, canvas, plan, resolve_precision("auto", resolve_device(device)), source)
     path = pointer(network, canvas, plan, digest, source, runs)
     text = json.dumps({"run": run.directory.name, "key": run.key}, indent=2) + "\n"

@@ -254,6 +254,19 @@ def test_without_git_the_file_is_what_was_committed(repository, monkeypatch):
     assert lesson(seed=77).canonical  # nothing to compare with, and nothing was passed
 
 
+def test_a_readers_own_copy_is_not_canonical(repository, tmp_path, monkeypatch, capsys):
+    """Jupyter starts its kernel in the copy's folder. In course, too, its figures and numbers are not the course's."""
+    own = tmp_path / "my" / "exercises"
+    own.mkdir(parents=True)
+    monkeypatch.setattr(paths, "OWN", tmp_path / "my")
+    assert lesson().canonical
+    for folder in (own.parent, own):
+        monkeypatch.chdir(folder)
+        copy = lesson()
+        assert not copy.canonical and copy.figures == paths.BUILD / "figures" / "course" / "03_x"
+        assert "your own copy: its figures go to build/figures" in capsys.readouterr().out
+
+
 def test_every_committed_lesson_is_canonical_as_it_stands():
     from lib.course import lesson as lessons
 

@@ -97,6 +97,7 @@ def test_outputs_are_cleaned():
             stream("10\r20\r30\n\x1b[31mred\x1b[0m\n"),
             stream(f"saved {paths.ROOT}/figures/a.png\n"),
             widget,
+            nbformat.v4.new_output("display_data", {"text/html": "", "text/plain": ""}),  # an emptied line of progress
         ]
     )
     assert [(output.name, output.text) for output in cleaned if output.name == "stdout"] == [

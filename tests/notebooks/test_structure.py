@@ -176,9 +176,14 @@ ERROR = nbformat.v4.new_output("error", ename="E", evalue="", traceback=["x"])
         (plain(metadata={"tags": ["raises-exception"]}), "is tagged raises-exception"),
         (lambda n: cell_with(n, "NBVAL").update(outputs=[]), "stores no output: the check would pass"),
         (lambda n: cell_with(n, "NBVAL").update(source="x = 1\n# NBVAL_CHECK_OUTPUT"), "must be its first line"),
+        (swap(3, "\n", "\nIt is $a$ or $b\n- c$.\n"), "cell 3: a formula between $ goes over a line's end: It is $a$"),
+        (swap(3, "\n", "\nIt is $a = $ (b) / (c).\n"), "cell 3: a formula begins or ends with a blank: $a = $"),
+        (swap(3, "\n", "\n\n$$a\n\n= b$$\n"), "cell 3: a formula between $$ has an empty line"),
+        (swap(3, "\n", "\n\n| a | $|x|$ |\n"), "cell 3: a formula in a table has the sign between its columns: $|x|$"),
         (shows("UserWarning: x", "stderr"), "stores stderr"),
         (shows("epoch 1:  40%|####      | 4/10"), "stores a progress bar"),
         (shows("a\rb"), "stores a progress bar"),
+        (shows("SING, model 3 of 11 · 40% · 200 images/s"), "stores a progress bar"),
         (shows("<generator object f at 0x7f10aa>"), "stores an address"),
         (shows("saved to /home/me/course/a.png"), "stores a folder of a machine: /home/me/course/a.png"),
         (shows("PosixPath('/tmp/x')"), "stores a folder of a machine: /tmp/x"),
@@ -240,6 +245,12 @@ def test_the_neighbours_are_linked_in_the_last_line():
     assert contents.with_neighbours(both, before, after) == both
     assert contents.with_neighbours(both, None, after) == f"{text}\n\n[04 A baseline →](04_base.ipynb)"
     assert contents.with_neighbours(contents.with_neighbours(both, before, None), None, None) == text
+
+
+def test_formulas_that_are_none(broken):
+    """Code, prices and blocks over several lines are as they are."""
+    text = "\n\n`a $b` and a price of \\$5\n\n```\nx = '$'\n```\n\n$$\na\n= b\n$$\n\n| $a$ | $\\lVert x \\rVert$ |\n"
+    assert broken(lambda n: n.cells[3].update(source=n.cells[3].source + text)) == []
 
 
 def test_names_that_look_alike_are_no_machine_paths(broken):

@@ -15,6 +15,8 @@ from lib.course import environment, paths
 from lib.course.lock import requirement_name
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+WANTED = PROJECT["dependencies"] + EXTRAS["test"] + EXTRAS["site"]  # what is tested, and what makes the pages
 LOCKS = sorted(paths.ROOT.glob("requirements-*.lock"))
 
 
@@ -31,13 +33,12 @@ def test_environment_yml_is_pyproject():
     assert plain == [f"python{PROJECT['requires-python']}", "pip"]
     pip = next(item["pip"] for item in conda["dependencies"] if isinstance(item, dict))
     assert pip[-1] == "--editable ."
-    assert pip[:-1] == PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    assert pip[:-1] == WANTED
 
 
 def test_versions_are_ranges():
     """Exact pins belong into the lock file; only a peer that is measured against is pinned."""
-    wanted = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
-    assert all(Requirement(text).specifier and "==" not in text for text in wanted)
+    assert all(Requirement(text).specifier and "==" not in text for text in WANTED)
     assert "torchreid==0.2.5" in PROJECT["optional-dependencies"]["bench"]
 
 
@@ -52,7 +53,7 @@ def test_one_dated_lock_with_versions_only():
 
 def test_lock_satisfies_pyproject():
     versions = locked()
-    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]:
+    for text in WANTED:
         requirement = Requirement(text)
         name = requirement_name(requirement.name)
         assert name in versions, f"{name} is missing: run `make lock`"

@@ -17,7 +17,7 @@ LIB = Path(lib.__file__).parent
 # that its line goes too, and when there is another one. Empty is the aim.
 CIRCLES: set[tuple[str, ...]] = set()
 
-LEAVES = {"paths", "names", "definitions", "threads"}  # used by all, using nothing of lib but each other
+LEAVES = {"bars", "paths", "names", "definitions", "threads"}  # used by all, using nothing of lib but each other
 LEFT_OF = {  # a room, and the rooms it may use beside itself and the leaves
     "data": set(),
     "models": {"data"},

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from lib.data.errors import DataError, few
+from lib.data.errors import DataError, NotHere, few
 from lib.data.labels import clean_labels, readable, spelling_warnings
 from lib.data.pictures import is_picture, read_picture
 from lib.data.store import Item, Source
@@ -43,7 +43,8 @@ def find_folder(
 
     Raises
     ------
-    DataError : none does; says where it looked and what was missing there.
+    NotHere : none of them is there; says where it looked.
+    DataError : one is there and lacks an entry, or ``root`` itself has another name.
     """
     for place in [root / candidate for candidate in candidates] + ([root] if itself else []):
         if place.is_dir() and all(any(place.glob(entry)) for entry in must_hold):
@@ -60,7 +61,7 @@ def find_folder(
         raise DataError(
             f"{name}: {readable(present[0])} lacks {', '.join(missing)}. Unpack the distributed archive there as it is."
         )
-    raise DataError(
+    raise NotHere(
         f"{name} was not found below {readable(root)}: expected {readable(root / candidates[0])}. Put it there, or "
         "name the folder that holds it with root=… or the environment variable REID_DATA; data/README.md says where "
         "to get it."
