@@ -27,8 +27,9 @@ from lib.methods.method import Method
 from lib.methods.pshrnet import AUTHORS, ELEMENTS
 
 PS, SR_ID, ID = "PS-HRNet", "PS-HRNet, SR+ID", "PS-HRNet, ID"
-HRNET, TRAINED_ON = "HRNet-ReID", "HRNet-ReID, trained on"
+HRNET, TRAINED_ON, LONGER = "HRNet-ReID", "HRNet-ReID, trained on", "HRNet-ReID, twice as long"
 ORIGINALS, NO_SR = "PS-HRNet, ID (and originals)", "PS-HRNet, ID+PS"
+LONGER_TEACHER = "PS-HRNet, teacher twice as long"
 THROUGH, FROM_TEACHER, CODE = "PS-HRNet, ID (through VDSR-CA)", "PS-HRNet, from the teacher", "PS-HRNet, as its code"
 SOLO, PIXELS, UNTRAINED = "VDSR-CA, then HRNet-ReID", "VDSR-CA, pixel by pixel", "VDSR-CA, then an untrained network"
 LAST, ALL_SIX = "PS-HRNet, Seq(5) and logits", "PS-HRNet, all six elements"
@@ -92,17 +93,18 @@ def pupil(
     ratio: float | None,
     sr: str = "VDSR-CA",
     network: str = HRNET,
+    teacher: str = HRNET,
     siamese: bool = True,
     start: bool = False,
     **changes: Any,
 ) -> Method:
     """The second phase: a super-resolution of ``NETWORKS`` before a network of Table VI; with ``siamese`` beside the
-    teacher, and with ``start`` from where the teacher ended.
+    teacher (a row), and with ``start`` from where the teacher ended.
     """
     settings = {"weights": first_weights(sr != "bicubic"), "network": NETWORKS[sr][bench.profile]}
     settings |= {"pairs": pairs(bench), **network_of(bench, network)}
     if siamese or start:
-        run = bench.run(HRNET)
+        run = bench.run(teacher)
         settings["weights"] |= {"teacher": run} if siamese else {}
         settings["weights"] |= {"backbone": run, "head": run} if start else {}
     if not siamese:
@@ -122,20 +124,26 @@ def solo(bench: Bench, ratio: float | None) -> Method:
     return pupil(bench, None, siamese=False, start=True, epochs=0, restore_epochs=steps)
 
 
-def teacher(bench: Bench, ratio: float | None) -> Method:
-    """The teacher as it is: trained on the same people at full resolution, where a set has that."""
+def as_it_is(bench: Bench, ratio: float | None, name: str = HRNET) -> Method:
+    """A teacher (a row of ``plain_rows``): trained on the same people at full resolution, where a set has that."""
     there = sharp(bench)
     if there is None:
-        return recognise(bench, None, pairs="synthetic", sees="high")
-    run = there.run(HRNET)
-    told = {name: value for name, value in run.method.told.items() if name not in ("weights", "epochs")}
+        high = {"pairs": "synthetic", "sees": "high"}
+        return recognise(bench, None, **high) if name == HRNET else longer(bench, None, **high)
+    run = there.run(name)
+    told = {setting: value for setting, value in run.method.told.items() if setting not in ("weights", "epochs")}
     return create_method("hrnet-reid", weights={"backbone": run, "head": run}, epochs=0, **told)
+
+
+def longer(bench: Bench, ratio: float | None, **changes: Any) -> Method:
+    """HRNet-ReID trained on as long again: a teacher that knows more than the pupil can learn in its time."""
+    run = bench.run(HRNET)
+    return recognise(bench, None, weights={"backbone": run, "head": run}, **changes)
 
 
 def trained_on(bench: Bench, ratio: float | None) -> Method:
     """The control of PS: the teacher's network trained on as long as the pupil, by L_ID on the pictures shown."""
-    run = bench.run(HRNET)
-    return recognise(bench, None, weights={"backbone": run, "head": run}, pairs=pairs(bench))
+    return longer(bench, None, pairs=pairs(bench))
 
 
 def sharp(bench: Bench) -> Bench | None:
@@ -157,7 +165,7 @@ def rows() -> list[Row | View]:
         Row(PS, pupil),
         Row(SR_ID, partial(pupil, siamese=False)),
         Row(ID, recognise_low),
-        Row(HRNET, teacher),
+        Row(HRNET, as_it_is),
         *controls(),
         Row(TRAINED_ON, trained_on),
         Row(ORIGINALS, partial(recognise_low, sees="either")),
@@ -166,6 +174,8 @@ def rows() -> list[Row | View]:
         View(PIXELS, SOLO, partial(Trained.results, test=Pictures)),
         View(UNTRAINED, SOLO, partial(Trained.results, test=Untrained)),
         Row(FROM_TEACHER, partial(pupil, start=True)),
+        Row(LONGER, partial(as_it_is, name=LONGER)),
+        Row(LONGER_TEACHER, partial(pupil, teacher=LONGER)),
         Row(CODE, as_coded),
         Row(THROUGH, partial(pupil, siamese=False, pixel=0.0)),
     ]
@@ -189,6 +199,7 @@ def plain_rows() -> list[Row]:
         Row(DENSENET, partial(recognise, network=DENSENET)),
         *(Row(name, partial(recognise, pooling=kind)) for name, kind in POOLING.items()),
         *controls(),
+        Row(LONGER, longer),
     ]
 
 

@@ -148,19 +148,21 @@ class HrnetReid(Method):
     def losses(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         return self.identity_terms(self.describe(self.seen(batch)), batch.labels)
 
-    def pair(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """x_l and x_h, (B, 3, H, W) each."""
+    def shown(self, batch: Batch) -> Tensor:
+        """x_l, (B, 3, H, W); x_h is ``batch.hr``."""
         if self.settings.pairs == "protocol":
-            return batch.images, batch.hr
-        return batch.original.at(batch.pick("degrade", self.settings.ratios)), batch.hr
+            return batch.images
+        return batch.original.at(batch.pick("degrade", self.settings.ratios))
 
     def seen(self, batch: Batch) -> Tensor:
         """(B, 3, H, W): what ``sees`` says."""
-        low, high = self.pair(batch)
-        if self.settings.sees == "either":
-            chosen = batch.pick("original", (0.0, 1.0)).to(low)[:, None, None, None]  # (B, 1, 1, 1)
-            return torch.where(chosen > 0, high, low)
-        return low if self.settings.sees == "low" else high
+        if self.settings.sees == "high":
+            return batch.hr
+        low = self.shown(batch)
+        if self.settings.sees == "low":
+            return low
+        chosen = batch.pick("original", (0.0, 1.0)).to(low)[:, None, None, None]  # (B, 1, 1, 1)
+        return torch.where(chosen > 0, batch.hr, low)
 
     def describe(self, images: Tensor) -> Described:
         """(B, 3, H, W) in [0, 1] -> sequences, descriptor and logits."""

@@ -139,19 +139,17 @@ class PsHrnet(HrnetReid):
     def losses(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         if stage.name == "high":
             return self.teacher.identity_terms(self.teacher.describe(batch.hr), batch.labels)
-        low, high = self.pair(batch)
-        restored = self.sr(low)
-        pixel = {"pixel": pixel_l1(restored, high, self.settings.reduction)} if self.restores else {}  # Eq. 5
+        restored = self.sr(self.shown(batch))
+        pixel = {"pixel": pixel_l1(restored, batch.hr, self.settings.reduction)} if self.restores else {}  # Eq. 5
         if stage.name == "restore":
             return pixel
         found = self.describe(restored)
-        return pixel | self.identity_terms(found, batch.labels) | self.siamese_terms(found, high)
+        siamese = self.siamese_terms(found, batch.hr) if self.settings.elements else {}
+        return pixel | self.identity_terms(found, batch.labels) | siamese
 
     def siamese_terms(self, found: Described, high: Tensor) -> dict[str, Tensor]:
         """Eq. 11: how far the pupil's elements are from what the teacher says of the originals (B, 3, H, W)."""
         s = self.settings
-        if not s.elements:
-            return {}
         with torch.no_grad():
             wanted = self.teacher.describe(high).elements
         sides = [[elements[name] for name in s.elements] for elements in (wanted, found.elements)]

@@ -68,7 +68,9 @@ def test_every_row_shows_its_network_the_whole_budget(ratios, fits):
     for name in study.rows:
         s = settings_of(study, name)
         expected = 0 if name in (pshrnet.SOLO, pshrnet.PIXELS, pshrnet.UNTRAINED) else IMAGES["course"]
-        if name == pshrnet.HRNET and ratios == VARIED:  # the teacher as it is: trained on the same people, elsewhere
+        if (
+            name in (pshrnet.HRNET, pshrnet.LONGER) and ratios == VARIED
+        ):  # the teacher as it is: trained on the same people, elsewhere
             expected = 0
         assert s.epochs * 60 == pytest.approx(expected, rel=0.02), name
     plain = on(("1",), pshrnet.plain_rows())
@@ -86,14 +88,18 @@ def test_the_teacher_is_the_row_at_full_resolution(fits):
     trained = [
         call for call in fits if call.method.name == "hrnet-reid" and call.protocol.manifest["preset"] == "plain"
     ]
-    assert len(trained) == 1
-    (sharp,), alone = trained, study.run(pshrnet.HRNET, cell)
+    assert len(trained) == 2
+    (sharp, twice), alone = trained, study.run(pshrnet.HRNET, cell)
     assert (sharp.protocol.table["ratio"] == 1).all() and sharp.method.settings.sees == "low" and sharp.seed == 7
     assert sharp.method.told == pshrnet.recognise(pshrnet.sharp(Bench(study, cell)), None).told  # Table VI's own row
     assert alone.method.settings.weights == {"backbone": sharp.directory, "head": sharp.directory}
     assert alone.method.settings.head == sharp.method.settings.head and alone.method.settings.epochs == 0
     for name in (pshrnet.PS, pshrnet.NO_SR, pshrnet.CODE, pshrnet.FROM_TEACHER, pshrnet.LAST, pshrnet.ALL_SIX):
         assert settings_of(study, name).weights["teacher"] == alone.directory, name
+    assert twice.method.settings.weights == {"backbone": sharp.directory, "head": sharp.directory}
+    more = study.run(pshrnet.LONGER, cell)
+    assert more.method.settings.weights["head"] == twice.directory and more.method.settings.epochs == 0
+    assert settings_of(study, pshrnet.LONGER_TEACHER).weights["teacher"] == more.directory
     for name in (pshrnet.TRAINED_ON, pshrnet.SOLO, pshrnet.FROM_TEACHER):
         weights = settings_of(study, name).weights
         assert weights["backbone"] == weights["head"] == alone.directory, name
@@ -149,7 +155,11 @@ def test_without_sharper_originals_copies_are_learned_from(fits):
     (cell,) = study.cells
     assert pshrnet.sharp(Bench(study, cell)) is None
     alone = study.run(pshrnet.HRNET, cell)
-    assert alone.protocol is cell.protocol and alone.method.settings.sees == "high"
+    more = study.run(pshrnet.LONGER, cell)
+    assert alone.protocol is more.protocol is cell.protocol
+    assert alone.method.settings.sees == more.method.settings.sees == "high"
+    assert more.method.settings.weights == {"backbone": alone.directory, "head": alone.directory}
+    assert settings_of(study, pshrnet.LONGER_TEACHER).weights["teacher"] == more.directory
     for name in (pshrnet.PS, pshrnet.ID, pshrnet.ORIGINALS, pshrnet.PCB):
         assert settings_of(study, name).pairs == "synthetic", name
     with pytest.raises(ValueError, match="no pictures sharper"):
