@@ -489,7 +489,9 @@ def test_one_model_is_the_middle_one_of_three(people, tmp_path, monkeypatch):
     monkeypatch.setenv("REID_RUNS", str(tmp_path))
     where = cells(people, "mlr")
     one = Study("one", sing.one_model(), where, "quick", progress=False)
-    three = Study("three", [*sing.rows(), View(sing.ONE_MODEL, sing.SING, None), *sing.alone()], where, "quick", progress=False)
+    three = Study(
+        "three", [*sing.rows(), View(sing.ONE_MODEL, sing.SING, None), *sing.alone()], where, "quick", progress=False
+    )
     for name in (sing.ONE_APART, sing.ONE_SAME, sing.ONE_MODEL):
         (run,) = one.trained(name).all_runs
         assert three.look(name, where[0], sing.ONE).directory == run.directory
