@@ -7,6 +7,7 @@ import difflib
 from lib.methods.agw import Agw
 from lib.methods.baseline import Baseline
 from lib.methods.classical import Classical
+from lib.methods.ftwa import Ftwa, FtwaB, FtwaBCopies
 from lib.methods.histogram import Histogram
 from lib.methods.jbim import AllResolution, Him, HimHim, HimLim, Jbim, Lim, SrThenHim
 from lib.methods.method import Method
@@ -20,7 +21,8 @@ __all__ = ["METHODS", "Constant", "Cosine", "Method", "Solve", "Stage", "Step", 
 METHODS: dict[str, type[Method]] = {
     kind.name: kind
     for kind in (Agw, AllResolution, Baseline, Classical, Him, HimHim, HimLim, Histogram, Jbim, Lim, Ripr, RiprApart,
-                 Sing, SingEverywhere, SrThenHim, SrThenReid, SuperResolution)
+                 Sing, SingEverywhere, SrThenHim, SrThenReid, SuperResolution,
+                 Ftwa, FtwaB, FtwaBCopies)
 }  # fmt: skip
 
 

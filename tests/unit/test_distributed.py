@@ -133,7 +133,7 @@ def test_batch_norm_of_one_process_is_torchs_own():
 # every method, in one process and in two
 
 JOBS = [(case, helpers.UNEVEN) for case in helpers.STEPS]
-JOBS += [(case, helpers.APART) for case in ("sing", "sing, triplet", "sr-then-reid")]
+JOBS += [(case, helpers.APART) for case in ("sing", "sing, triplet", "sr-then-reid", "ftwa", "ftwa, scalar")]
 
 
 def in_a_process(rank: int, size: int, folder: str) -> None:
