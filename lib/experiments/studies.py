@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lib.data.dataset import PersonDataset
-from lib.experiments import baseline, jbim, ripr, sing
+from lib.experiments import baseline, ftwa, jbim, ripr, sing
 from lib.experiments.study import Cell, Plan, Row, Study, View
 
 MASK_WIDTHS = (0.125, 0.5)
@@ -43,6 +43,10 @@ def _jbim(people: PersonDataset) -> list[Row | View]:
     return [*jbim.rows(), *jbim.views(), *jbim.others(), *then, *more]
 
 
+def _ftwa(people: PersonDataset) -> list[Row | View]:
+    return [*ftwa.rows(), *ftwa.views(), *ftwa.others(), *ftwa.ablations()]
+
+
 def _baseline(people: PersonDataset) -> list[Row]:
     return baseline.rows()
 
@@ -51,6 +55,7 @@ STUDIES: Mapping[str, Plan] = {
     "baseline": Plan(_baseline, _with_sharp, ()),
     "sing": Plan(_sing, _one_side, sing.COMPARISONS, sing.judged),
     "jbim": Plan(_jbim, _one_side, jbim.COMPARISONS, jbim.any_network),
+    "ftwa": Plan(_ftwa, _one_side, ftwa.COMPARISONS, ftwa.judged),
     "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS, ripr.judged),
 }
 

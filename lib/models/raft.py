@@ -34,9 +34,7 @@ class RaftBlock(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        if width < 2 or width % 2:
-            raise ValueError(f"a block splits its channels in half: their number is even, not {width}")
-        half = width // 2
+        half = _half(width)
         inputs, outputs = (width, half, half, half), (width, width, width, half)
         self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in zip(inputs, outputs, strict=True))
         few = max(1, 2 * width // NARROWER)
@@ -71,6 +69,7 @@ class Raft(nn.Module):
     def __init__(self, channels: int, width: int | None = None, blocks: int = 4):
         super().__init__()
         width = 2 * (channels // (2 * NARROWER)) if width is None else width
+        _half(width)
         if blocks < 1:
             raise ValueError(f"RAFT has at least one block, not {blocks}")
         self.head = nn.Conv2d(channels, width, 1)
@@ -89,6 +88,12 @@ class Raft(nn.Module):
             found.append(x)
         x = self.smooth(_leaky(self.collect(torch.cat(found, 1))))  # (B, W, h, w)
         return maps + self.tail(x + first)
+
+
+def _half(width: int) -> int:
+    if width < 2 or width % 2:
+        raise ValueError(f"a block splits its channels in half: their number is even, not {width}")
+    return width // 2
 
 
 def _leaky(x: Tensor) -> Tensor:
