@@ -47,14 +47,15 @@ def over_steps(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def by_image(method: Ftwa, protocol: Protocol, subset: str = "test") -> pd.DataFrame:
-    """The weights of each probe and gallery image: image, pid, role, ratio (the protocol's), resolution (r), high, low
-    (each in (0, 1)), share (high over both).
+    """The weights of each probe and gallery image: image, pid, role, shown (what the picture shows: the protocol's
+    ratio, or r where it degrades nothing, as on CAVIAR4REID), high, low (each in (0, 1)), share (high over both).
     """
+    shown = "ratio" if (protocol.rows(subset)["ratio"] < 1).any() else "resolution"
     found = []
     for role in ROLES:
         rows = protocol.rows(subset, role).drop_duplicates("image")
         logs = extract(method, protocol, rows, role=role)[:, -2:].astype(float)
-        columns = {name: rows[name].to_numpy() for name in ("image", "pid", "ratio", "resolution")}
+        columns = {name: rows[name].to_numpy() for name in ("image", "pid")} | {"shown": rows[shown].to_numpy()}
         columns |= {"role": role, "high": np.exp(logs[:, 0]), "low": np.exp(logs[:, 1])}
         found.append(pd.DataFrame(columns | {"share": 1 / (1 + np.exp(logs[:, 1] - logs[:, 0]))}))
     return pd.concat(found, ignore_index=True)
@@ -71,11 +72,6 @@ def between_images(table: pd.DataFrame) -> float:
     return float(weights.var(0).mean() / whole) if whole > 0 else float("nan")
 
 
-def shown(table: pd.DataFrame) -> pd.Series:
-    """What a picture shows of the person: the protocol's ratio, or r where nothing was degraded (CAVIAR4REID)."""
-    return table["ratio"] if table["ratio"].nunique() > 1 else table["resolution"]
-
-
 def quality(runs: Sequence[Run], weight: str = "high") -> Difference:
     """Spearman's correlation of a weight ("high", "low", "share") of the test probes with what they show, over all
     trainings; 0 where one of the two is the same for all probes.
@@ -87,7 +83,7 @@ def quality(runs: Sequence[Run], weight: str = "high") -> Difference:
     for run in runs:
         table = by_image(run.method, run.protocol)
         probes = table[table["role"] == "probe"]
-        values.append(_standardised(probes[weight]) * _standardised(shown(probes)))
+        values.append(_standardised(probes[weight]) * _standardised(probes["shown"]))
         people.append(probes["pid"].to_numpy())
     cells = [(run.protocol.trial, run.seed) for run in runs]
     return mean_difference(values, people, cells, "Spearman's correlation")

@@ -590,11 +590,11 @@ def test_weights_by_image(run):
     for role in ("probe", "gallery"):
         rows = run.protocol.rows("test", role).drop_duplicates("image")
         part = table[table["role"] == role]
-        assert part["image"].tolist() == rows["image"].tolist() and part["ratio"].tolist() == rows["ratio"].tolist()
+        assert part["image"].tolist() == rows["image"].tolist() and part["shown"].tolist() == rows["ratio"].tolist()
     np.testing.assert_allclose(table["share"], table["high"] / (table["high"] + table["low"]), rtol=1e-6)
     found = ftwa_weights.quality([run])
     probes = table[table["role"] == "probe"]
-    assert found.mean == pytest.approx(spearmanr(probes["high"], probes["ratio"]).statistic, abs=1e-9)
+    assert found.mean == pytest.approx(spearmanr(probes["high"], probes["shown"]).statistic, abs=1e-9)
     assert found.low < found.mean < found.high and found.trainings == 1
     row = ftwa_weights.quality_claim([run])
     assert row["mean"] == found.mean and row["trainings"] == 1 and row["unit"] == "(correlation)"
@@ -610,10 +610,12 @@ def test_how_much_of_the_variance_is_between_images():
     assert ftwa_weights.between_images(mixed) == pytest.approx(0.04 / 0.08)
 
 
-def test_what_a_probe_shows_is_its_ratio_or_its_width():
-    table = pd.DataFrame({"ratio": [0.5, 0.25], "resolution": [0.4, 0.1]})
-    assert ftwa_weights.shown(table).tolist() == [0.5, 0.25]
-    assert ftwa_weights.shown(table.assign(ratio=1.0)).tolist() == [0.4, 0.1]
+def test_what_a_probe_shows_is_its_width_where_nothing_is_degraded(run):
+    protocol = helpers.tiny_protocol(ratios=("1",))
+    rows = protocol.table.assign(subset="test", role=["probe", "gallery"] * 30, resolution=np.linspace(0.1, 1, 60))
+    protocol.table = rows
+    table = ftwa_weights.by_image(run.method, protocol)
+    assert sorted(table["shown"]) == sorted(rows["resolution"])
 
 
 def test_weights_that_are_the_same_for_all_images_measure_nothing(run, monkeypatch):

@@ -9,12 +9,16 @@ from matplotlib.patches import FancyBboxPatch
 
 from lib.plots import diagrams, style
 
-PAGES = {"baseline": diagrams.baseline, "sing": diagrams.sing, "ffsr": diagrams.ffsr, "rife": diagrams.rife}
+PAGES = {
+    "baseline": diagrams.baseline, "sing": diagrams.sing, "ffsr": diagrams.ffsr, "rife": diagrams.rife,
+    "ftwa": diagrams.ftwa,
+}  # fmt: skip
 SAID = {
     "baseline": ("BNNeck", "batch-hard triplet", "cross entropy"),
     "sing": ("F_{sr}", "F_{fe}", "F_c", "L_s(f^{h})", "L_s(f^{h2l})", "L_s(f^{l})", "alpha"),
     "ffsr": ("6 conv", "Gaussian", "I^h"),
     "rife": ("w_L m_L", "block 2", "beta"),
+    "ftwa": ("E_H", "E_L", "E_{ID}", "RAFT", "C_{HR}", "W_{LR}", "F_{HR} - T(F'_{LR})", "a_i a_p", "copy at 1/3"),
 }
 
 
