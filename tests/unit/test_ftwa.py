@@ -16,6 +16,8 @@ from torch import nn
 from lib.data import load_dataset, make_protocol
 from lib.data.batches import Batch
 from lib.data.canvases import Canvases
+from lib.data.dataset import PersonDataset
+from lib.data.protocol import Protocol
 from lib.evaluation import complexity
 from lib.evaluation.features import compared
 from lib.experiments import ftwa_weights
@@ -571,7 +573,7 @@ def test_what_the_two_variants_without_transformation_learn_from():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     protocol = make_protocol(load_dataset("pedestrians", identities=40), "mlr")
-    method = create_method("ftwa", epochs=2, **SMALL)
+    method = create_method("ftwa", epochs=2, backbone=SMALL["backbone"])
     return fit(method, protocol, runs=tmp_path_factory.mktemp("runs"), progress=False)
 
 
@@ -611,11 +613,14 @@ def test_how_much_of_the_variance_is_between_images():
 
 
 def test_what_a_probe_shows_is_its_width_where_nothing_is_degraded(run):
-    protocol = helpers.tiny_protocol(ratios=("1",))
-    rows = protocol.table.assign(subset="test", role=["probe", "gallery"] * 30, resolution=np.linspace(0.1, 1, 60))
-    protocol.table = rows
-    table = ftwa_weights.by_image(run.method, protocol)
-    assert sorted(table["shown"]) == sorted(rows["resolution"])
+    pictures = [np.full((32, 16 - 8 * (i % 2), 3), 9 * i, dtype=np.uint8) for i in range(24)]
+    table = pd.DataFrame({"pid": [f"{i // 4}" for i in range(24)], "cam": ["c1", "c2"] * 12})
+    people = PersonDataset.from_arrays("widths", pictures, table)
+    manifest = helpers.tiny_protocol(people, ratios=("1",)).manifest
+    sides = {"role": ["probe", "gallery", "gallery", "probe"] * 6, "subset": ["test"] * 24}
+    protocol = Protocol.from_manifest(people, manifest | {"images": manifest["images"] | sides})
+    found = ftwa_weights.by_image(run.method, protocol)
+    assert len(found) == 24 and found["shown"].tolist() == [1 - 0.5 * (i % 2) for i in found["image"]]
 
 
 def test_weights_that_are_the_same_for_all_images_measure_nothing(run, monkeypatch):
