@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from lib.data.augmentation import Augmentation
 from lib.data.batches import Batch
+from lib.data.canvases import constant
 from lib.losses import (
     READINGS,
     batch_hard_triplet,
@@ -203,8 +204,8 @@ class Ftwa(FtwaBCopies):
         attention : the weights a, b: "learned" by the evaluators (SWA), "equal" (1/2 each, no evaluators), or all on
             the "high" or the "low" stream.
         reading : of Eq. 7, of ``lib.losses.pair_shares``.
-        detached : where the gradient stops, which the paper does not say anywhere: "target" (F_HR of Eq. 2: only T, E_L
-            and E_ID by way of F'_LR learn from it), "vectors" (the evaluators teach the vectors they judge nothing).
+        detached : where the gradient stops; the paper stops it nowhere. "target": F_HR of Eq. 2, so that T(F'_LR) comes
+            to it and it does not come along. "vectors": the evaluators' input, so that they teach it nothing.
         entropy : weight of ``lib.losses.stream_balance`` within lambda_1. Ours: above 0 it keeps Eq. 5 from giving all
             weight to one stream.
         gallery_ratio : what a gallery image's copy is shrunk to when searching.
@@ -290,7 +291,7 @@ class Ftwa(FtwaBCopies):
     def log_weights(self, high: Tensor, low: Tensor) -> Tensor:
         """Eq. 4: the vectors of B images, (B, C) each -> (B, 2), log a and log b, at most 0, in float32."""
         if not self.evaluators:
-            return torch.tensor(FIXED[self.settings.attention], device=high.device).expand(len(high), 2)
+            return constant(FIXED[self.settings.attention], high.device).expand(len(high), 2)
         given = [some.detach() if "vectors" in self.settings.detached else some for some in (high, low)]
         logits = [self.evaluators[stream](some) for stream, some in zip(STREAMS, given, strict=True)]
         return F.logsigmoid(torch.stack(logits, 1))
