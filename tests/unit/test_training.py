@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import torch
 import training_helpers as helpers
 from torch import nn
 
+from lib import bars
 from lib.data.batches import Batch
 from lib.data.canvases import Canvases
 from lib.losses import batch_hard_triplet, cross_entropy
@@ -389,10 +392,12 @@ def test_bf16_trains_and_keeps_weights_in_float32(tmp_path):
     assert run.history["total"].notna().all()
 
 
-def test_the_progress_bar_goes_to_stderr_only(tmp_path, capsys):
+def test_the_progress_bar_goes_to_stderr_only(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bars, "EVERY", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     fit(helpers.Tiny(), helpers.tiny_protocol(), runs=tmp_path, device="cpu", precision="fp32", progress=True)
     captured = capsys.readouterr()
-    assert captured.out == "" and "img" in captured.err
+    assert captured.out == "" and "training · 100%" in captured.err and "images/s" in captured.err
 
 
 def test_devices_and_precisions():
