@@ -397,7 +397,7 @@ def test_the_progress_bar_goes_to_stderr_only(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     fit(helpers.Tiny(), helpers.tiny_protocol(), runs=tmp_path, device="cpu", precision="fp32", progress=True)
     captured = capsys.readouterr()
-    assert captured.out == "" and "training · 100%" in captured.err and "images/s" in captured.err
+    assert captured.out == "" and "tiny · 100%" in captured.err and "images/s" in captured.err
 
 
 def test_devices_and_precisions():
