@@ -245,6 +245,7 @@ def pshrnet(
     s.note(5.6, 0.62, "Searching: probe and gallery alike take the lower path; the descriptor [ Seq(5), $l_f$ ], "
            "summed over the picture and its mirror image", fontsize=9)  # fmt: skip
     s.legend("restores", "features", "head", "loss", y=0.2)
+    return s.fig
 
 
 def ftwa(title: str = "FTWA: every picture has two vectors, and each says how much it weighs") -> Figure:
