@@ -13,6 +13,7 @@ order, also of a stream of which it has no image. A stream without an image anyw
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -161,6 +162,70 @@ def batch_hard_triplet(
     return mean_over_processes(_weighted(values, weights).masked_fill(one_identity, torch.nan))
 
 
+READINGS = ("anchor", "scalar", "batch")  # of FTWA's Eq. 7
+
+
+@in_float32
+def pair_shares(
+    high: Tensor, low: Tensor, labels: Tensor, log_weights: Tensor, on_low: Tensor, reading: str = "anchor"
+) -> Tensor:
+    """What each stream's triplet counts at each anchor in FTWA's Eq. 7: (B, 2), the columns high and low, for
+    ``batch_hard_triplet(high, labels, margin, weights=shares[:, 0])`` and the same of ``low``, which are then added.
+
+    Eq. 7, (w_HR w'_HR L_HR + w_LR w'_LR L_LR) / (w_HR w'_HR + w_LR w'_LR), multiplies weights of images with losses of
+    a batch. With a, b the weights of an image's high and low vector, and p an anchor's farthest positive:
+
+    "anchor" : a_i a_p / (a_i a_p + b_i b_p) and 1 minus it (p of each stream's own): a pair's streams are weighed
+        against each other, and no pair against another.
+    "scalar" : A / (A + B) and B / (A + B) at every anchor, A the mean of a over the images of the high-resolution side
+        times that over the low side, B of b; where one side has no image, both means are over all.
+    "batch" : a_i a_p / m and b_i b_p / m, m the mean over anchors of a_i a_p + b_i b_p: one quotient of sums over the
+        batch. The weights alone can then lower the loss of fixed vectors, by asking only anchors that are right.
+
+    Parameters: vectors (B, D); labels (B,); log_weights (B, 2), log a and log b, of which no quotient is 0/0; on_low
+    (B,) bool, whether an image is on the low-resolution side. ValueError for another reading.
+    """
+    if reading not in READINGS:
+        raise ValueError(f"unknown reading {reading!r} of Eq. 7; known: {', '.join(READINGS)}")
+    every_high, every_low, every_label, every_weight, every_side = gathered(
+        high, low, labels, log_weights, on_low.to(log_weights.dtype)
+    )
+    if reading == "scalar":
+        sides = [every_weight[every_side == side] for side in (0.0, 1.0)]
+        sides = sides if all(len(side) for side in sides) else [every_weight, every_weight]
+        products = sum(side.logsumexp(0) for side in sides)  # (2,); both have as many images
+        return products.softmax(0).expand(len(labels), 2)
+
+    def products(some: Tensor, some_labels: Tensor, some_weights: Tensor) -> Tensor:
+        """(b, 2): log a_i a_p and log b_i b_p."""
+        other = some_labels[:, None] != every_label
+        positives = [
+            pairwise_distances(one.detach(), every.detach()).masked_fill(other, -torch.inf).argmax(1)
+            for one, every in zip(some, (every_high, every_low), strict=True)
+        ]
+        return some_weights + torch.stack([every_weight[p, k] for k, p in enumerate(positives)], 1)
+
+    own = products((high, low), labels, log_weights)
+    if reading == "anchor":
+        return own.softmax(1)
+    everyone = products((every_high, every_low), every_label, every_weight)
+    return (own - everyone.logsumexp((0, 1)) + math.log(len(every_label))).exp()
+
+
+@in_float32
+def stream_balance(log_weights: Tensor) -> Tensor:
+    """How far the weights of two streams are from equal ones: L = 1/B sum_i [ log 2 + sum_s w_is log w_is ], in
+    [0, log 2], w_i the two weights of an image divided by their sum.
+
+    Ours, not FTWA's. Eq. 5 is linear in the shares and least where all weight is on the stream with the lower loss, by
+    however little; with t times this term added it is least where w_is is in proportion to exp(-L_is / t).
+
+    Parameters: log_weights (B, 2), finite.
+    """
+    logs = log_weights.log_softmax(1)
+    return mean_over_processes(math.log(2) + (logs.exp() * logs).sum(1))
+
+
 @in_float32
 def weighted_regularised_triplet(features: Tensor, labels: Tensor, itself: bool = False) -> Tensor:
     """For each image all its positives against all its negatives, the harder the more (Ye et al., TPAMI 2021, §4).
@@ -229,10 +294,11 @@ def pixel_mse(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor
 
 @in_float32
 def pixel_l1(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Absolute error between two pictures, averaged over the batch (PS-HRNet Eq. 5).
+    """Absolute error between two pictures, or feature maps, averaged over the batch (PS-HRNet Eq. 5, FTWA Eq. 2).
 
-    ``"sum"``: L = 1/B sum_i |x_i - y_i|_1, a sum over the 3 H W values, as printed (there also over the batch);
-    ``"mean"``: the same divided by their number, as in its authors' code.
+    ``"sum"``: L = 1/B sum_i |x_i - y_i|_1, a sum over all values of an image, as printed (by PS-HRNet also over the
+    batch; of a ResNet-50's maps one of 262,144 values, far above every other loss); ``"mean"``: the same divided by
+    their number, as in PS-HRNet's code.
 
     Parameters: output, target (B, ...). ValueError for other shapes and reductions.
     """

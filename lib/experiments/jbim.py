@@ -74,7 +74,7 @@ def _epochs(bench: Bench, images: float, views: float = 1.0) -> dict[str, int]:
 def him(bench: Bench, ratio: float | None, kind: str = "him", **changes: Any) -> Method:
     """One HIM, alone; ``changes`` are other settings."""
     settings = {"ratio": ratio or ONE, "weights": first_weights(), **bench.options} | changes
-    views = 1 + _sharp_share(bench) if settings.get("synthetic", True) else 1.0
+    views = 1 + bench.sharp_share if settings.get("synthetic", True) else 1.0
     return create_method(kind, **_epochs(bench, APART * bench.images, views), **settings)
 
 
@@ -97,7 +97,7 @@ def joined(
     first = {"him": _run(bench, high, ratio), "lim": _run(bench, low, ratio)}
     method = first["him"].method
     told = {name: value for name, value in method.told.items() if name not in ("weights", "epochs", "restore_epochs")}
-    views = 1 + _sharp_share(bench) if method.settings.synthetic else 1.0
+    views = 1 + bench.sharp_share if method.settings.synthetic else 1.0
     steps = _epochs(bench, JOINT * bench.images, views)
     return create_method(kind, weights=first, **steps | told | changes)
 
@@ -370,9 +370,3 @@ def any_network(study: Study, trained: Mapping[str, Sequence[Cell]]) -> list[dic
 def _run(bench: Bench, name: str, ratio: float | None) -> Run:
     """The run of a row that has anchors, or of one without."""
     return bench.run(name, (ratio or ONE) if bench.study.row(name).ratios else None)
-
-
-def _sharp_share(bench: Bench) -> float:
-    """Share of the training images that have a degraded copy."""
-    rows = bench.protocol.rows("train")
-    return float(1 - bench.protocol.is_low(rows).mean())

@@ -84,14 +84,14 @@ def first_weights(part: str = "pedestrians", sr: bool = True) -> dict[str, str]:
 def sing(bench: Bench, ratio: float | None, **changes: Any) -> Method:
     """One model of SING; ``changes`` are other settings."""
     settings = {"ratio": ratio or ONE, "weights": first_weights(), **bench.options} | changes
-    copies = 1 + _sharp_share(bench.protocol) if settings.get("synthetic", True) else 1
+    copies = 1 + bench.sharp_share if settings.get("synthetic", True) else 1
     return create_method("sing", epochs=bench.epochs(bench.images / copies), **settings)
 
 
 def apart(bench: Bench, ratio: float | None, **changes: Any) -> Method:
     """The same parts, learned one after the other; the first third of the images is for the super-resolution."""
     settings = {"ratio": ratio or ONE, "weights": first_weights(), **bench.options} | changes
-    copies = 1 + _sharp_share(bench.protocol) if settings.get("synthetic", False) else 1
+    copies = 1 + bench.sharp_share if settings.get("synthetic", False) else 1
     settings["restore_epochs"] = bench.epochs(bench.images / 3)
     return create_method("sr-then-reid", epochs=bench.epochs(bench.images / copies), **settings)
 
@@ -255,12 +255,6 @@ def estimates(protocol: Protocol, canvas: tuple[int, int], enlargement: str, sub
     shown = Canvases(protocol, canvas, enlargement=enlargement).images(probes["image"], probes["ratio"])
     estimate = sharpness(protocol, canvas, enlargement)
     return estimate(shown.float().to(estimate.weight.device) / 255).cpu().numpy()
-
-
-def _sharp_share(protocol: Protocol) -> float:
-    """Share of the training images that are on the high-resolution side: each of them has a degraded copy in SING."""
-    rows = protocol.rows("train")
-    return float(1 - protocol.is_low(rows).mean())
 
 
 def restored(

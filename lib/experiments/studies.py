@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lib.data.dataset import PersonDataset
-from lib.experiments import baseline, jbim, pshrnet, pshrnet_results, ripr, sing
+from lib.experiments import baseline, ftwa, jbim, pshrnet, pshrnet_results, ripr, sing
 from lib.experiments.study import Cell, Plan, Row, Study, View
 
 MASK_WIDTHS = (0.125, 0.5)
@@ -60,6 +60,10 @@ def _pshrnet_one_camera(people: PersonDataset) -> list[Row | View]:
     return [row for row in pshrnet.rows() if row.name in pshrnet.ONE_CAMERA]
 
 
+def _ftwa(people: PersonDataset) -> list[Row | View]:
+    return [*ftwa.rows(), *ftwa.views(), *ftwa.others(), *ftwa.ablations()]
+
+
 def _baseline(people: PersonDataset) -> list[Row]:
     return baseline.rows()
 
@@ -71,6 +75,7 @@ STUDIES: Mapping[str, Plan] = {
     "pshrnet": Plan(_pshrnet, _one_side, pshrnet.COMPARISONS, pshrnet_results.judged),
     "pshrnet_plain": Plan(_pshrnet_plain, _with_full("plain"), pshrnet.PLAIN_COMPARISONS),
     "pshrnet_one_camera": Plan(_pshrnet_one_camera, _with_full("mlr-one-camera"), pshrnet.ONE_CAMERA_COMPARISONS),
+    "ftwa": Plan(_ftwa, _one_side, ftwa.COMPARISONS, ftwa.judged),
     "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS, ripr.judged),
 }
 

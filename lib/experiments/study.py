@@ -136,6 +136,12 @@ class Bench:
         """The budget: images that the re-id network is shown."""
         return self.study.images
 
+    @property
+    def sharp_share(self) -> float:
+        """Share of the training images that are on the high-resolution side: what synthetic copies are made of."""
+        rows = self.protocol.rows("train")
+        return float(1 - self.protocol.is_low(rows).mean())
+
     def epochs(self, images: float) -> int:
         """At least one epoch, of so many images that the re-id network is shown in all; for a method that shows it
         several views of an image, divide by their number first.

@@ -7,6 +7,7 @@ import difflib
 from lib.methods.agw import Agw
 from lib.methods.baseline import Baseline
 from lib.methods.classical import Classical
+from lib.methods.ftwa import Ftwa, FtwaB, FtwaBCopies
 from lib.methods.histogram import Histogram
 from lib.methods.hrnet_reid import HrnetReid
 from lib.methods.jbim import AllResolution, Him, HimHim, HimLim, Jbim, Lim, SrThenHim
@@ -21,8 +22,9 @@ __all__ = ["METHODS", "Constant", "Cosine", "Method", "Solve", "Stage", "Step", 
 
 METHODS: dict[str, type[Method]] = {
     kind.name: kind
-    for kind in (Agw, AllResolution, Baseline, Classical, Him, HimHim, HimLim, Histogram, HrnetReid, Jbim, Lim, PsHrnet,
-                 Ripr, RiprApart, Sing, SingEverywhere, SrThenHim, SrThenReid, SuperResolution)
+    for kind in (Agw, AllResolution, Baseline, Classical, Ftwa, FtwaB, FtwaBCopies, Him, HimHim, HimLim, Histogram,
+                 HrnetReid, Jbim, Lim, PsHrnet, Ripr, RiprApart, Sing, SingEverywhere, SrThenHim, SrThenReid,
+                 SuperResolution)
 }  # fmt: skip
 
 

@@ -1,5 +1,5 @@
-"""Trained methods looked at in part: one branch of JBIM, or a network whose gallery is shrunk. Letters as in
-``method``.
+"""Trained methods looked at in part: one branch of JBIM, a network whose gallery is shrunk, an FTWA with other weights.
+Letters as in ``method``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from lib.data.batches import Batch
 from lib.methods.ensemble import AdaptiveEnsemble
+from lib.methods.ftwa import Ftwa
 from lib.methods.method import Method
+from lib.methods.weighing import known_rule
 from lib.methods.wrapped import Wrapped
 
 
@@ -49,6 +51,38 @@ class GalleryShrunk(Wrapped):
     def embed(self, batch: Batch, role: str) -> Tensor:
         shown = batch if role == "probe" else replace(batch, images=batch.at(self.ratio))
         return self.method.embed(shown, role)
+
+
+class Weighed(Wrapped):
+    """A trained FTWA whose streams are weighed by another rule of ``weighing.RULES`` when searching; descriptors stay.
+
+    rule : "product" (as it is), "probe" (its weights alone), "sum" of the two images' weights, "equal", or the "high"
+    or the "low" stream alone. ValueError for another, TypeError for another method.
+    """
+
+    name = "ftwa, weighed"
+
+    def __init__(self, method: Ftwa, rule: str):
+        if not isinstance(method, Ftwa):
+            raise TypeError(f"{self.name} needs a trained FTWA, not {method.name}: wrap it before anything else")
+        super().__init__(method)
+        self.rule = known_rule(rule)
+
+    def distance(self, probes: Tensor, gallery: Tensor) -> Tensor:
+        return self.method.weighed_distance(probes, gallery, self.rule)
+
+
+class GalleryCopies(Wrapped):
+    """A trained FTWA whose gallery's copies are shrunk to another ratio in (0, 1) when searching."""
+
+    name = "ftwa, gallery copies"
+
+    def __init__(self, method: Ftwa, ratio: float):
+        super().__init__(method)
+        self.ratio = ratio
+
+    def embed(self, batch: Batch, role: str) -> Tensor:
+        return self.method.described(*self.method.vectors(batch, role, self.ratio))
 
 
 def branch(method: Method, part: str) -> Method:

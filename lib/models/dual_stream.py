@@ -1,4 +1,5 @@
-"""Two streams for two resolutions: RIPR's feature extractor (RIFE, Mao et al. 2019, §4.2) and what Table 2 compares.
+"""Two streams for two resolutions: RIPR's feature extractor (RIFE, Mao et al. 2019, §4.2) and what Table 2 compares;
+and, at the end, FTWA's, whose streams share all but their first layers.
 
 Letters: B images, C channels, H x W the canvas, h x w the feature map, T learned fusions (dual-stream blocks).
 
@@ -214,6 +215,40 @@ class WeightedNetworks(TwoNetworks):
         last = None if given is None else given[:, 0]
         maps, w = self.fusions[0](self.low(images), self.high(images), last)
         return maps, w[:, None]  # (B, 2) -> (B, 1, 2)
+
+
+class TwoEncoders(nn.Module):
+    """FTWA's backbone (Zhang et al. 2021, §2.1): stem and first stage twice, E_H and E_L, the rest shared, E_ID.
+
+    Every part of ``high``, ``low`` and ``shared`` is called as in the single network, whose first weights both encoders
+    get (``doubled``). name, channels : the single network's. ValueError for a backbone without four stages.
+    """
+
+    def __init__(self, backbone: str):
+        super().__init__()
+        high, low = _network(backbone), _network(backbone)
+        self.name, self.channels = high.name, high.channels
+        first, rest = ("normalise", "conv1", "bn1", "relu", "maxpool", "layer1"), ("layer2", "layer3", "layer4")
+        self.high, self.low, self.shared = (
+            nn.Sequential(OrderedDict((part, getattr(network, part)) for part in parts))
+            for network, parts in ((high, first), (low, first), (high, rest))
+        )
+
+    def forward(self, high: Tensor | None, low: Tensor | None = None) -> Tensor:
+        """Eq. 1: pictures (B, 3, H, W) through E_H and (b, 3, H, W) through E_L, both in [0, 1], then all through E_ID:
+        (B + b, C, h, w), the high ones first. None or no pictures for one of the two. One pass through E_ID, so that
+        its batch statistics are those of both.
+        """
+        shallow = [part(some) for part, some in ((self.high, high), (self.low, low)) if some is not None]
+        return self.shared(torch.cat(shallow))
+
+    def doubled(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of the single backbone -> weights for this module, as ``TwoStreams.doubled``."""
+        own = self.state_dict()
+        if not own.keys().isdisjoint(state):
+            return state
+        single = {name: name.split(".", 1)[1] for name in own}
+        return {name: state[theirs] for name, theirs in single.items() if theirs in state}
 
 
 def _noisy(weight: Tensor) -> Tensor:

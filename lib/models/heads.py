@@ -239,3 +239,22 @@ class StripesHead(nn.Module):
         pairs = zip(rows, self.parts, self.classifiers, strict=True)
         logits = tuple(classifier(part(row)) for row, part, classifier in pairs)
         return Described((), torch.cat(rows, 1), logits)
+
+
+class QualityEvaluator(nn.Module):
+    """FTWA's evaluator of a vector's quality (Zhang et al. 2021, §2.3, Eq. 4): (B, C) -> logits (B,), float32.
+
+    The weight is their sigmoid; losses and distances need its logarithm, which a weight of 0 has not. The paper says
+    nothing of the layers: two, as RIPR's (``dual_stream.StreamWeight``). The last starts at zero: every weight is 1/2
+    at first, and the losses are plain averages of both streams.
+    """
+
+    def __init__(self, channels: int, hidden: int = 64):
+        super().__init__()
+        self.hidden = nn.Linear(channels, hidden)
+        self.out = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return self.out(torch.relu(self.hidden(vectors))).squeeze(1).float()

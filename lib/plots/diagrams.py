@@ -248,6 +248,50 @@ def pshrnet(
     return s.fig
 
 
+def ftwa(title: str = "FTWA: every picture has two vectors, and each says how much it weighs") -> Figure:
+    """FTWA's two encoders, T and the two streams behind it (Zhang et al. 2021, Fig. 1, Eq. 1 to 8)."""
+    s = Sketch(11.6, 5.5, title)
+    rows = {"h": 4.4, "c": 3.0, "l": 1.6}
+    texts = {"h": "$I_{HR}$\nhigh side", "c": "$I'_{LR}$: the same at\n1/2, 1/3 or 1/4", "l": "$I_{LR}$\nlow side"}
+    shown = {name: s.box(0.9, y, texts[name], "picture", width=1.45, height=0.74) for name, y in rows.items()}
+    s.arrow(shown["h"].bottom, shown["c"].top)
+    s.note(1.0, (rows["h"] + rows["c"]) / 2, "degraded", ha="left", fontsize=8.5)
+    blue, red = KINDS["features"][1], KINDS["loss"][1]
+    e_h = s.box(2.75, rows["h"], "$E_H$\nstem, stage 1", "features", width=1.15, height=0.74)
+    e_l = s.box(2.75, 2.3, "$E_L$\nstem,\nstage 1", "features", width=1.15, height=2.14)
+    e_id = s.box(4.35, 2.85, "$E_{ID}$\nstages\n2 to 4,\nshared", "features", width=0.95, height=3.9)
+    s.arrow(shown["h"].right, e_h.left)
+    s.arrow(e_h.right, (e_id.left[0], rows["h"]))
+    for name in ("c", "l"):
+        s.arrow((shown[name].right[0], rows[name]), (e_l.left[0], rows[name]))
+        s.arrow((e_l.right[0], rows[name]), (e_id.left[0], rows[name]))
+    t = s.box(6.15, 2.55, "T: RAFT\nlow maps\nto high", "restores", width=0.95, height=1.2)
+    high = s.box(8.35, 3.45, "H\npooled,\n$C_{HR}$, $W_{HR}$", "head", width=1.3, height=2.4)
+    low = s.box(8.35, 1.35, "L\npooled,\n$C_{LR}$, $W_{LR}$", "head", width=1.3, height=0.95)
+    s.arrow((e_id.right[0], rows["h"]), (high.left[0], rows["h"]), "$F_{HR}$", colour=blue)
+    for y, text in ((2.9, "$F'_{LR}$"), (2.35, "$F_{LR}$")):
+        s.arrow((e_id.right[0], y), (t.left[0], y), text, colour=blue)
+    s.arrow((t.right[0], 2.45), (high.left[0], 2.45), "$F'_{HR} = T(F_{LR})$", colour=blue)
+    s.arrow((e_id.right[0], 1.35), low.left, "$F'_{LR}$ and $F_{LR}$ as they are", colour=blue)
+    raft = s.box(6.15, 3.72, r"$0.1\ \|F_{HR} - T(F'_{LR})\|_1$", "loss", width=1.95, height=0.42)
+    s.arrow((6.15, rows["h"]), raft.top, colour=red)
+    s.arrow(t.top, raft.bottom, colour=red)
+    identity = s.box(
+        10.4, 3.75, "cross entropy of H and L,\nweighed a : b, $\\times$ 3", "loss", width=2.05, height=0.72
+    )
+    triplet = s.box(10.4, 1.55, "triplets of H and L, weighed\n$a_i a_p$ : $b_i b_p$", "loss", width=2.15, height=0.72)
+    s.arrow((high.right[0], 3.75), identity.left, "a", colour=red)
+    s.arrow((high.right[0], 2.9), (triplet.left[0] + 0.3, triplet.top[1]), colour=red)
+    s.arrow((low.right[0], 1.45), (triplet.left[0], 1.45), "b", colour=red, above=False)
+    s.arrow((low.right[0], 1.7), (identity.left[0] + 0.5, identity.bottom[1]), colour=red)
+    s.note(
+        5.8, 0.55, "Searching: a probe takes the lowest path, through T to H and past it to L; a gallery image the "
+        "upper one to H, and with a copy at 1/3 the middle one to L",
+    )  # fmt: skip
+    s.legend("features", "head", "loss", y=0.18)
+    return s.fig
+
+
 def ffsr(title: str = "FFSR: sharpen every picture, and count errors on the person most") -> Figure:
     """RIPR's foreground-focused super-resolution as this course builds it (``lib.models.superres.FFSR``): twelve layers
     with symmetric skips (Mao et al. 2019, §4.1, Eq. 5), before the re-identification."""

@@ -1,4 +1,4 @@
-"""What the two streams of a network weigh (RIPR Eq. 7)."""
+"""What the two streams of a network weigh (RIPR Eq. 7; FTWA Eq. 4)."""
 
 from __future__ import annotations
 
@@ -48,5 +48,63 @@ def stream_weights(table: pd.DataFrame, title: str = "") -> Figure:
         for look, target in STREAMS.values()
     ]
     style.legend_below(fig, axes[0][0], columns=2, handles=handles)
+    style.headline(fig, title)
+    return fig
+
+
+SIDES = {"hr": "images of the high-resolution side", "lr": "images of the low-resolution side"}
+
+
+def weights_over_steps(table: pd.DataFrame, title: str = "") -> Figure:
+    """The mean weight of each stream while it is learned, a line per training; a panel for each side of the protocol.
+
+    table : training, step, stream ("high" or "low"), side ("hr" or "lr"), weight, as
+    ``lib.experiments.ftwa_weights.over_steps`` gives it. ValueError for columns that are missing and other names.
+    """
+    require(table, "training", "step", "stream", "side", "weight")
+    for column, known in (("stream", STREAMS), ("side", SIDES)):
+        if unknown := set(table[column]) - set(known):
+            raise ValueError(f"a {column} is named {' or '.join(known)}, not {', '.join(map(str, unknown))}")
+    sides = [side for side in SIDES if side in set(table["side"])]
+    fig, axes = style.chart(1, len(sides), size=(4.1 * len(sides) + 0.6, 3.6), sharey=True, squeeze=False)
+    for ax, side in zip(axes[0], sides, strict=True):
+        for stream, (look, _) in STREAMS.items():
+            part = table[(table["side"] == side) & (table["stream"] == stream)]
+            for _, one in part.groupby("training"):
+                ax.plot(one["step"], one["weight"], color=look.colour, linewidth=1.8, label=look.label)
+        ax.axhline(0.5, color=style.GREY, linewidth=1.0, linestyle=style.DOTS, zorder=0)
+        ax.set_xlim(0, None)
+        ax.set_ylim(-0.02, 1.02)
+        ax.set_title(SIDES[side], fontsize=style.TEXT, loc="left")
+        style.axes_labels(ax, "training steps", "mean weight" if ax is axes[0][0] else "")
+        style.plain(ax)
+    style.legend_below(fig, axes[0][0], columns=2)
+    style.headline(fig, title)
+    return fig
+
+
+def weights_by_image(table: pd.DataFrame, title: str = "", groups: int = 8) -> Figure:
+    """Each image's weights over what it shows: a dot for an image and stream, and each group's mean as the mark of the
+    stream. If weights measured quality, the marks would rise or fall together with what is shown.
+
+    table : shown (a ratio or r in (0, 1]), high, low (weights), as ``lib.experiments.ftwa_weights.by_image`` gives
+    them. groups : more different values than these are put into as many groups of equal size. ValueError for columns
+    that are missing.
+    """
+    require(table, "shown", "high", "low")
+    shown = table["shown"].astype(float)
+    few = shown.nunique() <= groups
+    group = shown if few else pd.qcut(shown, groups, duplicates="drop")
+    moved = np.exp2(np.random.default_rng(0).uniform(-0.08, 0.08, len(shown))) if few else 1.0  # apart on a log axis
+    fig, ax = style.chart(size=(6.4, 3.9))
+    for stream, (look, _) in STREAMS.items():
+        ax.scatter(shown * moved, table[stream], s=9, color=look.colour, alpha=0.25, linewidths=0)
+        means = pd.DataFrame({"x": shown, "y": table[stream]}).groupby(group, observed=True).mean()
+        style.line(ax, means["x"], means["y"], look, markeredgecolor="white")
+    style.resolution_axis(ax, shown)
+    ax.set_ylim(-0.02, 1.02)
+    style.axes_labels(ax, "what the picture shows (1 = full resolution)", "weight of the stream")
+    style.plain(ax)
+    style.legend_below(fig, ax, columns=2)
     style.headline(fig, title)
     return fig

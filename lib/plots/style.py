@@ -46,6 +46,7 @@ TEXT, SMALL = 12, 10  # points
 TITLE = 13
 CHARACTERS = 8.8  # of a title, per inch of width
 INTERVAL_ALPHA = 0.18
+LEAST = 2.1  # contrast of a mark with white
 # a published number: an open diamond
 PUBLISHED = {"marker": "D", "markerfacecolor": "none", "markeredgewidth": 2, "markersize": 8, "linestyle": ""}
 
@@ -111,6 +112,12 @@ _NAMED = {
     "HRNet-C": ("#6C9AA6", "<", "-"),
     "PCB": ("#857A6B", "H", "-"),
     "FTWA": (ORANGE, "o", "-"),
+    "FTWA-R": ("#C88A00", "s", "-"),
+    "FTWA-B": ("#8F6200", "v", DASHES),
+    "FTWA-B, with copies": ("#6B4A00", "^", DASHES),
+    "FTWA-R, T the identity": ("#D6993C", "X", MIXED),
+    "FTWA, balanced (ours)": ("#B36B00", "P", DASHES),
+    "baseline, no erasing": ("#2E2E2E", "p", DASHES),
     # restoring alone (lessons 05, 20): what a picture goes through before the network
     "original": (BLACK, "o", "-"),
     "bilinear": ("#7FB593", "v", DOTS),
@@ -189,6 +196,8 @@ def look(name: str) -> Look:
     if of := _varied(name):
         shade = 0.4 * (number % 997) / 996 - 0.25  # towards black below 0, towards white above
         mixed = [c + shade * ((1 - c) if shade > 0 else c) for c in to_rgb(LOOKS[of].colour)]
+        while 1.05 / (luminance(mixed) + 0.05) <= LEAST:  # a light method's lighter variant
+            mixed = [0.98 * c for c in mixed]
         others = [marker for marker in markers if marker != LOOKS[of].marker]
         return Look(text(name), to_hex(mixed), others[number // 997 % len(others)], DASHES)
     return Look(text(name), PALETTE[number % 6], markers[number // 6 % len(markers)])

@@ -47,6 +47,7 @@ JBIM = {"him", "him-him", "him-lim", "jbim", "sr-then-him"} | LOW
 SING = {"sing", "sing-everywhere", "sr-then-reid"} | JBIM
 RIPR = {"ripr", "ripr-apart"}
 PSHR = {"hrnet-reid", "pshrnet"}
+FTWA = {"ftwa", "ftwa-b", "ftwa-b-copies"}
 
 
 class Copy:
@@ -88,7 +89,7 @@ def copy(tmp_path_factory):
 
 
 BASELINE = {"agw", "baseline"}
-WITH_HEAD = BASELINE | SING | RIPR | PSHR
+WITH_HEAD = BASELINE | SING | RIPR | PSHR | FTWA
 
 # what changes numbers: (title, text, its replacement, the methods that use it)
 EDITS = [
@@ -112,13 +113,13 @@ EDITS = [
     ("a head, BNNeck", "std=0.001", "std=0.002", WITH_HEAD),
     ("a head, FCHead", "class FCHead(nn.Module):", "class FCHead(nn.Identity):", SING),
     ("default of a loss", "Tensor, smoothing: float = 0.0", "Tensor, smoothing: float = 0.1", WITH_HEAD),
+    ("default of a setting", 'feature: str = "after"\n', 'feature: str = "before"\n', BASELINE),
     (
-        "default of a setting",
-        "smoothing: float = 0.1\n        margin",
-        "smoothing: float = 0.2\n        margin",
-        BASELINE,
+        "default of the triplet",
+        "margin: float | None = 0.3",
+        "margin: float | None = 0.4",
+        BASELINE | SING | PSHR | FTWA,
     ),
-    ("default of the triplet", "margin: float | None = 0.3", "margin: float | None = 0.4", BASELINE | SING | PSHR),
     (
         "a loss of one method",
         "(sign * distances).masked_fill(~which",
@@ -150,6 +151,9 @@ EDITS = [
         "import Bottleneck as BasicBlock, BasicBlock as Bottleneck\n\nfrom lib.models import dgd",
         WITH_HEAD | {"superres"},
     ),
+    ("a rule of distances", "(a_p + a_g) - (b_p + b_g)", "(a_p + a_g) - b_p", {"ftwa"}),
+    ("a slope inside a network", "SLOPE = 0.05", "SLOPE = 0.1", {"ftwa"}),
+    ("where two encoders end", '"maxpool", "layer1"), ("layer2", ', '"maxpool"), ("layer1", "layer2", ', FTWA),
     ("the renderer", "* 255 + 0.5).to(torch.uint8)", "* 127 + 0.5).to(torch.uint8)", {"rendered people"}),
     ("the order of rendered people", "PEOPLE_AT_ONCE = 40", "PEOPLE_AT_ONCE = 20", {"rendered people"}),
 ]

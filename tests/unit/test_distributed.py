@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from torch.multiprocessing import start_processes
 
 from lib.data.batches import Batch
 from lib.losses import (
+    READINGS,
     batch_hard_triplet,
     centre_loss,
     cross_entropy,
@@ -22,10 +24,12 @@ from lib.losses import (
     gathered,
     generator_loss,
     mean_over_processes,
+    pair_shares,
     pixel_l1,
     pixel_mse,
     resolution_weighting,
     siamese_l1,
+    stream_balance,
     weighted_regularised_triplet,
 )
 from lib.methods import METHODS, create_method
@@ -135,7 +139,7 @@ def test_batch_norm_of_one_process_is_torchs_own():
 # every method, in one process and in two
 
 JOBS = [(case, helpers.UNEVEN) for case in helpers.STEPS]
-JOBS += [(case, helpers.APART) for case in ("sing", "sing, triplet", "sr-then-reid")]
+JOBS += [(case, helpers.APART) for case in ("sing", "sing, triplet", "sr-then-reid", "ftwa", "ftwa, scalar")]
 
 
 def in_a_process(rank: int, size: int, folder: str) -> None:
@@ -168,8 +172,9 @@ def test_every_method_takes_a_step_in_the_sweep():
 # batch statistics of the discriminator's small maps magnify rounding (in double precision it agrees to 4e-12)
 # a gradient through a clamped pixel or a ReLU on its edge may fall on either side of it
 # two networks at once: 1e-7 more or less in the pictures moves weights by 3e-6
+# where two maps are equal, their absolute difference (FTWA Eq. 2) has a kink, and rounding decides which side of it
+ROUNDING = {"superres, gan": 2e-2, "ftwa": 1e-3, "ftwa, batch": 1e-3, "ripr, fc": 5e-3, "him-lim": 1e-4, "jbim": 1e-4}
 # an HRNet's 40 normalisations, the last over 1 x 1 maps: gradients agree to 1e-4, weights to 5e-6
-ROUNDING = {"superres, gan": 2e-2, "ripr, fc": 5e-3, "him-lim": 1e-4, "jbim": 1e-4}
 ROUNDING |= dict.fromkeys(("hrnet-reid", "pshrnet", "pshrnet, synthetic"), 1e-4)
 NAMES = [f"{case}-{'uneven' if ratios is helpers.UNEVEN else 'apart'}" for case, ratios in JOBS]
 
@@ -207,9 +212,17 @@ def nine(*shape: int) -> torch.Tensor:
     return torch.rand(9, *shape, generator=torch.Generator().manual_seed(len(shape)))
 
 
+def two_streams(labels: torch.Tensor, side: torch.Tensor, reading: str, x: torch.Tensor) -> torch.Tensor:
+    """FTWA's Eq. 7 of vectors and log weights in one tensor (b, 3, 4)."""
+    high, low, logs = x[:, 0], x[:, 1], -x[:, 2, :2]
+    pairs = pair_shares(high, low, labels, logs, side, reading)
+    return batch_hard_triplet(high, labels, 1.0, pairs[:, 0]) + batch_hard_triplet(low, labels, 1.0, pairs[:, 1])
+
+
 def losses_of(share: slice) -> dict[str, tuple]:
     """{loss: (value, gradient of the share)} of nine images, of which this process holds ``share``."""
     labels = (torch.arange(9) % 3)[share]
+    side = (torch.arange(9) % 2 == 0)[share]
     centres, target, mask, r = nine(4)[:3], nine(3, 4, 2)[share] / 2, nine(1, 4, 2)[share], nine()[share]
     functions = {
         "cross_entropy": (nine(4), lambda x: cross_entropy(x, labels, 0.1)),
@@ -227,6 +240,8 @@ def losses_of(share: slice) -> dict[str, tuple]:
         "weighting": (nine(2, 2), lambda x: resolution_weighting(x, r)),
         "discriminator": (nine(2), lambda x: discriminator_loss(x[:, 0], x[:, 1])),
         "generator": (nine(1), lambda x: generator_loss(x[:, 0])),
+        "balance": (nine(2), lambda x: stream_balance(-x)),
+        **{f"streams, {reading}": (nine(3, 4), partial(two_streams, labels, side, reading)) for reading in READINGS},
         "mean": (nine(3), lambda x: mean_over_processes(x**2)),
         "gathered": (nine(3), lambda x: mean_over_processes((x[:, None] - gathered(x)[0][None]).square().sum(1))),
     }

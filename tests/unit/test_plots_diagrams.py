@@ -9,7 +9,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from lib.plots import diagrams, style
 
-PAGES = {name: getattr(diagrams, name) for name in ("baseline", "sing", "jbim", "pshrnet", "ffsr", "rife")}
+PAGES = {name: getattr(diagrams, name) for name in ("baseline", "sing", "jbim", "pshrnet", "ftwa", "ffsr", "rife")}
 SAID = {
     "baseline": ("BNNeck", "batch-hard triplet", "cross entropy"),
     "sing": ("F_{sr}", "F_{fe}", "F_c", "L_s(f^{h})", "L_s(f^{h2l})", "L_s(f^{l})", "alpha"),
@@ -17,6 +17,7 @@ SAID = {
     "pshrnet": ("VDSR-CA", "teacher", "pupil", "Seq(5)", "l_c", "L_{SR}", "L_{ID}", "L_{PS}", "phase 2"),
     "ffsr": ("6 conv", "Gaussian", "I^h"),
     "rife": ("w_L m_L", "block 2", "beta"),
+    "ftwa": ("E_H", "E_L", "E_{ID}", "RAFT", "C_{HR}", "W_{LR}", "F_{HR} - T(F'_{LR})", "a_i a_p", "copy at 1/3"),
 }
 
 

@@ -53,3 +53,61 @@ def test_stream_weights_want_both_streams_and_all_columns():
         streams.stream_weights(table.assign(stream="middle"))
     with pytest.raises(ValueError, match="no rows"):
         streams.stream_weights(table.iloc[:0])
+
+
+# ---- FTWA's weights
+
+
+def over_steps(trainings=2) -> pd.DataFrame:
+    found = itertools.product(range(1, trainings + 1), ("high", "low"), ("hr", "lr"), (10, 30, 50))
+    table = pd.DataFrame(found, columns=["training", "stream", "side", "step"])
+    sign = np.where(table["stream"] == "high", 1, -1)
+    return table.assign(weight=0.5 + sign * table["step"] / (100 + 10 * table["training"]))
+
+
+def test_weights_over_steps_are_a_line_per_training_and_stream():
+    fig = streams.weights_over_steps(over_steps(), "a finding")
+    assert fig.get_suptitle() == "a finding"
+    assert [ax.get_title(loc="left") for ax in fig.axes] == list(streams.SIDES.values())
+    for ax in fig.axes:
+        drawn = [line for line in ax.get_lines() if line.get_label().endswith("stream")]
+        assert len(drawn) == 4 and len({line.get_color() for line in drawn}) == 2
+        assert all(list(line.get_xdata()) == [10, 30, 50] for line in drawn)
+        assert drawn[-1].get_ydata()[-1] == pytest.approx(
+            0.5 + (-1 if "low" in drawn[-1].get_label() else 1) * 50 / 120
+        )
+    assert len(fig.legends[0].get_texts()) == 2
+    one = over_steps()
+    assert len(streams.weights_over_steps(one[one["side"] == "lr"]).axes) == 1
+
+
+def test_weights_over_steps_want_names_that_are_known():
+    for wrong, message in (({"stream": "middle"}, "high or low|low or high"), ({"side": "left"}, "hr or lr")):
+        with pytest.raises(ValueError, match=message):
+            streams.weights_over_steps(over_steps().assign(**wrong))
+    with pytest.raises(ValueError, match="weight"):
+        streams.weights_over_steps(over_steps().drop(columns="weight"))
+
+
+def test_weights_by_image_show_every_image_and_the_means():
+    shown = np.tile([0.25, 1 / 3, 0.5], 5)
+    table = pd.DataFrame({"shown": shown, "high": shown, "low": 1 - shown + np.tile([0.1, 0, -0.1], 5)})
+    (ax,) = streams.weights_by_image(table, "a finding").axes
+    assert [len(dots.get_offsets()) for dots in ax.collections] == [15, 15]
+    means = {line.get_label(): line for line in ax.get_lines()}
+    high, low = means["high-resolution stream"], means["low-resolution stream"]
+    np.testing.assert_allclose(high.get_xdata(), [0.25, 1 / 3, 0.5])
+    np.testing.assert_allclose(high.get_ydata(), [0.25, 1 / 3, 0.5])
+    np.testing.assert_allclose(low.get_ydata(), [0.85, 2 / 3, 0.4])
+    with pytest.raises(ValueError, match="shown"):
+        streams.weights_by_image(table.drop(columns="shown"))
+
+
+def test_weights_of_images_of_many_sizes_are_grouped():
+    shown = np.linspace(0.2, 1, 80)
+    (ax,) = streams.weights_by_image(pd.DataFrame({"shown": shown, "high": shown, "low": 0.5})).axes
+    high = next(line for line in ax.get_lines() if line.get_label() == "high-resolution stream")
+    assert len(high.get_xdata()) == 8
+    np.testing.assert_allclose(high.get_ydata(), shown.reshape(8, 10).mean(1))
+    offsets = ax.collections[0].get_offsets()
+    np.testing.assert_allclose(offsets[:, 0], shown)  # nothing is moved apart

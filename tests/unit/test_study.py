@@ -15,9 +15,10 @@ from lib.data import load_dataset, make_protocol
 from lib.data.canvases import Canvases
 from lib.evaluation import evaluate, extract, mean_difference
 from lib.evaluation.restoration import psnr
-from lib.experiments import claims, jbim, measured, record, ripr, sing, studies
+from lib.experiments import claims, ftwa, jbim, measured, record, ripr, sing, studies
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls, plain
+from lib.experiments.published import published
 from lib.experiments.recorded import Record, beside, gains, known, recorded, taken_back, verdicts
 from lib.experiments.study import IMAGES, Cell, Comparison, Plan, Row, Study, View, cells
 from lib.experiments.trained import Trained
@@ -261,6 +262,7 @@ def on(ratios, rows, profile="course"):
 
 
 SYNTHETIC = ("sing", "sr-then-reid", "him", "sr-then-him", "him-lim", "him-him", "jbim")  # show a copy of what is sharp
+ALWAYS = ("ftwa", "ftwa-b-copies")  # the same, without a setting for it
 
 
 def seen_by_the_re_id_network(study, name):
@@ -269,7 +271,7 @@ def seen_by_the_re_id_network(study, name):
     s, rows = run.method.settings, run.protocol.rows("train")
     high = 1 - run.protocol.is_low(rows).mean()
     epochs, views = (sum(s.epochs[1:]), 1) if run.method.name.startswith("ripr") else (s.epochs, 1)
-    if run.method.name in SYNTHETIC and s.synthetic:
+    if run.method.name in ALWAYS or (run.method.name in SYNTHETIC and s.synthetic):
         views = 1 + high
     if run.method.name == "sing-everywhere":
         views = 3
@@ -326,6 +328,39 @@ def test_what_the_rows_of_jbim_are_told(fits):
     assert small.backbone == study.run("LIM (OSNet)", cell).method.settings.backbone != steep.method.settings.backbone
     twice = study.run(jbim.TWICE, cell).method
     assert twice.name == "him-him" and twice.settings.weights["lim"] == study.run(jbim.SEQUENTIAL, cell).directory
+
+
+def test_every_row_of_ftwa_has_the_whole_budget(fits):
+    study = on(VARIED, [*ftwa.rows(), *ftwa.ablations(), *ftwa.views()])
+    models = [name for name, row in study.rows.items() if isinstance(row, Row)]
+    assert len(models) == 18 and len(study.rows) == 27
+    for name in models:
+        assert seen_by_the_re_id_network(study, name) == pytest.approx(IMAGES["course"], rel=0.02), name
+
+
+def test_what_the_rows_of_ftwa_are_told(fits):
+    study = on(VARIED, [*ftwa.rows(), *ftwa.ablations()])
+    told = {
+        name: (run := study.run(name, study.cells[0])).method.told | {"kind": run.method.name} for name in study.rows
+    }
+    shared = {"weights", "epochs", "kind"}
+    changed = {name: {k: v for k, v in some.items() if k not in shared} for name, some in told.items()}
+    assert changed[ftwa.FTWA] == {} == changed[ftwa.B] == changed[ftwa.COPIES]
+    assert changed[ftwa.R] == {"attention": "equal"} and changed[ftwa.BARE] == {"erase": 0.0}
+    assert changed[ftwa.IDENTITY] == {"attention": "equal", "transform": "identity"}
+    assert changed[ftwa.SWA_IDENTITY] == {"transform": "identity"} and changed[ftwa.BALANCED] == {"entropy": 1.0}
+    assert changed[ftwa.balance_name(0.1)] == {"entropy": 0.1} and ftwa.balance_name(1.0) == ftwa.BALANCED
+    assert [told[name]["kind"] for name in (ftwa.FTWA, ftwa.B, ftwa.COPIES)] == ["ftwa", "ftwa-b", "ftwa-b-copies"]
+    assert all(some["weights"] == {"backbone": "pedestrians"} for some in told.values())
+    assert study.run(ftwa.BARE, study.cells[0]).method.settings.epochs == told[ftwa.B]["epochs"]
+
+
+def test_the_published_rows_of_ftwa_are_there():
+    for table, rows in (("FTWA-T1", ftwa.TABLE_1), ("FTWA-T2", ftwa.TABLE_2)):
+        known = set(map(tuple, published(table)[["method", "variant"]].to_numpy()))
+        assert set(rows.values()) <= known
+        if table == "FTWA-T2":
+            assert set(rows.values()) == known
 
 
 def test_what_the_rows_of_ripr_are_told(fits):
@@ -489,9 +524,8 @@ def test_one_model_is_the_middle_one_of_three(people, tmp_path, monkeypatch):
     monkeypatch.setenv("REID_RUNS", str(tmp_path))
     where = cells(people, "mlr")
     one = Study("one", sing.one_model(), where, "quick", progress=False)
-    three = Study(
-        "three", [*sing.rows(), View(sing.ONE_MODEL, sing.SING, None), *sing.alone()], where, "quick", progress=False
-    )
+    rows = [*sing.rows(), View(sing.ONE_MODEL, sing.SING, None), *sing.alone()]
+    three = Study("three", rows, where, "quick", progress=False)
     for name in (sing.ONE_APART, sing.ONE_SAME, sing.ONE_MODEL):
         (run,) = one.trained(name).all_runs
         assert three.look(name, where[0], sing.ONE).directory == run.directory
