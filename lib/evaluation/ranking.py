@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -71,6 +71,13 @@ class Ranking:
         place = {"mAP": -2, "mINP": -1}[metric] if metric in ("mAP", "mINP") else self._place(metric)
         ranks = HEADLINE_RANKS[-1] if place < HEADLINE_RANKS[-1] else len(self.cmc)  # fewer ranks, less work
         return self.again.without(groups, self.valid, min(ranks, len(self.cmc)))[:, place]
+
+    def settled(self, groups: Mapping[Hashable, int]) -> Ranking:
+        """The same ranking with what ``without`` says for these groups found out and everything else forgotten that it
+        was made from: light enough for another process. It can be asked for no other groups (ValueError).
+        """
+        self.without("mAP", groups)
+        return replace(self, again=replace(self.again, distances=_forgotten))
 
     def interval(self, metric: str, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
         """(low, high) of "rank-K", "mAP" or "mINP", within [0, 1]; NaN with fewer than two people. ValueError for
@@ -144,6 +151,10 @@ class Again:
                 cmc, ap, inp = _values(counts.wrong[:, group], hits, self.people, ranks)
                 table[group] = [*cmc[left].mean(0), ap[left].mean(), inp[left].mean()]
         return table
+
+
+def _forgotten() -> Distances:
+    raise ValueError("a settled ranking knows the groups it was settled for: rank again")
 
 
 def rank_distances(

@@ -3,8 +3,9 @@
     python -m lib.experiments.record sing --dataset viper --seeds 3 --trials 3 --hours 2     # make record STUDY=sing …
 
 Trains what is missing, the most telling rows first, stops starting when the hours are over, and writes down what is
-there; asked again, it goes on where it was. ``--hours 0`` only writes. Several machines share the work with
-``--share 1/4``, each its own cells; what they trained is found by whoever writes.
+there; asked again, it goes on where it was. ``--hours 0`` only writes. ``--processes 16`` trains and tests so many rows
+at a time (a GPU, or many cores). Several machines share the work with ``--share 1/4``, each its own cells; what they
+trained is found by whoever writes.
 
 Three tables per study and data set: ``<study>_rows`` (every row's scores), ``<study>_differences`` (each row minus each
 earlier one, rank-1) and ``<study>_claims``. Every row says how many trainings and
@@ -16,17 +17,18 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 
 from lib.data import load_dataset
 from lib.data.dataset import PersonDataset
-from lib.experiments import measured
+from lib.experiments import measured, workers
 from lib.experiments.scores import scores
-from lib.experiments.studies import STUDIES, study
-from lib.experiments.study import Cell, Study, cells, common
+from lib.experiments.studies import STUDIES
+from lib.experiments.study import Cell, Study, common
 from lib.models.state import WeightsUnavailable
 from lib.training import Run
 
@@ -54,6 +56,25 @@ def train(studies: Sequence[Study], hours: float, share: tuple[int, int] = (1, 1
                 except WeightsUnavailable as error:  # of this row alone: the others go on
                     missing, said = missing + 1, str(error)
                 print(f"{some.name}: {name}, trial {cell.protocol.trial}, seed {cell.seed}: {said}", flush=True)
+    return missing
+
+
+def train_beside(
+    pool: ProcessPoolExecutor, studies: Mapping[workers.Asked, Study], hours: float, share: tuple[int, int] = (1, 1)
+) -> int:
+    """``train`` by the processes of a pool."""
+    end, waiting = time.time() + 3600 * hours, {}
+    for row in dict.fromkeys(row for some in studies.values() for row in some.rows):
+        for one, some in studies.items():
+            if row in some.rows:
+                for cell in range(len(some.cells))[share[0] - 1 :: share[1]]:
+                    waiting[pool.submit(workers.train, one, row, cell, end)] = (some, row, some.cells[cell])
+    missing = 0
+    for future, (some, row, cell) in waiting.items():
+        said = future.result()
+        missing += said is None
+        if said:
+            print(f"{some.name}: {row}, trial {cell.protocol.trial}, seed {cell.seed}: {said}", flush=True)
     return missing
 
 
@@ -121,17 +142,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=1, help="splits")
     parser.add_argument("--hours", type=float, default=1.0, help="start no training after so many hours")
     parser.add_argument("--share", default="1/1", help="K/N: this is the K-th of N processes that share the work")
+    parser.add_argument("--processes", type=int, default=1, help="rows trained and tested at a time")
     told = parser.parse_args(arguments)
     share = _share(parser, told.share)
+    if told.processes < 1:
+        parser.error(f"--processes is at least 1, not {told.processes}")
     people = load_dataset(told.dataset)
     presets = told.preset or STUDIES[told.study].presets(people.name)
-    studies = {
-        preset: study(
-            told.study, people, preset, cells(people, preset, told.trials, told.seeds), told.profile, progress=False
-        )
-        for preset in presets
-    }
-    missing = train(list(studies.values()), told.hours, share)
+    size = told.profile, told.trials, told.seeds
+    asked = {preset: workers.Asked(told.study, told.dataset, preset, *size) for preset in presets}
+    studies = {preset: workers.opened(one, people) for preset, one in asked.items()}
+    if told.processes == 1:
+        missing = train(list(studies.values()), told.hours, share)
+    else:
+        with workers.pool(told.processes) as pool:
+            missing = train_beside(pool, {asked[preset]: some for preset, some in studies.items()}, told.hours, share)
+            for preset, some in studies.items():
+                workers.tested(pool, asked[preset], some)
     for path in write(told.study, people, studies, told.profile):
         print(f"written: {path.name}")
     print(f"{missing} rows are still missing: run the same again" if missing else "complete")

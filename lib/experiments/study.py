@@ -272,6 +272,10 @@ class Study:
             self._results[key] = test(**how)
         return self._results[key]
 
+    def remember(self, name: str, where: Sequence[Cell], results: Sequence[Result], subset: str = "test") -> None:
+        """Results of a row that another process has found."""
+        self._results[name, tuple(map(self.cells.index, where)), subset] = list(results)
+
     def difference(
         self, a: str, b: str, metric: str = "rank-1", where: Sequence[Cell] | None = None, **how: Any
     ) -> Difference:

@@ -15,7 +15,7 @@ from lib.data import load_dataset, make_protocol
 from lib.data.canvases import Canvases
 from lib.evaluation import evaluate, extract, mean_difference
 from lib.evaluation.restoration import psnr
-from lib.experiments import claims, ftwa, jbim, measured, record, ripr, sing, studies
+from lib.experiments import claims, ftwa, jbim, measured, record, ripr, sing, studies, workers
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls, plain
 from lib.experiments.published import published
@@ -507,11 +507,35 @@ def test_processes_share_the_cells(small, capsys):
     assert len(lines) == 3 and all("seed 1" in line for line in lines)
 
 
+def test_several_processes_train_and_test_what_one_does(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("REID_RUNS", str(tmp_path))
+    asked = workers.Asked("baseline", "pedestrians", "mlr", "quick", trials=1, seeds=1)
+    people = load_dataset("pedestrians")
+    some, alone = workers.opened(asked, people), workers.opened(asked, people)
+    for one in (some, alone):  # two of its rows
+        one.rows = {name: one.rows[name] for name in ("baseline", "baseline, from scratch")}
+    with workers.pool(2) as pool:
+        assert record.train_beside(pool, {asked: some}, hours=0) == 2
+        assert record.train_beside(pool, {asked: some}, hours=1) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 2
+        workers.tested(pool, asked, some)
+    assert record.train([alone], hours=0) == 0  # this process finds what they have trained
+    for subset in ("test", "val"):
+        (theirs,), (ours,) = (one.results("baseline", one.cells, subset=subset) for one in (some, alone))
+        np.testing.assert_array_equal(theirs.ranking.ap, ours.ranking.ap)
+        assert theirs.interval("mAP") == ours.interval("mAP")
+        with pytest.raises(ValueError, match="rank again"):
+            theirs.ranking.interval("mAP", seed=1)  # other groups of people
+    d, e = (one.difference("baseline", "baseline, from scratch") for one in (some, alone))
+    assert (d.mean, d.low, d.high) == (e.mean, e.low, e.high)
+
+
 def test_the_record_s_command_says_what_is_wrong(capsys):
     for told, message in (
         (["sin"], "invalid choice: 'sin'"),
         (["sing", "--share", "3/2"], "K lies between 1 and N"),
         (["sing", "--share", "half"], "--share is K/N"),
+        (["sing", "--processes", "0"], "--processes is at least 1, not 0"),
         (["sing", "--profile", "quick"], "invalid choice: 'quick'"),
     ):
         with pytest.raises(SystemExit):
