@@ -1,22 +1,22 @@
 """Which network, on which canvas, learns most in the same time? The choice behind the profile ``course``.
 
-    python -m lib.experiments.networks --seconds 180 --hours 2
+    python -m lib.experiments.networks --seconds 90 --hours 1
 
 A candidate is a re-identification network and a canvas. Each is trained from nothing on 500 rendered people, at every
-resolution, for as many images as it gets through in the given seconds on one CPU thread, at each of three learning
-rates: an unsearched rate would be measured instead of the network. Nobody is tested who is trained on by any row of the
+resolution, for as many images as it gets through in the given seconds on one CPU thread. An unsearched learning rate
+would be measured instead of the network: two rates are tried, then the next one on the side of the better as long as
+that helps (``next_rate``). Nobody is tested who is trained on by any row of the
 course's tables or tested in them: the score is the rank-1 of the embedded set's training and validation people.
 
 Trains what is missing, stops starting when the hours are over, writes down what is there: ``networks``, one row per
-candidate and rate.
+candidate, rate and metric.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from lib.data import Protocol, load_dataset, make_protocol
-from lib.evaluation import evaluate
+from lib.evaluation import Result, evaluate
 from lib.experiments import measured
 from lib.experiments.scores import scores
 from lib.methods.baseline import Baseline
@@ -35,8 +35,9 @@ from lib.training.pretrain import whole_set
 
 PLAN = "course"
 IDENTITIES, TIMED = 500, 120  # people trained on; people whose epochs are timed
-SECONDS = 180.0
-RATES = (2e-3, 4e-3, 8e-3)
+SECONDS = 90.0
+RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2)
+FIRST = (4e-3, 8e-3)
 
 
 class Candidate(NamedTuple):
@@ -98,7 +99,7 @@ def is_there(candidate: Candidate, rate: float, epochs: int, on: int = IDENTITIE
 
 def images_per_second(candidate: Candidate) -> float:
     """Of training, in the best of three epochs: measured in a run of its own, so that asking again says the same."""
-    return float(trained(candidate, RATES[0], 3, TIMED).history["images_per_second"].max())
+    return float(trained(candidate, FIRST[0], 3, TIMED).history["images_per_second"].max())
 
 
 def epochs_in(seconds: float, speed: float) -> int:
@@ -106,22 +107,40 @@ def epochs_in(seconds: float, speed: float) -> int:
     return max(1, round(seconds * speed / len(seen(IDENTITIES).rows("train"))))
 
 
+def next_rate(tried: Mapping[float, float]) -> float | None:
+    """The rate to try after these, {rate: rank-1}: those of ``FIRST``, then the neighbour of the best where it was not
+    tried; None where both neighbours were, or there are none.
+    """
+    if waiting := [rate for rate in FIRST if rate not in tried]:
+        return waiting[0]
+    place = RATES.index(max(tried, key=tried.get))
+    beside = [RATES[at] for at in (place - 1, place + 1) if 0 <= at < len(RATES)]
+    return next((rate for rate in beside if rate not in tried), None)
+
+
+def searched(candidate: Candidate, epochs: int) -> dict[float, Result]:
+    """What its trainings reach that are there, by rate."""
+    runs = {rate: trained(candidate, rate, epochs) for rate in RATES if is_there(candidate, rate, epochs)}
+    return {rate: evaluate(run.method, unseen()) for rate, run in runs.items()}
+
+
 def train(candidates: Sequence[Candidate], seconds: float, hours: float) -> int:
-    """Train what is missing, one rate of all candidates first; returns how many are missing after the hours."""
-    end, missing = time.monotonic() + 3600 * hours, 0
-    for rate, candidate in itertools.product(sorted(RATES, key=lambda rate: abs(rate - RATES[1])), candidates):
-        if not is_there(candidate, RATES[0], 3, TIMED) and time.monotonic() >= end:
-            missing += 1
-            continue
+    """Train what is missing, the next rate of each in turn; returns how many candidates the hours were too few for."""
+    end, waiting, tried = time.monotonic() + 3600 * hours, list(candidates), {}
+    while waiting and time.monotonic() < end:
+        candidate = waiting.pop(0)
         epochs = epochs_in(seconds, images_per_second(candidate))
-        if is_there(candidate, rate, epochs):
-            continue
-        if time.monotonic() >= end:
-            missing += 1
+        if candidate not in tried:
+            tried[candidate] = {rate: found.rank(1) for rate, found in searched(candidate, epochs).items()}
+        rate = next_rate(tried[candidate])
+        if rate is None:
             continue
         run = trained(candidate, rate, epochs)
-        print(f"{candidate.name}, rate {rate:g}: {epochs} epochs, {run.seconds:.0f} s", flush=True)
-    return missing
+        tried[candidate][rate] = evaluate(run.method, unseen()).rank(1)
+        said = f"{epochs} epochs, {run.seconds:.0f} s, rank-1 {100 * tried[candidate][rate]:.1f} %"
+        print(f"{candidate.name}, rate {rate:g}: {said}", flush=True)
+        waiting.append(candidate)
+    return len(waiting)
 
 
 def write(candidates: Sequence[Candidate], seconds: float) -> Path | None:
@@ -130,16 +149,14 @@ def write(candidates: Sequence[Candidate], seconds: float) -> Path | None:
     """
     results, about, runs = {}, [], []
     for candidate in candidates:
-        if not is_there(candidate, RATES[0], 3, TIMED):
+        if not is_there(candidate, FIRST[0], 3, TIMED):
             continue
         speed = images_per_second(candidate)
         epochs = epochs_in(seconds, speed)
-        for rate in RATES:
-            if not is_there(candidate, rate, epochs):
-                continue
+        for rate, result in searched(candidate, epochs).items():
             run = trained(candidate, rate, epochs)
             runs.append(run)
-            results[candidate.name, rate] = [evaluate(run.method, unseen())]
+            results[candidate.name, rate] = [result]
             height, width = candidate.canvas
             about.append(
                 {"name": candidate.name, "rate": rate, "network": candidate.network, "height": height, "width": width}
@@ -167,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     missing = train(CANDIDATES, told.seconds, told.hours)
     if path := write(CANDIDATES, told.seconds):
         print(f"written: {path.name}")
-    print(f"{missing} trainings are still missing: run the same again" if missing else "complete")
+    print(f"{missing} candidates are not done yet: run the same again" if missing else "complete")
 
 
 if __name__ == "__main__":

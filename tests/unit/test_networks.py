@@ -38,11 +38,11 @@ def test_equal_time_is_equal_images_times_speed():
 def test_the_record_goes_on(monkeypatch, tmp_path):
     monkeypatch.setenv("REID_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("COURSE_MEASURED", str(tmp_path / "measured"))
-    for name, value in {"IDENTITIES": 16, "TIMED": 16, "RATES": (1e-3, 1e-2)}.items():
+    for name, value in {"IDENTITIES": 16, "TIMED": 16, "RATES": (1e-3, 1e-2), "FIRST": (1e-3, 1e-2)}.items():
         monkeypatch.setattr(networks, name, value)
     monkeypatch.setattr(networks, "epochs_in", lambda seconds, speed: 1)
     small = [Candidate("bottleneck-4-1", (32, 16)), Candidate("bottleneck-4-1", (48, 24))]
-    assert networks.train(small, 1, hours=0) == 4 and networks.write(small, 1) is None
+    assert networks.train(small, 1, hours=0) == 2 and networks.write(small, 1) is None
     assert networks.train(small[:1], 1, hours=1) == 0
     networks.write(small, 1)
     assert networks.train(small, 1, hours=1) == 0
@@ -53,6 +53,20 @@ def test_the_record_goes_on(monkeypatch, tmp_path):
     for row in best.itertuples():
         assert row.value == table.query("metric == 'rank-1' and name == @row.name")["value"].max()
     assert best["value"].is_monotonic_decreasing
+
+
+def test_rates_are_tried_until_the_best_has_worse_ones_on_both_sides():
+    """On a hill every walk ends on its top, having tried its two neighbours and nothing beyond them but the start."""
+    assert networks.next_rate({}) == networks.FIRST[0]
+    for top in range(len(networks.RATES)):
+        score = {rate: -abs(place - top) for place, rate in enumerate(networks.RATES)}
+        tried = {}
+        while (rate := networks.next_rate(tried)) is not None:
+            assert rate not in tried
+            tried[rate] = score[rate]
+        assert max(tried, key=tried.get) == networks.RATES[top]
+        beside = networks.RATES[max(0, top - 1) : top + 2]
+        assert set(beside) <= set(tried) and len(tried) <= abs(top - 3.5) + 3.5
 
 
 def test_the_title_says_where_the_choice_stands():
