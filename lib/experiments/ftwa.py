@@ -68,6 +68,16 @@ def rows() -> list[Row]:
     ]
 
 
+def lesson_rows() -> list[Row | View]:
+    """What lesson 50 trains, and other ways of searching with it; the rest of ``rows`` is in the record."""
+    models = {row.name: row for row in rows()}
+    chosen = [models[name] for name in (FTWA, R, B, COPIES, IDENTITY, *CONTROLS)]
+    return [
+        *chosen,
+        *(view for view in views() if view.name in (EQUAL, RULES["high"], RULES["low"], *R_ALONE.values())),
+    ]
+
+
 def views() -> list[View]:
     """From the models of ``rows``: other weights when searching, one stream alone, other copies of the gallery."""
     found = [

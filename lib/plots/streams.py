@@ -71,7 +71,7 @@ def weights_over_steps(table: pd.DataFrame, title: str = "") -> Figure:
         for stream, (look, _) in STREAMS.items():
             part = table[(table["side"] == side) & (table["stream"] == stream)]
             for _, one in part.groupby("training"):
-                ax.plot(one["step"], one["weight"], color=look.colour, linewidth=1.8, label=look.label)
+                ax.plot(one["step"], one["weight"], color=look.colour, linewidth=1.8, label=look.label, marker=".")
         ax.axhline(0.5, color=style.GREY, linewidth=1.0, linestyle=style.DOTS, zorder=0)
         ax.set_xlim(0, None)
         ax.set_ylim(-0.02, 1.02)
