@@ -107,6 +107,13 @@ def balance_name(weight: float) -> str:
     return BALANCED if weight == BALANCES[-1] else f"FTWA, balanced by {weight:g} (ours)"
 
 
+def readings() -> list[Row | View]:
+    """What lesson 51 trains: FTWA as it is, every other reading of what the paper leaves open, ways of searching."""
+    models = {row.name: row for row in rows()}
+    ways = [view for view in views() if view.of == FTWA]
+    return [*(models[name] for name in (FTWA, R, BALANCED)), *ablations(), *ways]
+
+
 def others() -> list[Row]:
     """Table 1: the other papers' methods that can be run here, from their own rows."""
     joined = [row for row in jbim.rows() if row.name in (jbim.HIM, jbim.LIM, jbim.JBIM)]

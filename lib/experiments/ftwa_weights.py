@@ -8,7 +8,7 @@ of it, and has a still lower loss. Letters: V images, S steps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -70,6 +70,24 @@ def between_images(table: pd.DataFrame) -> float:
     weights = table[["high", "low"]].to_numpy()
     whole = weights.var()
     return float(weights.var(0).mean() / whole) if whole > 0 else float("nan")
+
+
+def where_they_end(rows: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
+    """What the weights of trained rows have come to, from the test probes: a row per name, high and low (means),
+    between (``between_images``), rho with low_rho and high_rho (``quality`` of the high weight). Means over trainings.
+    """
+    found = {}
+    for name, runs in rows.items():
+        tables = [by_image(run.method, run.protocol) for run in runs]
+        probes = [table[table["role"] == "probe"] for table in tables]
+        rho = quality(runs)
+        found[name] = {
+            "high": np.mean([some["high"].mean() for some in probes]),
+            "low": np.mean([some["low"].mean() for some in probes]),
+            "between": np.mean([between_images(some) for some in probes]),
+            "rho": rho.mean, "low_rho": rho.low, "high_rho": rho.high,
+        }  # fmt: skip
+    return pd.DataFrame(found).T
 
 
 def quality(runs: Sequence[Run], weight: str = "high") -> Difference:

@@ -52,6 +52,35 @@ def stream_weights(table: pd.DataFrame, title: str = "") -> Figure:
     return fig
 
 
+READINGS = {  # of FTWA's Eq. 7, as ``lib.losses.pair_shares`` names them
+    "anchor": style.Look("anchor by anchor (ours)", style.ORANGE, "o"),
+    "scalar": style.Look("means over the batch", style.BLUE, "s", style.DASHES),
+    "batch": style.Look("one quotient over the batch", style.VERMILION, "^", style.DOTS),
+}
+
+
+def weights_alone(table: pd.DataFrame, title: str = "") -> Figure:
+    """Eq. 7 over steps in which only the weights are learned and the vectors stay as they are, a line per reading.
+
+    table : reading, step, loss (of ``lib.experiments.ftwa_weights.weights_alone``). ValueError for columns that are
+    missing and for another reading.
+    """
+    require(table, "reading", "step", "loss")
+    if unknown := set(table["reading"]) - set(READINGS):
+        raise ValueError(f"a reading is named {', '.join(READINGS)}, not {', '.join(map(str, unknown))}")
+    fig, ax = style.chart(size=(6.4, 3.8))
+    for reading, part in table.groupby("reading", sort=False):
+        look = READINGS[reading]
+        ax.plot(part["step"], part["loss"], color=look.colour, linestyle=look.dash, linewidth=2.2, label=look.label)
+    ax.set_ylim(0, None)
+    ax.set_xlim(0, None)
+    style.axes_labels(ax, "training steps, the vectors fixed", "loss of Eq. 7")
+    style.plain(ax)
+    style.legend_below(fig, ax, columns=3)
+    style.headline(fig, title)
+    return fig
+
+
 SIDES = {"hr": "images of the high-resolution side", "lr": "images of the low-resolution side"}
 
 

@@ -20,7 +20,8 @@ from lib.data.dataset import PersonDataset
 from lib.data.protocol import Protocol
 from lib.evaluation import complexity
 from lib.evaluation.features import compared
-from lib.experiments import ftwa_weights
+from lib.experiments import ftwa, ftwa_weights, studies
+from lib.experiments.study import Row, View
 from lib.losses import READINGS, batch_hard_triplet, pair_shares, pixel_l1, stream_balance
 from lib.methods import create_method
 from lib.methods.branches import GalleryCopies, Weighed
@@ -633,3 +634,23 @@ def test_weights_that_are_the_same_for_all_images_measure_nothing(run, monkeypat
 def test_the_transformation_is_less_than_a_tenth_of_the_backbone():
     row = ftwa_weights.light_claim()
     assert row["verdict"] == "reproduced" and row["mean"] == pytest.approx(2.3508032 - 2.234048)
+
+
+def test_where_the_weights_of_several_rows_end(run):
+    found = ftwa_weights.where_they_end({"one": [run]})
+    probes = ftwa_weights.by_image(run.method, run.protocol).query("role == 'probe'")
+    row = found.loc["one"]
+    assert row["high"] == pytest.approx(probes["high"].mean()) and row["low"] == pytest.approx(probes["low"].mean())
+    assert row["between"] == pytest.approx(ftwa_weights.between_images(probes))
+    rho = ftwa_weights.quality([run])
+    assert (row["rho"], row["low_rho"], row["high_rho"]) == (rho.mean, rho.low, rho.high)
+
+
+def test_the_lessons_train_rows_of_the_record():
+    people = load_dataset("pedestrians", identities=40)
+    known = {row.name for row in studies.STUDIES["ftwa"].rows(people)}
+    for rows in (ftwa.lesson_rows(), ftwa.readings()):
+        names = [row.name for row in rows]
+        assert len(set(names)) == len(names) and set(names) <= known
+        models = {row.name for row in rows if isinstance(row, Row)}
+        assert all(row.of in models for row in rows if isinstance(row, View))

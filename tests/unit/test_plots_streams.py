@@ -89,6 +89,16 @@ def test_weights_over_steps_want_names_that_are_known():
         streams.weights_over_steps(over_steps().drop(columns="weight"))
 
 
+def test_weights_alone_are_a_line_per_reading():
+    table = pd.DataFrame({"reading": np.repeat(["anchor", "batch"], 3), "step": [0, 1, 2] * 2})
+    table["loss"] = [2, 1.5, 1, 2, 1, 0]
+    (ax,) = streams.weights_alone(table, "a finding").axes
+    lines = {line.get_label(): line.get_ydata().tolist() for line in ax.get_lines()}
+    assert lines == {"anchor by anchor (ours)": [2, 1.5, 1], "one quotient over the batch": [2, 1, 0]}
+    with pytest.raises(ValueError, match="anchor, scalar, batch, not pair"):
+        streams.weights_alone(table.assign(reading="pair"))
+
+
 def test_weights_by_image_show_every_image_and_the_means():
     shown = np.tile([0.25, 1 / 3, 0.5], 5)
     table = pd.DataFrame({"shown": shown, "high": shown, "low": 1 - shown + np.tile([0.1, 0, -0.1], 5)})
