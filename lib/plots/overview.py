@@ -20,7 +20,7 @@ PAPERS = (  # name, first and last step it changes, what it says, lessons
     ("RIPR 2019", 1, 2, "restore the foreground;\ntwo streams, for low and high resolution", "03, 20-22"),
     ("PS-HRNet 2021", 1, 2, "restore with attention; make LR and HR\ndescriptors alike, layer by layer", "40, 41"),
     ("JBIM 2022", 0, 3, "two views: enlarge the probe, and shrink the gallery; use both", "30, 31"),
-    ("FTWA", 2, 3, "move LR descriptors towards HR ones;\nweigh them by their quality", "50, 51"),
+    ("FTWA 2021", 2, 3, "move LR descriptors towards HR ones;\nweigh them by their quality", "50, 51"),
 )
 FOUNDATIONS = (("00, 01", 0, 0), ("05", 1, 1), ("04", 2, 2), ("03", 3, 3), ("02, 90, 91", 4, 4))
 

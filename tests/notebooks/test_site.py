@@ -14,8 +14,8 @@ from lib.course import paths, reference, site
 
 GLOSSARY = (site.SITE / "glossary.md").read_text(encoding="utf-8")
 KNOWN = {  # what needs no explanation here: venues, and what everybody has on a desk
-    *("AAAI", "CVPR", "CVPRW", "ECCV", "ICCV", "IJCAI", "IJCV", "IEEE", "CPU", "GPU", "GPUs", "CUDA", "CSV", "JSON"),
-    *("PNG", "JPEG", "RGB", "MATLAB", "OpenCV", "README", "SHA"),
+    *("AAAI", "CVPR", "CVPRW", "ECCV", "ICCV", "ICIP", "IJCAI", "IJCV", "IEEE"),
+    *("CPU", "GPU", "GPUs", "CUDA", "CSV", "JSON", "PNG", "JPEG", "RGB", "MATLAB", "OpenCV", "README", "SHA"),
 }
 
 
