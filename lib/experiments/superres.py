@@ -1,7 +1,7 @@
 """What lesson 05 compares: super-resolution networks that are trained alike, on the training people of a protocol.
 
-Each is shown as many pictures as the re-id network of any row is. None starts from first weights: not all of the
-networks have some.
+Each is shown a third of the pictures that the re-id network of a row is, all alike: they learn from every pixel, and
+people have to be waited for. None starts from first weights: not all of the networks have some.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lib.methods.baseline import Baseline
 from lib.methods.method import Method
 from lib.training.pedestrians import rate_of
 
+SHARE = 1 / 3  # of a re-id network's images
 NETWORKS = {
     "quick": ("srcnn-915-luma", "vdsr-narrow"),
     "course": ("srcnn-915-luma", "fsrcnn", "vdsr-narrow", "drcn-narrow", "rcan-light"),
@@ -25,7 +26,7 @@ NETWORKS = {
 def restorer(bench: Bench, ratio: float | None, network: str, at: float) -> Method:
     """A network that is to restore pictures at the ratio ``at``."""
     usual = Baseline.defaults(bench.profile)
-    settings: dict[str, Any] = {"canvas": usual.canvas, "epochs": bench.epochs(bench.images)}
+    settings: dict[str, Any] = {"canvas": usual.canvas, "epochs": bench.epochs(SHARE * bench.images)}
     if bench.profile != "paper":
         settings["lr"] = rate_of(network).value
     if network.startswith("srgan"):  # the content network: the backbone of this profile, as pre-trained
