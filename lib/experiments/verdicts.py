@@ -1,0 +1,121 @@
+"""Every claim of the five papers with its verdict, on one page: VERDICTS.md, made from ``data/measured``.
+
+python -m lib.experiments.verdicts            # writes it
+python -m lib.experiments.verdicts --check    # 1 where it is not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import pandas as pd
+
+from lib.experiments import claims
+from lib.experiments.recorded import SETS, recorded
+from lib.experiments.studies import STUDIES
+from lib.paths import ROOT, write_atomically
+
+PAGE = ROOT / "VERDICTS.md"
+PAPERS = {"sing": "SING (2018)", "ripr": "RIPR (2019)", "ftwa": "FTWA (2021)", "pshrnet": "PS-HRNet (2021)",
+          "jbim": "JBIM (2022)"}  # fmt: skip
+PEOPLE = {"pedestrians": "rendered people", "viper": "VIPeR", "caviar": "CAVIAR4REID"}
+INTRODUCTION = """# The verdicts
+
+Each claim of the five papers (`data/published/claims.csv`, in our words), as the record in `data/measured` has it.
+The difference that has to be above zero is in points of rank-1 where no other unit stands, with a 95 % interval
+over people, splits and trainings. *Reproduced*: above zero, and not all of the interval is negligible.
+*Contradicted*: below zero, likewise. *No effect*: all of it is negligible, which is certain and too small to
+matter. *Undecided*: it could be either, or fewer than three trainings stand behind it. Once as the paper compares;
+and once **against the control**, a row without what the claim is about that was shown as many images, the strongest
+of them on validation people. What the words rest on: [lesson 02](notebooks/02_measuring.ipynb),
+`lib/evaluation/intervals.py`, `lib/experiments/claims.py`.
+
+This page is generated (`python -m lib.experiments.verdicts`).
+"""
+
+
+def board() -> pd.DataFrame:
+    """All judged claims of the record, in the order of the papers and of ``claims.csv``: the columns of
+    ``claims.judge`` with set, preset, and paper; a claim about several networks has a row for each (``variant``).
+    """
+    parts = [some.claims for some in (recorded(study) for study in STUDIES) if some and len(some.claims)]
+    known = claims.claims()
+    if not parts:
+        return pd.DataFrame(columns=["claim_id", "set", "preset", "paper", "verdict", "control_verdict"])
+    found = pd.concat(parts, ignore_index=True)
+    found = found.drop_duplicates([column for column in ("claim_id", "set", "preset", "variant") if column in found])
+    found = found.assign(paper=found["claim_id"].map(known["paper"])).fillna({"control_verdict": ""})
+    order = found.assign(a=found["claim_id"].map(list(known.index).index), b=found["set"].map(SETS.index))
+    return found.loc[order.sort_values(["a", "b"], kind="stable").index].reset_index(drop=True)
+
+
+def counts(table: pd.DataFrame) -> pd.DataFrame:
+    """How often each verdict was given: a row for each paper and set of people, columns the four words, twice."""
+    rows = {}
+    for (paper, people), part in table.groupby(["paper", "set"], sort=False):
+        given = [claims.counts(part.assign(dataset=""), column) for column in ("verdict", "control_verdict")]
+        rows[PAPERS[paper], PEOPLE[people]] = [int(some[word].sum()) for some in given for word in claims.VERDICTS]
+    columns = [f"{when}{word}" for when in ("", "control: ") for word in claims.VERDICTS]
+    return pd.DataFrame(rows, index=columns).T
+
+
+def page(table: pd.DataFrame | None = None) -> str:
+    """VERDICTS.md of these judged claims (None: of the record's)."""
+    table = board() if table is None else table
+    known, parts = claims.claims(), [INTRODUCTION]
+    if len(table):
+        counted = counts(table)
+        head = ["paper", "people", *claims.VERDICTS, *(f"control: {word}" for word in claims.VERDICTS)]
+        parts.append(
+            _grid(head, [[*names, *map(str, row)] for names, row in zip(counted.index, counted.values, strict=True)])
+        )
+    for paper, title in PAPERS.items():
+        own = known[known["paper"] == paper]
+        part = table[table["paper"] == paper]
+        parts.append(f"## {title}\n")
+        if len(part):
+            parts.append(_grid(
+                ["claim", "table", "measured on", "as the paper compares", "verdict", "against the control", "verdict"],
+                [_line(row) for row in part.to_dict("records")],
+            ))  # fmt: skip
+        if missing := [claim for name, claim in own["claim"].items() if name not in set(part["claim_id"])]:
+            parts.append("Not in the record yet: " + "; ".join(text[0].lower() + text[1:] for text in missing) + ".\n")
+    return "\n".join(parts)
+
+
+def _line(row: dict) -> list[str]:
+    (shown,) = claims.table([row]).to_dict("records")
+    people = f"{PEOPLE[row['set']]}, `{row['preset']}`, {_behind(row)}"
+    compared = ("as the paper compares", "verdict", "against the control", "verdict against it")
+    return [shown["claim"], shown["table"], people, *(shown[name] for name in compared)]
+
+
+def _behind(row: dict) -> str:
+    trainings = int(row["trainings"])
+    return f"{trainings} training{'' if trainings == 1 else 's'}"
+
+
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m lib.experiments.verdicts", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    told = parser.parse_args(arguments)
+    text = page()
+    if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
+        return 0
+    if told.check:
+        print(f"{PAGE.name} is not what data/measured says: python -m lib.experiments.verdicts", file=sys.stderr)
+        return 1
+    write_atomically(PAGE, lambda path: path.write_text(text, encoding="utf-8"))
+    print(f"written: {PAGE.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""VERDICTS.md: every claim once, as the record has it, and up to date."""
+
+from __future__ import annotations
+
+from lib.experiments import claims, verdicts
+
+
+def test_the_page_is_what_the_record_says():
+    assert verdicts.main(["--check"]) == 0, "python -m lib.experiments.verdicts"
+
+
+def test_every_claim_is_judged_or_said_to_be_missing():
+    text, table = verdicts.page(), verdicts.board()
+    judged = set(table["claim_id"])
+    for name, one in claims.claims().iterrows():
+        said = one["claim"] if name in judged else one["claim"][1:]
+        assert said in text, name
+
+
+def test_the_counts_are_those_of_the_rows():
+    table = verdicts.board()
+    counted = verdicts.counts(table)
+    words = list(claims.VERDICTS)
+    assert counted[words].to_numpy().sum() == len(table)
+    assert counted[[f"control: {word}" for word in words]].to_numpy().sum() == (table["control_verdict"] != "").sum()
+    for (paper, people), row in counted.iterrows():
+        (key,) = (name for name, title in verdicts.PAPERS.items() if title == paper)
+        (where,) = (name for name, title in verdicts.PEOPLE.items() if title == people)
+        part = table[(table["paper"] == key) & (table["set"] == where)]
+        assert row["undecided"] == part["verdict"].str.startswith("undecided").sum()
+        assert row["reproduced"] == (part["verdict"] == "reproduced").sum()
+
+
+def test_a_page_that_is_old_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(verdicts, "PAGE", tmp_path / "VERDICTS.md")
+    assert verdicts.main(["--check"]) == 1 and "python -m lib.experiments.verdicts" in capsys.readouterr().err
+    assert verdicts.main([]) == 0 and verdicts.main(["--check"]) == 0
+    verdicts.PAGE.write_text("by hand", encoding="utf-8")
+    assert verdicts.main(["--check"]) == 1
+
+
+def test_without_a_record_every_claim_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_MEASURED", str(tmp_path))
+    text = verdicts.page()
+    assert text.count("Not in the record yet:") == len(verdicts.PAPERS) and "| --- |" not in text
