@@ -81,7 +81,7 @@ def page(table: pd.DataFrame | None = None) -> str:
                 [_line(row) for row in part.to_dict("records")],
             ))  # fmt: skip
         if missing := [claim for name, claim in own["claim"].items() if name not in set(part["claim_id"])]:
-            parts.append("Not in the record yet: " + "; ".join(text[0].lower() + text[1:] for text in missing) + ".\n")
+            parts.append("Not in the record yet: " + "; ".join(map(_within, missing)) + ".\n")
     return "\n".join(parts)
 
 
@@ -90,6 +90,11 @@ def _line(row: dict) -> list[str]:
     people = f"{PEOPLE[row['set']]}, `{row['preset']}`, {_behind(row)}"
     compared = ("as the paper compares", "verdict", "against the control", "verdict against it")
     return [shown["claim"], shown["table"], people, *(shown[name] for name in compared)]
+
+
+def _within(text: str) -> str:
+    """A sentence's beginning in the middle of one: a small letter, but not of SRCNN or RIFE."""
+    return text if text[1:2].isupper() else text[0].lower() + text[1:]
 
 
 def _behind(row: dict) -> str:
