@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lib import definitions
+from lib.data.readers.rendering import shared
 from lib.data.store import Item, Source
 
 PEOPLE_AT_ONCE = 40
@@ -68,7 +69,7 @@ def rendered(name: str, options: dict[str, Any], device: str) -> Source:
     # Which people these are: the options, and the renderer's definitions. Not the pixels, which two machines round
     # differently, and not its files' text: a comment makes nobody another person.
     identity = {"renderer": definitions.total(renderer_code()), "options": options}
-    return Source(name, identity, lambda: people(options, device), total, identity=identity)
+    return Source(name, identity, lambda: shared(people, options, device), total, identity=identity)
 
 
 def renderer_code(root: Path | None = None) -> dict[str, str]:
