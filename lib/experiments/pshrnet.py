@@ -181,6 +181,12 @@ def rows() -> list[Row | View]:
     ]
 
 
+def lesson_rows() -> list[Row]:
+    """What lesson 40 trains; the rest of ``rows`` is in the record."""
+    models = {row.name: row for row in rows()}
+    return [models[name] for name in (PS, SR_ID, ID, HRNET, TRAINED_ON, *CONTROLS)]
+
+
 def ablations() -> list[Row]:
     """Lesson 41: Tables IV and VII."""
     made = [Row(row, partial(pupil, sr=name, network=RESNET, siamese=False)) for name, row in JOINT.items()]
