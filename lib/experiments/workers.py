@@ -71,7 +71,8 @@ def train(asked: Asked, row: str, cell: int, end: float) -> str | None:
     started = time.monotonic()
     try:
         some.trained(row, [some.cells[cell]])
-    except WeightsUnavailable:
+    except WeightsUnavailable as error:  # of this row alone: the others go on
+        print(f"{some.name}: {row}: {error}", flush=True)
         return None
     return f"{time.monotonic() - started:.0f} s"
 
