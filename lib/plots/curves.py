@@ -276,16 +276,16 @@ def convergence(table: pd.DataFrame, budget: float, title: str | None = None, lo
     """Rank-1 of validation people over the images that a network has seen, a line per family of methods; the budget and
     ``longer`` times it marked, with the rank-1 there.
 
-    table : name, images (a count), value (a fraction), perhaps low, high. title : None for ``still_to_gain`` in words.
-    ValueError where a family was not trained for ``longer`` times the budget.
+    No intervals: all points are of the same few people, so that those of the levels hide the lines and say nothing of a
+    gain (``lib.experiments.convergence.gains``). table : name, images (a count), value (a fraction). title : None for
+    ``still_to_gain`` in words. ValueError where a family was not trained for ``longer`` times the budget.
     """
     gains = still_to_gain(table, budget, longer)
     drawn = style.looks(table["name"])
     fig, ax = style.chart(size=(8.2, 4.8))
     for name, look in drawn.items():
         part = table[table["name"] == name].sort_values("images")
-        limits = [100 * part[limit] for limit in ("low", "high")] if "low" in part else [None, None]
-        style.line(ax, part["images"] / 1000, 100 * part["value"], look, *limits, label=look.label)
+        style.line(ax, part["images"] / 1000, 100 * part["value"], look, label=look.label)
         for length in (1, longer):
             at = 100 * value_at(part, length * budget)
             ax.plot(length * budget / 1000, at, look.marker, color=look.colour, markersize=11, markerfacecolor="white",
@@ -303,7 +303,7 @@ def convergence(table: pd.DataFrame, budget: float, title: str | None = None, lo
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    style.percent_axis(ax, max(0.0, 10 * np.floor(ax.get_ylim()[0] / 10)))
+    style.percent_axis(ax, max(0.0, 5 * np.floor(ax.get_ylim()[0] / 5)))
     style.axes_labels(ax, style.AXES["images"], style.AXES["rank-1, validation"])
     style.plain(ax)
     style.legend_below(fig, ax)
