@@ -169,7 +169,7 @@ def test_the_record_stands_beside_the_papers():
     assert BASELINE not in set(levels(empty)["network"]) and len(levels(empty))
 
 
-def test_every_super_resolution_sees_the_budget_at_its_rate(people):
+def test_every_super_resolution_sees_its_share_of_the_budget_at_its_rate(people):
     study = Study("pictures", superres.rows("course", 1 / 4), cells(people, "plain"), "course", progress=False)
     bench, lr = Bench(study, study.cells[0]), {}
     for name, row in study.rows.items():
@@ -177,7 +177,7 @@ def test_every_super_resolution_sees_the_budget_at_its_rate(people):
         s = method.settings_for("course")
         lr[name] = s.lr
         assert (s.network, s.ratios, s.canvas) == (name, (1 / 4,), (96, 48)) and not s.weights
-        assert s.epochs == bench.epochs(IMAGES["course"])
+        assert s.epochs == bench.epochs(superres.SHARE * IMAGES["course"])
     assert lr["vdsr-narrow"] == lr["drcn-narrow"] == 10 * lr["srcnn-915-luma"] == 10 * lr["fsrcnn"]
     (content,) = {superres.restorer(bench, None, "srgan-narrow", 1 / 4).settings.content}
     assert content == "resnet18-half"
