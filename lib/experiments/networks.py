@@ -5,8 +5,8 @@
 A candidate is a re-identification network and a canvas. Each is trained from nothing on 500 rendered people, at every
 resolution, for as many images as it gets through in the given seconds on one CPU thread. An unsearched learning rate
 would be measured instead of the network: two rates are tried, then the next one on the side of the better as long as
-that helps (``next_rate``). Nobody is tested who is trained on by any row of the
-course's tables or tested in them: the score is the rank-1 of the embedded set's training and validation people.
+that helps (``next_rate``). Nobody is tested who is trained on by any row of the course's tables or tested in them: the
+score is the rank-1 of the embedded set's training and validation people.
 
 Trains what is missing, stops starting when the hours are over, writes down what is there: ``networks``, one row per
 candidate, rate and metric.

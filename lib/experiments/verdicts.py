@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lib.evaluation.intervals import counted
 from lib.experiments import claims
 from lib.experiments.recorded import SETS, recorded
 from lib.experiments.studies import STUDIES
@@ -45,7 +46,6 @@ def board() -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=["claim_id", "set", "preset", "paper", "verdict", "control_verdict"])
     found = pd.concat(parts, ignore_index=True)
-    found = found.drop_duplicates([column for column in ("claim_id", "set", "preset", "variant") if column in found])
     found = found.assign(paper=found["claim_id"].map(known["paper"])).fillna({"control_verdict": ""})
     order = found.assign(a=found["claim_id"].map(list(known.index).index), b=found["set"].map(SETS.index))
     return found.loc[order.sort_values(["a", "b"], kind="stable").index].reset_index(drop=True)
@@ -66,10 +66,10 @@ def page(table: pd.DataFrame | None = None) -> str:
     table = board() if table is None else table
     known, parts = claims.claims(), [INTRODUCTION]
     if len(table):
-        counted = counts(table)
+        given = counts(table)
         head = ["paper", "people", *claims.VERDICTS, *(f"control: {word}" for word in claims.VERDICTS)]
         parts.append(
-            _grid(head, [[*names, *map(str, row)] for names, row in zip(counted.index, counted.values, strict=True)])
+            _grid(head, [[*names, *map(str, row)] for names, row in zip(given.index, given.values, strict=True)])
         )
     for paper, title in PAPERS.items():
         own = known[known["paper"] == paper]
@@ -87,7 +87,7 @@ def page(table: pd.DataFrame | None = None) -> str:
 
 def _line(row: dict) -> list[str]:
     (shown,) = claims.table([row]).to_dict("records")
-    people = f"{PEOPLE[row['set']]}, `{row['preset']}`, {_behind(row)}"
+    people = f"{PEOPLE[row['set']]}, `{row['preset']}`, {counted(int(row['trainings']), 'training')}"
     compared = ("as the paper compares", "verdict", "against the control", "verdict against it")
     return [shown["claim"], shown["table"], people, *(shown[name] for name in compared)]
 
@@ -95,11 +95,6 @@ def _line(row: dict) -> list[str]:
 def _within(text: str) -> str:
     """A sentence's beginning in the middle of one: a small letter, but not of SRCNN or RIFE."""
     return text if text[1:2].isupper() else text[0].lower() + text[1:]
-
-
-def _behind(row: dict) -> str:
-    trainings = int(row["trainings"])
-    return f"{trainings} training{'' if trainings == 1 else 's'}"
 
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
