@@ -1,4 +1,4 @@
-"""Maps over two resolutions: rank-1 of probe and gallery, and the objective O, a map per network.
+"""Maps over two resolutions: gains in rank-1 of probe and gallery, and the objective O, a map per network.
 
 Tables are tidy; scores come in as fractions and are drawn in percent. ``title`` is the finding, in words, given by the
 caller who has computed it.
@@ -16,17 +16,6 @@ from matplotlib.figure import Figure
 
 from lib.plots import style
 from lib.plots.tables import require
-
-
-def rank_grid(tables: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
-    """Rank-1 in percent over the resolutions of probe and gallery, a map per variant, all with one scale.
-
-    tables : name -> probe, gallery, value; one row per cell, up to four names, all with the same resolutions.
-    """
-    wide = _wide(tables)
-    values = np.concatenate([grid.to_numpy().ravel() for grid in wide.values()])
-    norm = Normalize(values.min(), max(values.max(), values.min() + 1))
-    return _maps(wide, "cividis", norm, "{:.1f}", style.AXES["rank-1"], title)
 
 
 def rank_grid_gain(tables: Mapping[str, pd.DataFrame], baseline: str, title: str = "") -> Figure:

@@ -17,26 +17,30 @@ def grid(add=0.0, ratios=RATIOS) -> pd.DataFrame:
     return pd.DataFrame(rows).sample(frac=1, random_state=0)
 
 
+def objective(add=0.0, ratios=RATIOS) -> pd.DataFrame:
+    return grid(add, ratios).rename(columns={"probe": "r1", "gallery": "r2", "value": "normalised"})
+
+
 def cells(ax) -> list[str]:
     return [text.get_text() for text in ax.texts]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_rank_grid_has_a_map_per_variant_and_one_bar(count):
-    tables = {f"variant {k}": grid(0.1 * k) for k in range(count)}
-    fig = grids.rank_grid(tables, "a finding")
+def test_objective_maps_have_a_map_per_variant_and_one_bar(count):
+    tables = {f"variant {k}": objective(0.1 * k) for k in range(count)}
+    fig = grids.objective_maps(tables, "a finding")
     *panels, bar = fig.axes
     assert [ax.get_title(loc="left") for ax in panels] == list(tables) and fig.get_suptitle() == "a finding"
-    assert bar.get_ylabel() == "rank-1 (%)"
+    assert bar.get_ylabel() == "normalised O"
     assert len({ax.images[0].get_clim() for ax in panels}) == 1  # one scale
     assert all(len(ax.texts) == 16 for ax in panels)
-    # the first row is the lowest probe; the last cell both at full resolution
-    assert cells(panels[0])[0] == "26.2" and cells(panels[0])[3] == "35.0" and cells(panels[0])[-1] == "70.0"
+    # the first row is the lowest r of one image; the last cell has both at full resolution
+    assert cells(panels[0])[0] == "0.26" and cells(panels[0])[3] == "0.35" and cells(panels[0])[-1] == "0.70"
     assert [t.get_text() for t in panels[-1].get_xticklabels()] == ["1/8", "1/4", "1/2", "1"]
 
 
-def test_rank_grid_numbers_stand_out_from_their_cells():
-    ax = grids.rank_grid({"one": grid()}).axes[0]
+def test_numbers_stand_out_from_their_cells():
+    ax = grids.objective_maps({"one": objective()}).axes[0]
     drawn = ax.images[0]
     for text in ax.texts:
         j, i = (int(k) for k in text.get_position())
@@ -44,17 +48,17 @@ def test_rank_grid_numbers_stand_out_from_their_cells():
         assert abs(np.dot((0.2126, 0.7152, 0.0722), np.subtract(back, to_rgb(text.get_color())))) > 0.35
 
 
-def test_rank_grid_wants_full_grids_of_the_same_resolutions():
+def test_maps_want_full_grids_of_the_same_resolutions():
     with pytest.raises(ValueError, match="lacks cells"):
-        grids.rank_grid({"one": grid().iloc[1:]})
+        grids.objective_maps({"one": objective().iloc[1:]})
     with pytest.raises(ValueError, match="other resolutions"):
-        grids.rank_grid({"one": grid(), "two": grid(ratios=RATIOS[:3])})
+        grids.objective_maps({"one": objective(), "two": objective(ratios=RATIOS[:3])})
     with pytest.raises(ValueError, match="gallery"):
-        grids.rank_grid({"one": grid().drop(columns="gallery")})
+        grids.objective_maps({"one": objective().drop(columns="r2")})
     with pytest.raises(ValueError, match="four maps"):
-        grids.rank_grid({str(k): grid() for k in range(5)})
+        grids.objective_maps({str(k): objective() for k in range(5)})
     with pytest.raises(ValueError, match="no tables"):
-        grids.rank_grid({})
+        grids.objective_maps({})
 
 
 def test_rank_grid_gain_is_in_points_and_centred():
