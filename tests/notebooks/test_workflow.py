@@ -263,7 +263,7 @@ def test_wrong_settings_are_named(capsys):
 
 @pytest.mark.parametrize(
     ("cores", "jobs", "expected"),
-    [(1, None, 1), (2, None, 1), (4, None, 2), (16, None, 4), (2, 8, 2), (16, 3, 3), (2, 0, 1)],
+    [(1, None, 1), (2, None, 2), (4, None, 4), (16, None, 4), (2, 8, 2), (16, 3, 3), (2, 0, 1)],
 )
 def test_the_cores_are_shared(cores, jobs, expected):
     assert run.share(cores, jobs) == expected
