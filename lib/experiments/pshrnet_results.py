@@ -30,7 +30,7 @@ def quality(
     study: Study, names: Sequence[str] = tuple(pshrnet.TABLE_3), where: Sequence[Cell] | None = None
 ) -> pd.DataFrame:
     """Table III's pictures: columns row, trial, seed, psnr (dB), ssim, means over the test images that the protocol
-    shows smaller than they are. The row "input" is those as they are enlarged.
+    shows smaller than they are, and the canvas too. The row "input" is those as they are enlarged.
     """
     where, found = study.cells if where is None else list(where), []
     for cell in where:
@@ -40,8 +40,9 @@ def quality(
         original = canvases.images(shown["image"], np.ones(len(shown))).float() / 255
         made = {INPUT: canvases.images(shown["image"], shown["ratio"]).float() / 255}
         made |= {n: pictures_of(m, cell.protocol, shown["image"], shown["ratio"]) for n, m in methods.items()}
+        lost = torch.isfinite(psnr(made[INPUT], original))  # a canvas of half an image's size loses nothing at 1/2
         for name, pictures in made.items():
-            measured = {"psnr": psnr(pictures, original).mean(), "ssim": ssim(pictures, original).mean()}
+            measured = {"psnr": psnr(pictures, original)[lost].mean(), "ssim": ssim(pictures, original)[lost].mean()}
             columns = {"row": name, "trial": cell.protocol.trial, "seed": cell.seed}
             found.append(columns | {what: float(value) for what, value in measured.items()})
     return pd.DataFrame(found)
