@@ -245,7 +245,7 @@ def test_the_pictures_of_table_three(trained):
     made = ripr.restored(method, cell.protocol, shown["image"], shown["ratio"])
     canvases = pshrnet_results.Canvases(cell.protocol, method.canvas)
     original = canvases.images(shown["image"], np.ones(len(shown))).float() / 255
-    lost = torch.tensor(shown["ratio"].to_numpy() < 0.5)  # quick's canvas has half of a picture's height: nothing is lost at 1/2
+    lost = torch.tensor(shown["ratio"].to_numpy() < 0.5)  # at 1/2 quick's canvas loses nothing
     assert 0 < int(lost.sum()) < len(lost)
     assert table.loc[pshrnet.SR_ID, "psnr"] == pytest.approx(float(psnr(made, original)[lost].mean()), rel=1e-5)
     assert table.loc[pshrnet.SR_ID, "ssim"] == pytest.approx(float(ssim(made, original)[lost].mean()), rel=1e-5)
