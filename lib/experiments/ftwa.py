@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from lib.experiments import ftwa_weights, jbim, ripr
+from lib.experiments import ftwa_weights, jbim, pshrnet, ripr
 from lib.experiments import sing as sing_rows
 from lib.experiments.controls import CONTROLS, EVERYWHERE, controls, plain
 from lib.experiments.sing import first_weights
@@ -43,7 +43,7 @@ RULES = {
 EQUAL = RULES["equal"]
 R_ALONE = {"high": "FTWA-R, H alone when searching", "low": "FTWA-R, L alone when searching"}
 GALLERY = {1 / 2: "FTWA, gallery copies at 1/2", 1 / 4: "FTWA, gallery copies at 1/4"}  # 1/3 is FTWA itself
-SING, RIPR, JBIM = sing_rows.SING, ripr.BOTH, jbim.JBIM
+SING, RIPR, JBIM, PS_HRNET = sing_rows.SING, ripr.BOTH, jbim.JBIM, pshrnet.PS
 
 
 def ftwa(bench: Bench, ratio: float | None, kind: str = "ftwa", **changes: Any) -> Method:
@@ -117,10 +117,12 @@ def readings() -> list[Row | View]:
 def others() -> list[Row]:
     """Table 1: the other papers' methods that can be run here, from their own rows."""
     joined = [row for row in jbim.rows() if row.name in (jbim.HIM, jbim.LIM, jbim.JBIM)]
+    taught = [row for row in pshrnet.rows() if row.name in (pshrnet.HRNET, PS_HRNET)]  # the teacher and its pupil
     return [
         Row(SING, sing_rows.sing, RATIOS),
         *ripr.named(ripr.RESNET, ripr.APART, ripr.RIFE, ripr.BOTH),
         *joined,
+        *taught,
     ]
 
 
