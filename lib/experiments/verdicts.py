@@ -21,7 +21,7 @@ from lib.paths import ROOT, write_atomically
 PAGE = ROOT / "VERDICTS.md"
 PAPERS = {"sing": "SING (2018)", "ripr": "RIPR (2019)", "ftwa": "FTWA (2021)", "pshrnet": "PS-HRNet (2021)",
           "jbim": "JBIM (2022)"}  # fmt: skip
-PEOPLE = {"pedestrians": "rendered people", "viper": "VIPeR", "caviar": "CAVIAR4REID"}
+PEOPLE = {"pedestrians": "embedded people", "viper": "VIPeR", "caviar": "CAVIAR4REID"}
 INTRODUCTION = """# The verdicts
 
 Each claim of the five papers (`data/published/claims.csv`, in our words), as the record in `data/measured` has it.

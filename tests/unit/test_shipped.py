@@ -38,7 +38,7 @@ def test_what_ships_fits_the_code():
     wrong = {path.name: sentences for path in shipped.files() if (sentences := ship.check(path))}
     assert not wrong
     assert sum(path.stat().st_size for path in shipped.files()) <= shipped.ALL
-    assert {path.stem for path in shipped.files()} <= {some.name for some in ship.SHIPMENTS}
+    assert {path.stem for path in shipped.files()} == {some.name for some in ship.SHIPMENTS}
     beside = {path.stem for path in shipped.FOLDER.glob("*.json")}
     assert beside == {path.stem for path in shipped.files()}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lib.course import notebook as notebooks
+from lib.course import structure
 from lib.experiments import claims, verdicts
 
 
@@ -43,3 +45,13 @@ def test_without_a_record_every_claim_is_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_MEASURED", str(tmp_path))
     text = verdicts.page()
     assert text.count("Not in the record yet:") == len(verdicts.PAPERS) and "| --- |" not in text
+
+
+def test_lesson_91_shows_the_record_of_today():
+    """It reads data/measured: what it stores is stale when that changes (make publish LESSONS=91)."""
+    given = verdicts.counts(verdicts.board())
+    here = given[[people == "embedded people" for _, people in given.index]].sum()
+    (said,) = structure.answers(notebooks.read(notebooks.lesson_files()["91_claims"]))
+    words = f"{here['reproduced']} are reproduced as their papers compare, {here['contradicted']} contradicted"
+    assert words in said and f"{here['no effect']} without effect, {here['undecided']} undecided" in said
+    assert f"{here['control: reproduced']} of {here.filter(like='control: ').sum()} are reproduced" in said

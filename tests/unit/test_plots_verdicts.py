@@ -1,0 +1,56 @@
+"""The verdicts as pictures: what they draw."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from lib.plots import verdicts as pictures
+
+WORDS = list(pictures.COLOURS)
+
+
+def counts() -> pd.DataFrame:
+    columns = [*WORDS, *(f"control: {word}" for word in WORDS)]
+    rows = [[2, 1, 0, 3, 1, 1, 0, 0], [0, 0, 4, 0, 0, 0, 2, 1]]
+    return pd.DataFrame(rows, index=[("SING (2018)", "VIPeR"), ("RIPR (2019)", "VIPeR")], columns=columns)
+
+
+def test_bars_are_as_long_as_the_counts_and_say_them():
+    fig = pictures.bars(counts(), "a finding")
+    (ax,) = fig.axes
+    assert fig.get_suptitle() == "a finding"
+    assert sum(bar.get_width() for bar in ax.patches) == 6 + 2 + 4 + 3
+    assert [text.get_text() for text in ax.texts] == ["2", "1", "3", "1", "1", "4", "2", "1"]  # none for no claim
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels[0] == "SING (2018), VIPeR: as the paper compares" and labels[1] == "against the control"
+    with pytest.raises(ValueError, match="control: undecided"):
+        pictures.bars(counts().drop(columns="control: undecided"))
+
+
+def test_shifts_counts_what_has_a_control():
+    table = pd.DataFrame(
+        {
+            "verdict": ["reproduced", "reproduced", "undecided (1 training)", "no effect"],
+            "control_verdict": ["reproduced", "no effect", "undecided (1 training)", ""],
+        }
+    )
+    (ax,) = pictures.shifts(table, "a finding").axes
+    grid = ax.images[0].get_array()
+    assert grid.sum() == 3 and grid[0, 0] == 1 and grid[0, 2] == 1 and grid[3, 3] == 1
+    assert [label.get_text() for label in ax.get_xticklabels()] == WORDS
+
+
+def test_power_has_a_line_per_set():
+    table = pd.DataFrame(
+        {
+            "set": ["pedestrians", "pedestrians", "viper", "viper"],
+            "truth": [0.0, 0.02] * 2,
+            "reproduced": [0.0, 1.0, 0.02, 0.3],
+            "claims": [16, 16, 7, 7],
+        }
+    )
+    (ax,) = pictures.power(table, "a finding").axes
+    lines = {line.get_label(): line for line in ax.get_lines() if not line.get_label().startswith("_")}
+    assert list(lines) == ["embedded people (16 claims)", "VIPeR (7 claims)"]
+    assert lines["VIPeR (7 claims)"].get_xydata().tolist() == [[0, 2], [2, 30]]
