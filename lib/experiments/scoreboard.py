@@ -1,0 +1,117 @@
+"""All five under one protocol: what each method has over the same plain network, what it costs, and what its paper
+printed over its own baseline. From ``data/measured`` alone; a method that is not in the record yet is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import pandas as pd
+from torch import Tensor
+
+from lib.data.batches import Batch, ByHand
+from lib.evaluation import complexity
+from lib.experiments import ftwa, jbim, pshrnet, ripr, sing
+from lib.experiments.controls import BASELINE, EVERYWHERE
+from lib.experiments.published import published
+from lib.experiments.recorded import SETS, recorded
+from lib.methods import create_method
+from lib.methods.method import Method
+
+
+class Gain(NamedTuple):
+    """What a paper prints for its method and for the plain network of its own table, on one set (percent)."""
+
+    table: str
+    dataset: str
+    method: tuple[str, str]
+    baseline: tuple[str, str]
+
+    def value(self) -> float:
+        """Rank-1 of the method minus that of the baseline, in points."""
+        rows = published(self.table).query("metric == 'rank-1' and dataset == @self.dataset")
+        rows = rows.set_index(["method", "variant"])["value"]
+        return float(rows[self.method] - rows[self.baseline])
+
+
+class Contestant(NamedTuple):
+    """A row of the scoreboard: where it is recorded, how it is made, and its paper's gain (None: a control)."""
+
+    name: str
+    study: str
+    kind: str  # of ``create_method``
+    gain: Gain | None = None
+    models: int = 1  # that an image passes when searching
+
+
+CONTESTANTS = (
+    Contestant(BASELINE, "ripr", "baseline"),
+    Contestant(EVERYWHERE, "ripr", "baseline"),
+    Contestant(sing.SING, "sing", "sing", Gain("SING-T2", "MLR-VIPeR", ("SING", ""), ("Bicubic + DGD", "")), 3),
+    Contestant(ripr.BOTH, "ripr", "ripr", Gain("RIPR-T3", "MLR-VIPeR", ("FFSR+RIFE", ""), ("ResNet-50", ""))),
+    Contestant(
+        ftwa.FTWA, "ftwa", "ftwa", Gain("FTWA-T2", "MLR-CUHK03", ("FTWA", "with RAFT and SWA"), ("Baseline", ""))
+    ),
+    Contestant(
+        pshrnet.PS, "pshrnet", "pshrnet",
+        Gain("PSHR-T2", "MLR-Market-1501", ("PS-HRNet", "SR+ID+PS"), ("PS-HRNet", "ID")),
+    ),
+    Contestant(
+        jbim.JBIM, "jbim", "jbim", Gain("JBIM-T4", "MLR-VIPeR", ("JBIM", ""), ("Bicubic + ResNet-50", "")), 3
+    ),
+)  # fmt: skip
+COLUMNS = ("set", "name", "value", "level_low", "level_high", "map", "mean", "low", "high", "trainings", "trials")
+
+
+def standings(sets: Sequence[str] = SETS, profile: str = "course", preset: str = "mlr") -> pd.DataFrame:
+    """Rank-1 (``value`` with its interval) and mAP of every contestant that is recorded on a set, and its difference to
+    the baseline there (``mean``, ``low``, ``high``; NaN for the baseline itself); all fractions.
+    """
+    records = {study: recorded(study, sets, profile) for study in {one.study for one in CONTESTANTS}}
+    found = []
+    for people in sets:
+        for one in CONTESTANTS:
+            record = records[one.study]
+            rows = record.rows[(record.rows["set"] == people) & (record.rows["row"] == one.name)]
+            rows = rows[(rows["preset"] == preset) | (people == "caviar")].set_index("metric")
+            if "rank-1" not in rows.index:
+                continue
+            best = rows.loc["rank-1"]
+            line = {"set": people, "name": one.name, "value": best["value"], "map": rows.loc["mAP", "value"]}
+            line |= {"level_low": best["low"], "level_high": best["high"]}
+            line |= {what: int(best[what]) for what in ("trainings", "trials")}
+            if one.name != BASELINE:
+                apart = record.difference(one.name, BASELINE, people, preset)
+                line |= {what: float(apart[what]) for what in ("mean", "low", "high")}
+            found.append(line)
+    return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def costs(profile: str = "course") -> pd.DataFrame:
+    """What describing a probe and a gallery image costs: name, weights and macs (multiply-adds of both) of all models
+    that an image passes.
+    """
+    found = []
+    for one in CONTESTANTS:
+        method = create_method(one.kind)
+        method.setup(profile, 2)
+        sides = [complexity(method, method.canvas, partial(_describe, role=role)) for role in ("probe", "gallery")]
+        macs = one.models * sum(side.macs for side in sides)
+        found.append({"name": one.name, "weights": one.models * sides[0].parameters, "macs": macs})
+    return pd.DataFrame(found)
+
+
+def _describe(method: Method, images: Tensor, role: str) -> Tensor:
+    return method.embed(Batch(images, source=ByHand(images, images)), role)
+
+
+def published_gains() -> pd.DataFrame:
+    """What each paper prints over the plain network of its own table: name, table, dataset, gain (points)."""
+    rows = [
+        {"name": one.name, "table": one.gain.table, "dataset": one.gain.dataset, "gain": one.gain.value()}
+        for one in CONTESTANTS
+        if one.gain
+    ]
+    return pd.DataFrame(rows)

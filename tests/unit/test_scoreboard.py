@@ -1,0 +1,92 @@
+"""All five under one protocol: what is printed, what is measured, what it costs; and the lesson that shows it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.course import notebook as notebooks
+from lib.course import structure
+from lib.evaluation import complexity
+from lib.experiments import scoreboard
+from lib.experiments.controls import BASELINE, CONTROLS
+from lib.experiments.recorded import recorded
+from lib.experiments.scores import with_interval
+from lib.methods import create_method
+from lib.plots import scoreboard as pictures
+
+
+def test_the_published_gains_are_the_papers():
+    """Each difference worked out by hand from the paper's table."""
+    gains = scoreboard.published_gains().set_index("name")["gain"]
+    by_hand = {
+        "SING": 33.5 - 25.0,
+        "FFSR + RIFE": 41.6 - 29.9,
+        "FTWA": 83.2 - 46.3,
+        "PS-HRNet": 91.5 - 84.7,
+        "JBIM": 49.7 - 28.8,
+    }
+    assert gains.to_dict() == pytest.approx(by_hand)
+
+
+def test_the_standings_are_the_records():
+    table = scoreboard.standings()
+    at = table.set_index(["set", "name"])
+    record = recorded("sing")
+    assert at.loc[("pedestrians", "SING"), "value"] == record.rank1("SING", "mlr")["pedestrians"]
+    apart = record.difference("SING", BASELINE, "viper", "mlr")
+    assert at.loc[("viper", "SING"), ["mean", "low", "high"]].tolist() == apart[["mean", "low", "high"]].tolist()
+    assert table[table["name"] == BASELINE]["mean"].isna().all()
+    assert (at["value"].between(at["level_low"], at["level_high"])).all()
+
+
+def test_the_costs_of_a_search():
+    costs = scoreboard.costs("course").set_index("name")
+    method = create_method("baseline")
+    method.setup("course", 2)
+    one = complexity(method, method.canvas, lambda m, images: m.backbone(images))
+    assert costs.loc[list(CONTROLS), "macs"].tolist() == [2 * one.macs] * 2  # a probe and a gallery image
+    (sing,) = (some for some in scoreboard.CONTESTANTS if some.name == "SING")
+    assert sing.models == 3 and costs.loc["SING", "macs"] > 3 * 2 * one.macs  # and the super-resolution of the probe
+
+
+def test_lesson_90_shows_the_record_of_today():
+    """It reads data/measured: what it stores is stale when that changes (make publish LESSONS=90)."""
+    (said,) = structure.answers(notebooks.read(notebooks.lesson_files()["90_one_protocol"]))
+    for one in scoreboard.standings().to_dict("records"):
+        if one["name"] not in CONTROLS:
+            assert with_interval(pd.Series(one)) in said, f"{one['name']} on {one['set']}"
+
+
+# ---- the pictures
+
+
+def table() -> pd.DataFrame:
+    rows = [
+        ("pedestrians", BASELINE, 0.78, np.nan),
+        ("pedestrians", "SING", 0.77, -0.01),
+        ("viper", "SING", 0.35, 0.03),
+    ]
+    made = pd.DataFrame(rows, columns=["set", "name", "value", "mean"])
+    made = made.assign(low=made["mean"] - 0.02, high=made["mean"] + 0.02)
+    return made.assign(level_low=made["value"] - 0.03, level_high=made["value"] + 0.03)
+
+
+def test_what_is_left_of_each_gain():
+    gains = pd.DataFrame({"name": ["SING", "JBIM"], "dataset": ["MLR-VIPeR"] * 2, "gain": [8.5, 20.9]})
+    (ax,) = pictures.left(table(), gains, "a finding").axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["SING", "JBIM (not recorded yet)"]
+    points = [line.get_xdata()[0] for line in ax.get_lines() if len(line.get_xdata()) == 1]
+    assert points == pytest.approx([8.5, -1.0, 3.0, 20.9])
+    assert [text.get_text() for text in ax.texts] == ["MLR-VIPeR"] * 2
+
+
+def test_rank_1_against_the_cost():
+    costs = pd.DataFrame({"name": [BASELINE, "SING"], "macs": [1.4e8, 5.5e8]})
+    left, right = pictures.against_cost(table(), costs, "a finding").axes
+    assert left.get_xscale() == "log" and left.get_title(loc="left") == "embedded people"
+    points = [float(line.get_ydata()[0]) for line in right.get_lines() if len(line.get_xdata()) == 1]
+    assert points == pytest.approx([35.0])
+    with pytest.raises(ValueError, match="no cost is known of SING"):
+        pictures.against_cost(table(), costs[costs["name"] != "SING"])
