@@ -20,7 +20,7 @@ from lib.experiments.sing import ONE, first_weights
 from lib.experiments.study import Bench, Cell, Comparison, Row, Study, View, common
 from lib.experiments.trained import RATIOS, Trained
 from lib.methods import create_method
-from lib.methods.branches import GalleryShrunk, branch
+from lib.methods.branches import Branch, GalleryShrunk, Unfused, Unrectified, each
 from lib.methods.method import Method
 from lib.training import Run
 
@@ -30,10 +30,14 @@ HIM, LIM, JBIM = "HIM", "LIM", "JBIM"
 BESIDE, ON = "HIM + LIM", "HIM + LIM, trained on"
 HIM_ON, LIM_ON = "HIM, trained on", "LIM, trained on"
 HIM_IN, LIM_IN = "HIM, in JBIM", "LIM, in JBIM"
+BESIDE_IN, NO_RELU = "HIM + LIM, in JBIM", "JBIM, fusion without its ReLU"
 SEQUENTIAL, SEQUENTIAL_BESIDE = "SRCNN, then HIM", "SRCNN, then HIM, + LIM"
 TWICE = "HIM, twice"  # beside another network that sees the same: SRCNN, then HIM
 ALL, ALL_SHRUNK = "all resolutions (JBIM)", "all resolutions (JBIM), gallery shrunk"
-ONE_OF = {name: f"{name}, one model" for name in (HIM, LIM, JBIM, BESIDE, ON, HIM_ON, LIM_ON)}  # for 1/3
+ONE_OF = {
+    name: f"{name}, one model"
+    for name in (HIM, LIM, JBIM, BESIDE, ON, HIM_ON, LIM_ON, HIM_IN, LIM_IN, BESIDE_IN, NO_RELU)
+}  # for 1/3
 NO_COPIES = {HIM: "HIM, no synthetic images", JBIM: "JBIM, no synthetic images"}
 OSNET, AGW = "OSNet", "AGW"
 SING, BOTH = sing_rows.SING, ripr.BOTH
@@ -62,7 +66,16 @@ SUBSETS = {
 }  # fmt: skip
 
 
-HIM_ALONE, LIM_ALONE = (partial(branch, part=part) for part in ("him", "lim"))
+# views of a trained model: name -> (the row it is of, how it is tested)
+HIM_ALONE, LIM_ALONE = (partial(each, wrap=partial(Branch, part=part)) for part in ("him", "lim"))
+PARTS = {
+    HIM_ON: (ON, HIM_ALONE),
+    LIM_ON: (ON, LIM_ALONE),
+    HIM_IN: (JBIM, HIM_ALONE),
+    LIM_IN: (JBIM, LIM_ALONE),
+    BESIDE_IN: (JBIM, partial(each, wrap=Unfused)),
+    NO_RELU: (JBIM, partial(each, wrap=Unrectified)),
+}
 SHRUNK = View(ALL_SHRUNK, ALL, partial(Trained.results, test=partial(GalleryShrunk, ratio=ONE)))
 
 
@@ -142,18 +155,18 @@ def one_model() -> list[Row | View]:
         Row(on, partial(joined, kind="him-lim", **runs), (ONE,)),
         *controls(),
         Row(ALL, everywhere),
-        View(ONE_OF[HIM_ON], on, partial(Trained.results, test=HIM_ALONE)),
-        View(ONE_OF[LIM_ON], on, partial(Trained.results, test=LIM_ALONE)),
+        *(View(ONE_OF[name], ONE_OF[of], partial(Trained.results, test=test)) for name, (of, test) in PARTS.items()),
         SHRUNK,
     ]
 
 
 def views() -> list[View]:
     """From the models of ``rows``: the branches of JBIM and of its control, and single anchors."""
-    parts = {HIM_ON: (ON, HIM_ALONE), LIM_ON: (ON, LIM_ALONE), HIM_IN: (JBIM, HIM_ALONE), LIM_IN: (JBIM, LIM_ALONE)}
-    branches = [View(name, of, partial(Trained.results, test=test)) for name, (of, test) in parts.items()]
+    branches = [View(name, of, partial(Trained.results, test=test)) for name, (of, test) in PARTS.items()]
     single = [View(ONE_OF[of], of, partial(Trained.results, only=(1,))) for of in (HIM, LIM, JBIM, BESIDE, ON)]
-    single += [View(ONE_OF[of], ON, partial(Trained.results, only=(1,), test=parts[of][1])) for of in (HIM_ON, LIM_ON)]
+    single += [
+        View(ONE_OF[name], of, partial(Trained.results, only=(1,), test=test)) for name, (of, test) in PARTS.items()
+    ]
     return [*branches, *single, SHRUNK]
 
 

@@ -28,7 +28,7 @@ from lib.evaluation import Result, evaluate
 from lib.experiments import measured
 from lib.experiments.scores import scores
 from lib.methods.baseline import Baseline
-from lib.training import Run, fit
+from lib.training import Run, fit, shipped
 from lib.training.fit import finished
 from lib.training.pedestrians import PRETRAINING, profile_of
 from lib.training.pretrain import whole_set
@@ -38,6 +38,8 @@ IDENTITIES, TIMED = 500, 120  # people trained on; people whose epochs are timed
 SECONDS = 90.0
 RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2)
 FIRST = (4e-3, 8e-3)
+# of a provenance of ``data/weights``: what is shown of it
+MEASURED = {"rank-1 pedestrians mlr": "pedestrians", "rank-1 viper mlr": "viper", "rank-1 caviar caviar": "caviar"}
 
 
 class Candidate(NamedTuple):
@@ -174,6 +176,20 @@ def best(table: pd.DataFrame) -> pd.DataFrame:
     """Each candidate at its best rate by rank-1, the best candidate first: the rows of ``networks``."""
     rank1 = table[table["metric"] == "rank-1"]
     return rank1.loc[rank1.groupby("name")["value"].idxmax()].sort_values("value", ascending=False)
+
+
+def first_weights() -> pd.DataFrame:
+    """What the re-id networks that ship reach after their whole pre-training, before any other: network, canvas,
+    minutes of pre-training, and the rank-1 (percent) of each set's test people, from their provenance.
+    """
+    lines = []
+    for path in shipped.files():
+        about = shipped.about(path)
+        found = {MEASURED[of]: value for of, value in about["reaches"].items() if of in MEASURED}
+        if found:
+            canvas = " x ".join(map(str, about["canvas"]))
+            lines.append({"network": about["network"], "canvas": canvas, "minutes": about["seconds"] / 60} | found)
+    return pd.DataFrame(lines).sort_values(MEASURED["rank-1 pedestrians mlr"], ascending=False, ignore_index=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,16 +1,20 @@
-"""Trained methods looked at in part: one branch of JBIM, a network whose gallery is shrunk, an FTWA with other weights.
-Letters as in ``method``.
+"""Trained methods looked at in part: one branch of JBIM or both without its fusion, a network whose gallery is shrunk,
+an FTWA with other weights. Letters as in ``method``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.data.batches import Batch
 from lib.methods.ensemble import AdaptiveEnsemble
 from lib.methods.ftwa import Ftwa
+from lib.methods.jbim import HimLim, Jbim
 from lib.methods.method import Method
 from lib.methods.weighing import known_rule
 from lib.methods.wrapped import Wrapped
@@ -33,6 +37,37 @@ class Branch(Wrapped):
 
     def embed(self, batch: Batch, role: str) -> Tensor:
         return self.branch.embed(batch, role)
+
+
+class Unfused(Wrapped):
+    """A trained JBIM, or one of its controls, compared by HIM's and LIM's descriptors side by side: what the caption of
+    JBIM's Fig. 4 says, where its §4.4 compares what the fusion puts out. TypeError for another method.
+    """
+
+    name = "jbim, not fused"
+
+    def __init__(self, method: HimLim):
+        if not isinstance(method, HimLim):
+            raise TypeError(f"{self.name} needs a trained JBIM, not {method.name}: wrap it before anything else")
+        super().__init__(method)
+
+    def embed(self, batch: Batch, role: str) -> Tensor:
+        return HimLim.embed(self.method, batch, role)
+
+
+class Unrectified(Wrapped):
+    """A trained JBIM compared by what its fusion puts out before the ReLU. TypeError for another method."""
+
+    name = "jbim, no ReLU"
+
+    def __init__(self, method: Jbim):
+        if not isinstance(method, Jbim):
+            raise TypeError(f"{self.name} needs a trained JBIM, not {method.name}: wrap it before anything else")
+        super().__init__(method)
+
+    def embed(self, batch: Batch, role: str) -> Tensor:
+        both = torch.cat([self.method.him.describe(batch, role), self.method.lim.describe(batch, role)], 1)
+        return F.normalize(self.method.ffn.bn(self.method.ffn.fc(both)))  # (B, Dh + Dl)
 
 
 class GalleryShrunk(Wrapped):
@@ -85,9 +120,8 @@ class GalleryCopies(Wrapped):
         return self.method.described(*self.method.vectors(batch, role, self.ratio))
 
 
-def branch(method: Method, part: str) -> Method:
-    """``Branch`` of a method, or of each anchor of an ensemble."""
+def each(method: Method, wrap: Callable[[Method], Method]) -> Method:
+    """A method wrapped, or each anchor of an ensemble."""
     if isinstance(method, AdaptiveEnsemble):
-        parts = [Branch(one, part) for one in method.parts]
-        return AdaptiveEnsemble(parts, method.ratios, method.sigma, method.scale)
-    return Branch(method, part)
+        return AdaptiveEnsemble([wrap(one) for one in method.parts], method.ratios, method.sigma, method.scale)
+    return wrap(method)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,11 +14,11 @@ import training_helpers as helpers
 from lib.data import load_dataset, make_protocol
 from lib.data.batches import Batch, TrainingBatches
 from lib.data.canvases import Canvases
-from lib.evaluation import complexity
-from lib.experiments import jbim, jbim_ratios
+from lib.evaluation import complexity, evaluate
+from lib.experiments import jbim, jbim_fusion, jbim_ratios
 from lib.experiments import study as instrument
 from lib.methods import create_method
-from lib.methods.branches import GalleryShrunk, branch
+from lib.methods.branches import Branch, GalleryShrunk, Unfused, Unrectified, each
 from lib.methods.ensemble import AdaptiveEnsemble
 from lib.methods.method import Method
 from lib.models.heads import FusionHead, ReducedPool
@@ -382,13 +383,28 @@ def test_a_branch_is_the_part_alone_also_in_an_ensemble(viewed):
     protocol, canvases = viewed
     model, rows = built(ratio=1 / 3).eval(), protocol.rows("test", "gallery")["image"].to_numpy()[:4]
     batch = Batch.shown(canvases, rows, [1.0] * 4)
-    assert torch.equal(branch(model, "lim").embed(batch, "gallery"), model.lim.embed(batch, "gallery"))
+    assert torch.equal(Branch(model, "lim").embed(batch, "gallery"), model.lim.embed(batch, "gallery"))
     ensemble = AdaptiveEnsemble([model, model], (1 / 2, 1 / 3), sigma=0.2)
-    parts = branch(ensemble, "him")
+    parts = each(ensemble, partial(Branch, part="him"))
     assert parts.ratios == ensemble.ratios and parts.sigma == 0.2
     torch.testing.assert_close(parts.embed(batch, "probe")[:, :-1].chunk(2, 1)[1], model.him.embed(batch, "probe"))
     with pytest.raises(ValueError, match="no part 'ffn' that describes"):
-        branch(model, "ffn")
+        Branch(model, "ffn")
+
+
+def test_without_its_fusion_jbim_is_two_descriptors_side_by_side(viewed):
+    protocol, canvases = viewed
+    model, rows = built(ratio=1 / 3).eval(), protocol.rows("test", "gallery")["image"].to_numpy()[:4]
+    batch = Batch.shown(canvases, rows, [1.0] * 4)
+    side_by_side = torch.cat([model.him.embed(batch, "gallery"), model.lim.embed(batch, "gallery")], 1) / 2**0.5
+    torch.testing.assert_close(Unfused(model).embed(batch, "gallery"), side_by_side)
+    linear, fused = Unrectified(model).embed(batch, "gallery"), model.embed(batch, "gallery")
+    assert (linear < 0).any() and not (fused < 0).any()
+    torch.testing.assert_close(F.normalize(linear.clamp(min=0)), fused)
+    with pytest.raises(TypeError, match="trained JBIM, not all-resolution"):
+        Unfused(built("all-resolution"))
+    with pytest.raises(TypeError, match="trained JBIM, not him-lim"):
+        Unrectified(built("him-lim"))
 
 
 def test_a_shrunk_gallery_shows_what_a_probe_at_that_ratio_shows(viewed):
@@ -398,6 +414,50 @@ def test_a_shrunk_gallery_shows_what_a_probe_at_that_ratio_shows(viewed):
     whole, third = (Batch.shown(canvases, rows, [ratio] * 4) for ratio in (1.0, 1 / 3))
     assert torch.equal(shrunk.embed(whole, "gallery"), method.embed(third, "gallery"))
     assert torch.equal(shrunk.embed(whole, "probe"), method.embed(whole, "probe"))
+
+
+# ---- what the fusion does, to whom
+
+
+@pytest.fixture(scope="module")
+def one_model(tmp_path_factory):
+    """Lesson 30's rows on some of the embedded people, trained for an instant."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REID_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.setitem(instrument.IMAGES, "quick", 64)
+        where = instrument.cells(load_dataset("pedestrians", identities=60), "mlr")
+        yield instrument.Study("JBIM", jbim.one_model(), where, "quick", progress=False)
+
+
+def test_the_fusion_is_asked_of_people_trained_on_and_of_as_many_new_ones(one_model):
+    protocol = one_model.cells[0].protocol
+    asked = jbim_fusion.trained_on_and_new(protocol)
+    tested = {whom: set(some.rows("test")["pid"]) for whom, some in asked.items()}
+    assert tested[jbim_fusion.TRAINED_ON] < set(protocol.rows("train")["pid"])
+    assert tested[jbim_fusion.NEW] < set(protocol.rows("test")["pid"])
+    assert len({len(pids) for pids in tested.values()}) == 1
+    assert {some.preset for some in asked.values()} == {"mlr"}
+    with pytest.raises(ValueError, match="needs three people of pedestrians.*not 2"):
+        jbim_fusion.tested_alone(protocol.dataset, ["1", "2"], protocol, "few")
+
+
+def test_the_steps_of_the_fusion_add_up(one_model):
+    table = jbim_fusion.steps(one_model)
+    assert list(table.columns[:3]) == ["set", "name", "minus"] and len(table) == 2 * 5
+    for _, some in table.groupby("set"):
+        means = some.set_index(["name", "minus"])["mean"]
+        first, linear, fused = jbim_fusion.STEPS
+        control = jbim_fusion.CONTROL
+        added = means[first, control] + means[linear, first] + means[fused, linear]
+        assert means[fused, control] == pytest.approx(added)
+    new = jbim_fusion.trained_on_and_new(one_model.cells[0].protocol)[jbim_fusion.NEW]
+    pair = (
+        evaluate(one_model.trained(name).method, new).rank(1) for name in (jbim_fusion.STEPS[-1], jbim_fusion.CONTROL)
+    )
+    fused, control = pair
+    told = table[(table["set"] == jbim_fusion.NEW) & (table["minus"] == jbim_fusion.CONTROL)].set_index("name")
+    assert told.loc[jbim_fusion.STEPS[-1], "mean"] == pytest.approx(fused - control)
+    assert told["control"].iloc[0] == pytest.approx(control)
 
 
 # ---- the ratio of training, the ratio of testing

@@ -12,6 +12,7 @@ from lib.experiments.networks import Candidate
 from lib.methods.baseline import Baseline
 from lib.models.backbones import create_backbone
 from lib.plots.findings import network_choice
+from lib.training import shipped
 
 
 def test_the_candidates_are_networks_and_the_course_has_one_of_them():
@@ -33,6 +34,16 @@ def test_equal_time_is_equal_images_times_speed():
     per_epoch = len(networks.seen(networks.TIMED).rows("train")) * networks.IDENTITIES / networks.TIMED
     assert networks.epochs_in(100, per_epoch / 10) == 10 and networks.epochs_in(100, 4 * per_epoch / 10) == 40
     assert networks.epochs_in(0.001, 1) == 1
+
+
+def test_what_ships_is_shown_as_its_provenance_says():
+    table = networks.first_weights().set_index(["network", "canvas"])
+    assert table["pedestrians"].is_monotonic_decreasing and table.notna().all(axis=None)
+    usual = Baseline.defaults("course")
+    about = shipped.about(shipped.find(usual.backbone, usual.canvas, "pedestrians"))
+    mine = table.loc[usual.backbone, " x ".join(map(str, usual.canvas))]
+    assert mine["viper"] == about["reaches"]["rank-1 viper mlr"] and mine["minutes"] == about["seconds"] / 60
+    assert set(table.index.get_level_values("network")).isdisjoint({"srcnn-915", "vdsr-narrow"})  # pictures, no people
 
 
 def test_the_record_goes_on(monkeypatch, tmp_path):
