@@ -53,8 +53,8 @@ BACKBONES = {  # the other HRNets are those of the method's own profiles
     DENSENET: ripr.OTHER_BACKBONES[ripr.DENSE],
 }
 HEADS = {HRNET: "sequences", PCB: "stripes"} | dict.fromkeys((HRNET_C, FORGETFUL, RESNET, DENSENET), "pooled")
-# In short trainings, by row, where it is not the method's own 2e-3 (``pshrnet_rates``; HRNet-ReID and the ResNet have
-# their best there)
+# In short trainings, by row, where it is not the method's own 2e-3 (``lib.experiments.rates``; HRNet-ReID and the
+# ResNet have their best there)
 RATES = {HRNET_C: 4e-3, FORGETFUL: 4e-3}
 JOINT = {name: f"{name} (joint ResNet)" for name in NETWORKS}
 

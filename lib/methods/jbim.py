@@ -233,8 +233,8 @@ class Jbim(HimLim):
     @dataclass(frozen=True, kw_only=True)
     class Settings(HimLim.Settings):
         """beta : weight of the fusion's loss (Eq. 11), above 0; without it the method is ``him-lim``. dropout : before
-        the fusion's classifier. fusion_rate : factor on the fusion's learning rate: in a short step it starts from
-        nothing where the rest was trained.
+        the fusion's classifier. fusion_rate : factor on the fusion's learning rate. In a short step it is below 1: the
+        more its layer learns of the few people that it sees, the less it keeps of what tells others apart (lesson 30).
         """
 
         beta: float = 3.0
@@ -248,7 +248,7 @@ class Jbim(HimLim):
                     f"beta, the weight of the fusion, is above 0, not {self.beta}: without it take 'him-lim'"
                 )
 
-    PROFILES: ClassVar = {profile: said | {"fusion_rate": 10.0} for profile, said in HimLim.PROFILES.items()}
+    PROFILES: ClassVar = {profile: said | {"fusion_rate": 0.3} for profile, said in HimLim.PROFILES.items()}
     settings: Settings
 
     def build(self, num_identities: int) -> None:

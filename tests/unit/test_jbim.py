@@ -15,7 +15,7 @@ from lib.data import load_dataset, make_protocol
 from lib.data.batches import Batch, TrainingBatches
 from lib.data.canvases import Canvases
 from lib.evaluation import complexity, evaluate
-from lib.experiments import jbim, jbim_fusion, jbim_ratios
+from lib.experiments import jbim, jbim_fusion, jbim_ratios, rates
 from lib.experiments import study as instrument
 from lib.methods import create_method
 from lib.methods.branches import Branch, GalleryShrunk, Unfused, Unrectified, each
@@ -458,6 +458,17 @@ def test_the_steps_of_the_fusion_add_up(one_model):
     told = table[(table["set"] == jbim_fusion.NEW) & (table["minus"] == jbim_fusion.CONTROL)].set_index("name")
     assert told.loc[jbim_fusion.STEPS[-1], "mean"] == pytest.approx(fused - control)
     assert told["control"].iloc[0] == pytest.approx(control)
+
+
+def test_rates_of_the_fusion_are_searched_on_validation_people(one_model):
+    search = rates.SEARCHES["jbim"]
+    made = instrument.Study("rates", search.study_rows((0.5, 2.0)), one_model.cells, "quick", progress=False)
+    assert [made.trained(rates.called(rates.FUSION, rate)).method.settings.fusion_rate for rate in (0.5, 2)] == [0.5, 2]
+    table = rates.table(rates.found(made, search, (0.5, 2.0)))
+    for rate in (0.5, 2.0):
+        (result,) = made.results(rates.called(rates.FUSION, rate), subset="val")
+        assert table.loc[rates.FUSION, rate] == result.rank(1)
+    assert table.loc[rates.FUSION, "best"] in (0.5, 2.0)
 
 
 # ---- the ratio of training, the ratio of testing

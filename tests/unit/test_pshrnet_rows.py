@@ -12,7 +12,7 @@ import training_helpers as helpers
 from lib.data import load_dataset, make_protocol
 from lib.evaluation import evaluate, paired_difference
 from lib.evaluation.restoration import psnr, ssim
-from lib.experiments import claims, pshrnet, pshrnet_rates, pshrnet_results, ripr, studies
+from lib.experiments import claims, pshrnet, pshrnet_results, rates, ripr, studies
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS
 from lib.experiments.pshrnet_solo import Pictures, Untrained
@@ -201,7 +201,7 @@ def test_the_tables_name_rows_that_there_are():
 
 
 def test_rates_are_searched_for_all_networks_alike(fits):
-    study = on(("1",), pshrnet_rates.rows((1e-3, 2e-3)))
+    study = on(("1",), rates.SEARCHES["pshrnet"].study_rows((1e-3, 2e-3)))
     assert len(study.rows) == 10
     for name in study.rows:
         s = settings_of(study, name)
