@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lib.data.dataset import PersonDataset
-from lib.experiments import baseline, ftwa, jbim, pshrnet, pshrnet_results, ripr, sing
+from lib.experiments import baseline, ftwa, jbim, jbim_tables, pshrnet, pshrnet_results, ripr, sing
 from lib.experiments.study import Cell, Plan, Row, Study, View
 
 MASK_WIDTHS = (0.125, 0.5)
@@ -43,7 +43,7 @@ def _sing(people: PersonDataset) -> list[Row | View]:
 
 
 def _jbim(people: PersonDataset) -> list[Row | View]:
-    then = [row for row in sing.rows() if row.name in jbim.SR_THEN]  # of lesson 10
+    then = [row for row in sing.rows() if row.name in jbim_tables.SR_THEN]  # of lesson 10
     more = [*jbim.sweeps(), *jbim.with_osnet(), *jbim.fusions(), *jbim.super_resolutions()]
     return [*jbim.rows(), *jbim.views(), *jbim.others(), *then, *more]
 
@@ -71,7 +71,7 @@ def _baseline(people: PersonDataset) -> list[Row]:
 STUDIES: Mapping[str, Plan] = {
     "baseline": Plan(_baseline, _with_sharp, ()),
     "sing": Plan(_sing, _one_side, sing.COMPARISONS, sing.judged),
-    "jbim": Plan(_jbim, _one_side, jbim.COMPARISONS, jbim.any_network),
+    "jbim": Plan(_jbim, _one_side, jbim_tables.COMPARISONS, jbim_tables.any_network),
     "pshrnet": Plan(_pshrnet, _one_side, pshrnet.COMPARISONS, pshrnet_results.judged),
     "pshrnet_plain": Plan(_pshrnet_plain, _with_full("plain"), pshrnet.PLAIN_COMPARISONS),
     "pshrnet_one_camera": Plan(_pshrnet_one_camera, _with_full("mlr-one-camera"), pshrnet.ONE_CAMERA_COMPARISONS),

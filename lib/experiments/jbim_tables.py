@@ -1,0 +1,129 @@
+"""JBIM's tables and claims: which rows of ``lib.experiments.jbim`` stand in which table, and what they are to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lib.experiments import claims
+from lib.experiments import sing as sing_rows
+from lib.experiments.controls import CONTROLS
+from lib.experiments.jbim import (
+    AGW,
+    ALL,
+    ALL_SHRUNK,
+    ALPHAS,
+    BESIDE,
+    BETAS,
+    BOTH,
+    HIM,
+    HIM_ON,
+    JBIM,
+    KERNELS,
+    LIM,
+    LIM_ON,
+    NETWORKS,
+    NO_COPIES,
+    ON,
+    ONE_OF,
+    OSNET,
+    SEQUENTIAL,
+    SEQUENTIAL_BESIDE,
+    SING,
+    SRCNN,
+    SUBSETS,
+    TWICE,
+    alpha_name,
+    beta_name,
+    sigma_name,
+)
+from lib.experiments.study import Cell, Comparison, Study, common
+from lib.experiments.trained import RATIOS
+
+PLAIN = (HIM_ON, LIM_ON, ON, *CONTROLS)  # what a gain of the third step has to beat
+FUSED = (ON, *CONTROLS)
+SR_THEN = (sing_rows.BILINEAR, sing_rows.BICUBIC, sing_rows.APART)
+COMPARISONS = [
+    Comparison("JBIM-lim-adds", JBIM, HIM, PLAIN),
+    Comparison("JBIM-him-adds", JBIM, LIM, PLAIN),
+    Comparison("JBIM-him-over-lim", HIM, LIM, ()),
+    Comparison("JBIM-joint", JBIM, BESIDE, FUSED),
+    Comparison("JBIM-complementary", ONE_OF[BESIDE], ONE_OF[HIM], (TWICE,)),
+    Comparison("JBIM-him-joint", ONE_OF[BESIDE], SEQUENTIAL_BESIDE, ()),
+    Comparison("JBIM-synthetic", ONE_OF[JBIM], NO_COPIES[JBIM], ()),
+    Comparison("JBIM-synthetic-him", ONE_OF[HIM], NO_COPIES[HIM], ()),
+    Comparison("JBIM-all-resolutions", JBIM, ALL, (ALL_SHRUNK, *CONTROLS)),
+    Comparison("JBIM-alpha-zero", ONE_OF[JBIM], alpha_name(0.0), ()),
+    Comparison("JBIM-alpha-flat", alpha_name(1000.0), alpha_name(0.0), ()),
+    Comparison("JBIM-beta-low", ONE_OF[JBIM], beta_name(1.0), ()),
+    Comparison("JBIM-beta-high", ONE_OF[JBIM], beta_name(5.0), ()),
+    Comparison("JBIM-osnet", f"{JBIM} (OSNet)", f"{HIM} (OSNet)", (OSNET, *CONTROLS)),
+    Comparison("JBIM-osnet-joint", f"{JBIM} (OSNet)", f"{BESIDE} (OSNet)", (OSNET, *CONTROLS)),
+    Comparison("JBIM-sr-then-osnet", f"{HIM} (OSNet)", f"{SEQUENTIAL} (OSNet)", ()),  # the plain rows saw more
+    Comparison("JBIM-stronger-net", f"{JBIM} (OSNet)", ONE_OF[JBIM], ()),
+    Comparison("JBIM-anchors", JBIM, tuple(n for only, n in SUBSETS[JBIM].items() if len(only) == 1), ()),
+    Comparison("JBIM-anchors-him", HIM, tuple(n for only, n in SUBSETS[HIM].items() if len(only) == 1), ()),
+    Comparison("JBIM-anchors-more", JBIM, tuple(n for only, n in SUBSETS[JBIM].items() if len(only) == 2), ()),
+    Comparison("JBIM-anchors-more-him", HIM, tuple(n for only, n in SUBSETS[HIM].items() if len(only) == 2), ()),
+    Comparison("JBIM-sigma", sigma_name(0.2), sigma_name(0.02), ()),
+    Comparison("JBIM-sr-reid", JBIM, SR_THEN),
+    Comparison("JBIM-over-osnet", JBIM, OSNET),
+    Comparison("JBIM-over-agw", JBIM, AGW),
+    Comparison("JBIM-ripr", JBIM, BOTH),
+    Comparison("JBIM-sing", JBIM, SING),
+]
+# row -> (method, variant) in the paper's tables
+TABLE_3 = {JBIM: ("JBIM", ""), BOTH: ("RIPR", ""), OSNET: ("OSNet", ""), AGW: ("AGW", "")}
+TABLE_4 = {
+    **{f"{name}, then re-id": (f"{name} + ResNet-50", "") for name in ("FSRCNN", *NETWORKS)},
+    **{
+        f"{n}, then DGD": (f"{n.title() if n in KERNELS else n} + DGD", "")
+        for n in (*KERNELS, SRCNN, "FSRCNN", *NETWORKS)
+    },
+    **{
+        f"{n}, LOMO + XQDA": (f"{n.title() if n in KERNELS else n} + XQDA", "")
+        for n in ("bilinear", SRCNN, "FSRCNN", *NETWORKS)
+    },
+    JBIM: ("JBIM", ""),
+    sing_rows.BILINEAR: ("Bilinear + ResNet-50", ""),
+    sing_rows.BICUBIC: ("Bicubic + ResNet-50", ""),
+    sing_rows.APART: ("SRCNN + ResNet-50", ""),
+    sing_rows.LOMO["xqda"]: ("Bicubic + XQDA", ""),
+}
+TABLE_5 = {HIM: ("JBIM", "without LIM"), LIM: ("JBIM", "without HIM"), JBIM: ("JBIM", "")}
+TABLE_6 = {
+    BESIDE: ("HIM + LIM", "learned independently"),
+    SEQUENTIAL_BESIDE: ("SRCNN + ResNet-50 + LIM", "learned independently"),
+    JBIM: ("JBIM", ""),
+}
+TABLE_7 = {
+    ONE_OF[HIM]: ("HIM", ""), NO_COPIES[HIM]: ("HIM", "no synthetic LR"),
+    ONE_OF[JBIM]: ("JBIM", ""), NO_COPIES[JBIM]: ("JBIM", "no synthetic LR"),
+}  # fmt: skip
+TABLE_8 = {ALL: ("All-Resolution", "ResNet-50"), JBIM: ("JBIM", "")}
+TABLE_9 = {alpha_name(alpha): ("JBIM", f"alpha={alpha:g}") for alpha in ALPHAS}
+TABLE_10 = {ONE_OF[JBIM] if beta == 3.0 else beta_name(beta): ("JBIM", f"beta={beta:g}") for beta in BETAS}
+TABLE_11 = {
+    **{ONE_OF[of]: (of, "SRCNN") for of in (HIM, JBIM)},
+    **{f"{of} ({name})": (of, name) for of in (HIM, JBIM) for name in NETWORKS},
+}
+TABLE_12 = {f"{of} (OSNet)": (of, "OSNet") for of in (HIM, BESIDE, JBIM)} | {
+    f"{SEQUENTIAL} (OSNet)": ("SRCNN + OSNet", "")
+}
+TABLE_13 = {
+    name: (of, "+".join(f"1/{round(1 / RATIOS[i])}" for i in only))
+    for of, names in SUBSETS.items()
+    for only, name in names.items()
+} | {of: (of, "1/2+1/3+1/4") for of in (HIM, JBIM)}
+
+
+def any_network(study: Study, trained: Mapping[str, Sequence[Cell]]) -> list[dict]:
+    """The verdict on "JBIM gains over HIM with any super-resolution": of the network with the smallest gain on
+    validation people; none where no cell has two of them.
+    """
+    pairs = [(f"{JBIM} ({name})", f"{HIM} ({name})") for name in NETWORKS]
+    pairs = [pair for pair in pairs if set(pair) <= set(trained)]
+    where = common(trained, *(row for pair in pairs for row in pair)) if len(pairs) > 1 else []
+    if not where:
+        return []
+    least = min(pairs, key=lambda pair: study.difference(*pair, where=where, subset="val").mean)
+    return [claims.judge("JBIM-any-sr", study.difference(*least, where=where), control_row=least[1])]
