@@ -1,4 +1,4 @@
-"""``make site``: the course as web pages, from the stored outputs alone. Nothing is run, nothing is fetched.
+"""``make site``: the course as web pages, from the stored outputs alone. No lesson is run, nothing is fetched.
 
     python -m lib.course.site [--out build/site]
 
@@ -27,6 +27,7 @@ from lib.course import paths, reference, structure
 from lib.course.notebook import MAIN_LINE
 
 SITE = paths.ROOT / "site"  # what is written by hand: index, glossary, settings, style
+EXPLORER = paths.ROOT / "build" / "explore.html"  # python -m lib.experiments.explore_page
 NEEDS = {"sphinx": "sphinx", "myst_nb": "myst-nb", "furo": "furo", "mathjax": "django-static-mathjax"}
 HOUR = ("00", "03", "10", "22")  # the problem, the measure, one method, what two of them are worth together
 TEXTS = ("data/README.md", "CONTRIBUTING.md", "VERDICTS.md")  # pages where they exist
@@ -69,6 +70,8 @@ def build(out: Path) -> Path:
     done = subprocess.run([*call, str(source), str(html)], check=False, capture_output=True, text=True)
     if done.returncode:
         raise SiteError(f"Sphinx is not content:\n{done.stderr.strip() or done.stdout.strip()}")
+    if EXPLORER.exists():
+        shutil.copy(EXPLORER, html / EXPLORER.name)
     return html
 
 
@@ -101,6 +104,7 @@ def prepare(source: Path) -> None:
     pages.write("reference.md", reference_page(modules))
     pages.write("equations.md", reference.equations_page(reference.equations(modules)))
     shutil.copy(SITE / "glossary.md", source / "glossary.md")
+    pages.write("teaching.md", teaching((SITE / "teaching.md").read_text(encoding="utf-8"), notebooks.lesson_files()))
     pages.write("index.md", index((SITE / "index.md").read_text(encoding="utf-8"), notebooks.lesson_files()))
     shutil.copy(SITE / "conf.py", source / "conf.py")
     static = source / "_static"
@@ -109,6 +113,10 @@ def prepare(source: Path) -> None:
     carry_mathjax(static / "mathjax")
 
 
+TRY = (
+    f'**A minute, to see it.** <a href="{EXPLORER.name}">Find a person</a> at any resolution, by any of the methods: '
+    "one page, nothing to install.\n\n"
+)
 INTRODUCTIONS = {
     "exercises": "To each lesson. `make lab` in the repository opens copies of your own, which are never overwritten.",
     "solutions": "One way to answer each exercise, with what it prints.",
@@ -219,11 +227,13 @@ def with_terms(text: str, terms: Sequence[str], linked: set[str]) -> str:
 def index(text: str, files: Mapping[str, Path]) -> str:
     """The first page: ways through the course, and the table of its lessons."""
     lessons = {name: notebooks.read(path) for name, path in files.items() if "/" not in name}
-    rows = ["| lesson | what it asks | what was measured | machine |", "|---|---|---|---|"]
+    rows = ["| lesson | what it asks | what was measured | study | machine |", "|---|---|---|---|---|"]
     for name, notebook in lessons.items():
         said = structure.answers(notebook)
+        study = structure.STUDY.search(notebook.cells[0].source)
         minutes = notebooks.duration(notebooks.declared_minutes(notebook, "course"))
-        cells = [link(name, notebook), question(notebook), said[0] if said else "", minutes]
+        cells = [link(name, notebook), question(notebook), said[0] if said else ""]
+        cells += [f"{study[1]} min" if study else "", minutes]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
 
     def way(chosen: Callable[[str], bool]) -> str:
@@ -234,9 +244,24 @@ def index(text: str, files: Mapping[str, Path]) -> str:
         "day": way(lambda number: number in MAIN_LINE),
         "rest": way(lambda number: number not in MAIN_LINE),
         "table": "\n".join(rows),
+        "explore": TRY if EXPLORER.exists() else "",
         "board": "VERDICTS\n" if (paths.ROOT / "VERDICTS.md").exists() else "",
     }
     return re.sub(r"\{\{ (\w+) \}\}", lambda found: made[found[1]], text)
+
+
+def teaching(text: str, files: Mapping[str, Path]) -> str:
+    """The instructor's page: its plans, and under each lesson the questions to predict with what was measured."""
+    parts = []
+    for name, path in files.items():
+        notebook = notebooks.read(path)
+        asked, found = structure.questions(notebook), structure.became(notebook)
+        if "/" in name or not asked:
+            continue
+        lines = [f"{number}. {question} *{found.get(number, 'not run yet')}*" for number, question in asked.items()]
+        parts.append("\n".join([f"### {link(name, notebook)}", "", *lines]))
+    made = {"predictions": "\n\n".join(parts), "explore": TRY if EXPLORER.exists() else ""}
+    return re.sub(r"\{\{ (\w+) \}\}", lambda got: made[got[1]], text)
 
 
 def link(name: str, notebook: nbformat.NotebookNode) -> str:

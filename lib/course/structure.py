@@ -20,6 +20,7 @@ from pathlib import Path
 import nbformat
 
 from lib.course import notebook as notebooks
+from lib.course import paths
 from lib.course.lesson import ANSWER
 from lib.course.notebook import MAIN_LINE, NotebookError
 
@@ -40,8 +41,13 @@ RHYTHM = (
     r"Exercises",
 )
 SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+PREDICT, PREDICTED = "## Predict before you run", "What was to be predicted:"
+NUMBERED = re.compile(r"^(\d+)\. (.+?)(?=^\d+\. |^\s*$|\Z)", re.MULTILINE | re.DOTALL)
 IN_TITLE = "**The answer, measured:** "
 TIME = "**Time and hardware:**"
+STUDY = re.compile(
+    r"^\*\*Study time:\*\* (\d+) min without the exercises, (.+) \*\*After it you can\*\* .+\.$", re.MULTILINE
+)
 FREE = {"99_explore"}  # sliders over everything: a tool, not a lesson with a rhythm
 PROGRESS = re.compile(r"\d+%\|[^\n]*\||\r|\bit/s\b|\bs/it\b| · \d+%(?: · |$)")  # tqdm's, and lib.bars'
 ADDRESS = re.compile(r"<[^<>\n]* at 0x[0-9a-fA-F]{6,}>")
@@ -141,6 +147,21 @@ def minutes(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
             yield f"the title cell does not say what {profile} takes: `{profile} {notebooks.duration(value)}`"
         elif said is not None and said.group(1) != notebooks.duration(value):
             yield f"the title cell says {profile} {said.group(1)}, begin says {notebooks.duration(value)}"
+
+
+def studied(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """The title cell says how long a lesson takes to read, what comes before it, and what one can do after it."""
+    if "/" in name:
+        return
+    found = STUDY.search(notebook.cells[0].source)
+    if not found:
+        yield "the first cell lacks `**Study time:** N min without the exercises, ... **After it you can** ...`"
+        return
+    if not 10 <= int(found[1]) <= 60:
+        yield f"{found[1]} minutes of study: between 10 and 60, or two lessons"
+    for label, target in re.findall(r"\[(\d\d)\]\(([^)]+)\)", found[2]):
+        if not target.startswith(label) or target >= f"{name}.ipynb" or not (paths.NOTEBOOKS / target).exists():
+            yield f"it is read after [{label}]({target}), which is no earlier lesson"
 
 
 def waits(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
@@ -357,6 +378,21 @@ def answers(notebook: nbformat.NotebookNode) -> list[str]:
     return [text.removeprefix(ANSWER) for text in texts if text.startswith(ANSWER)]
 
 
+def questions(notebook: nbformat.NotebookNode) -> dict[int, str]:
+    """The numbered list under "Predict before you run", each on one line; empty where there is none."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and PREDICT in cell.source:
+            asked = NUMBERED.findall(cell.source.partition(PREDICT)[2])
+            return {int(number): " ".join(text.split()) for number, text in asked}
+    return {}
+
+
+def became(notebook: nbformat.NotebookNode) -> dict[int, str]:
+    """What ``lesson.predictions`` left in the stored outputs, by number."""
+    texts = ["".join(o.get("data", {}).get("text/plain", "")) for c in notebook.cells for o in c.get("outputs", [])]
+    return {int(n): text.strip() for one in texts if one.startswith(PREDICTED) for n, text in NUMBERED.findall(one)}
+
+
 def with_answer(text: str, sentence: str) -> str:
     """The title cell's text with this answer: in place of the one it has, else as a new last paragraph."""
     kept = [line for line in text.rstrip().splitlines() if not line.startswith(IN_TITLE)]
@@ -404,7 +440,7 @@ def output_text(output: nbformat.NotebookNode) -> str:
 
 
 FORM: tuple[Rule, ...] = (format_rules, beginning, rhythm, code, shadows)
-SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, waits, predicted, reasons, formulas)
+SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, studied, waits, predicted, reasons, formulas)
 OUTPUT_RULES: tuple[Rule, ...] = (executed, in_course, answered, checks_have_output, debris)
 
 

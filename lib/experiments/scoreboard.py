@@ -62,6 +62,8 @@ CONTESTANTS = (
         jbim.JBIM, "jbim", "jbim", Gain("JBIM-T4", "MLR-VIPeR", ("JBIM", ""), ("Bicubic + ResNet-50", "")), 3
     ),
 )  # fmt: skip
+# a method that stands on another network than the plain one: the same network, plain, is the row of its study
+OWN = {pshrnet.PS: pshrnet.ID}
 COLUMNS = ("set", "name", "value", "level_low", "level_high", "map", "mean", "low", "high", "trainings", "trials")
 
 
@@ -87,6 +89,24 @@ def standings(sets: Sequence[str] = SETS, profile: str = "course", preset: str =
                 line |= {what: float(apart[what]) for what in ("mean", "low", "high")}
             found.append(line)
     return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def over_own_network(sets: Sequence[str] = SETS, profile: str = "course", preset: str = "mlr") -> pd.DataFrame:
+    """Methods of ``OWN`` minus the plain row on their own network: set, name, reference, mean, low, high (fractions),
+    trainings, trials. Empty where nothing is recorded.
+    """
+    found = []
+    for one in CONTESTANTS:
+        if one.name not in OWN:
+            continue
+        record = recorded(one.study, sets, profile)
+        there = record.rows[(record.rows["preset"] == preset) | (record.rows["set"] == "caviar")]
+        for people, part in there.groupby("set", sort=False):
+            if {one.name, OWN[one.name]} <= set(part["row"]):
+                apart = record.difference(one.name, OWN[one.name], people, part["preset"].iloc[0])
+                line = {what: apart[what] for what in ("mean", "low", "high", "trainings", "trials")}
+                found.append({"set": people, "name": one.name, "reference": OWN[one.name]} | line)
+    return pd.DataFrame(found, columns=["set", "name", "reference", "mean", "low", "high", "trainings", "trials"])
 
 
 def costs(profile: str = "course") -> pd.DataFrame:

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from lib.course import notebook as notebooks
-from lib.course import paths, reference, site
+from lib.course import paths, reference, site, structure
 
 GLOSSARY = (site.SITE / "glossary.md").read_text(encoding="utf-8")
 KNOWN = {  # what needs no explanation here: venues, and what everybody has on a desk
@@ -98,6 +98,25 @@ def test_the_ways_through_the_course():
     linked = [re.findall(r"notebooks/(\d\d)_", way) for way in (hour, day, rest)]
     assert linked[0] == sorted(site.HOUR) and set(linked[0]) <= set(linked[1])
     assert sorted(linked[1] + linked[2]) == [name[:2] for name in lessons]
+
+
+def test_the_instructors_page_has_every_question_with_what_was_measured():
+    text = site.teaching("{{ explore }}{{ predictions }}", notebooks.lesson_files())
+    for name, path in notebooks.lesson_files().items():
+        if "/" not in name and name not in structure.FREE:
+            notebook = notebooks.read(path)
+            asked, found = structure.questions(notebook), structure.became(notebook)
+            assert list(asked) == list(found) and asked, name
+            for number, question in asked.items():
+                assert f"{number}. {question} *{found[number]}*" in text
+    assert "not run yet" not in text
+
+
+def test_the_explorer_is_linked_where_it_was_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(site, "EXPLORER", tmp_path / "explore.html")
+    assert site.index("{{ explore }}", {}) == ""
+    (tmp_path / "explore.html").write_text("<html></html>")
+    assert '<a href="explore.html">' in site.index("{{ explore }}", {})
 
 
 # ---------------------------------------------------------------- docstrings
@@ -256,7 +275,7 @@ def test_every_notebook_is_a_page_with_its_neighbours(pages):
         for neighbour in lessons[max(0, at - 1) : at] + lessons[at + 1 : at + 2]:
             assert f"{neighbour}.html" in page.links
         assert page.folded > 3 and any("glossary.html#term-" in link for link in page.links)
-        for kind in ("exercises", "solutions"):
+        for kind in () if name in structure.FREE else ("exercises", "solutions"):
             assert f"notebooks/{kind}/{name}.html" in pages
 
 

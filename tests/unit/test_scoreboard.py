@@ -41,6 +41,16 @@ def test_the_standings_are_the_records():
     assert (at["value"].between(at["level_low"], at["level_high"])).all()
 
 
+def test_a_method_on_another_network_stands_beside_its_own_plain_one():
+    table = scoreboard.over_own_network()
+    record = recorded("pshrnet")
+    for row in table.itertuples():
+        preset = record.rows.query("set == @row.set and row == @row.name")["preset"].iloc[0]
+        apart = record.difference(row.name, row.reference, row.set, preset)
+        assert (row.mean, row.low, row.high) == (apart["mean"], apart["low"], apart["high"])
+    assert ("pedestrians", "PS-HRNet", "PS-HRNet, ID") in set(zip(table["set"], table["name"], table["reference"]))
+
+
 def test_the_costs_of_a_search():
     costs = scoreboard.costs("course").set_index("name")
     method = create_method("baseline")

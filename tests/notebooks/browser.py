@@ -1,0 +1,106 @@
+"""A real browser for tests, driven by the WebDriver protocol itself (JSON over HTTP): no package needed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic", "--disable-sync",
+    "--disable-background-networking", "--hide-scrollbars",
+)  # fmt: skip
+
+
+def found() -> tuple[str, str] | None:
+    """The paths of a Chromium and its driver; None where one is missing."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    return (browser, driver) if browser and driver else None
+
+
+class Browser:
+    """One window."""
+
+    def __init__(self, address: str, session: str):
+        self.base = f"{address}/session/{session}"
+
+    def call(self, what: str, **told: Any) -> Any:
+        return _call(f"{self.base}/{what}", told)
+
+    def open(self, address: str) -> None:
+        self.call("url", url=address)
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What a function's body of JavaScript returns."""
+        return self.call("execute/sync", script=script, args=list(arguments))
+
+    def until(self, script: str, *arguments: Any, seconds: float = 20) -> Any:
+        """Ask again until the answer is true; AssertionError with the last answer after so many seconds."""
+        end = time.monotonic() + seconds
+        while not (answer := self.run(script, *arguments)):
+            assert time.monotonic() < end, f"{script!r} still says {answer!r}"
+            time.sleep(0.05)
+        return answer
+
+    def resize(self, width: int, height: int) -> None:
+        self.call("window/rect", width=width, height=height)
+
+    def log(self) -> list[str]:
+        """Errors that the page wrote to the console."""
+        return [entry["message"] for entry in self.call("se/log", type="browser") if entry["level"] == "SEVERE"]
+
+
+@contextlib.contextmanager
+def opened(folder: Path, width: int = 1200, height: int = 900) -> Iterator[Browser]:
+    """A browser with a profile of its own in ``folder``."""
+    chromium, driver = found()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen([driver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait(address)
+        flags = [*FLAGS, f"--user-data-dir={folder}", f"--window-size={width},{height}"]
+        wanted = {
+            "browserName": "chrome", "goog:chromeOptions": {"binary": chromium, "args": flags},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }  # fmt: skip
+        session = _call(f"{address}/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+        browser = Browser(address, session)
+        try:
+            yield browser
+        finally:
+            _call(browser.base, method="DELETE")
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _wait(address: str, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            if _call(f"{address}/status")["ready"]:
+                return
+        assert time.monotonic() < end, f"the driver did not start within {seconds} s"
+        time.sleep(0.1)
+
+
+def _call(address: str, told: dict | None = None, method: str | None = None) -> Any:
+    data = None if told is None else json.dumps(told).encode()
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["value"]
+    except urllib.error.HTTPError as error:
+        raise AssertionError(f"the browser refuses {address}: {error.read().decode()[:500]}") from error

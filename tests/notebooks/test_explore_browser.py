@@ -1,0 +1,75 @@
+"""The explorer's page in a real browser: moved by its sliders and by the keyboard, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import browser
+import pytest
+
+from lib.data import load_dataset
+from lib.experiments import explore, explore_page
+from lib.experiments.study import cells
+
+pytestmark = pytest.mark.skipif(
+    browser.found() is None, reason="no Chromium with its driver here (Debian: apt install chromium chromium-driver)"
+)
+LIST = "return [...document.querySelectorAll('#found canvas')].map(c => c.getAttribute('aria-label')).join('; ')"
+MOVE = "const s = document.getElementById(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('input'));"
+DRAWN = (
+    "return [...document.querySelectorAll('canvas')].every(c => c.getAttribute('aria-label') && "
+    "c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0 && v < 255))"
+)
+
+
+@pytest.fixture(scope="module")
+def made():
+    (cell,) = cells(load_dataset("pedestrians", identities=60), "mlr")
+    explorer = explore.Explorer(cell.protocol, explore.untrained(cell, "quick"), people=12)
+    return explorer, explore_page.computed(explorer, "rendered people")
+
+
+@pytest.fixture(scope="module")
+def window(made, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "explore.html").write_text(explore_page.page(made[1]), encoding="utf-8")
+    with browser.opened(tmp_path_factory.mktemp("profile")) as window:
+        window.open((folder / "explore.html").as_uri())
+        window.until(DRAWN)
+        yield window
+
+
+def expected(explorer, method, person, ratio, kernel=0) -> str:
+    one = explorer.look(list(explorer.methods)[method], person, explore.RATIOS[ratio], explore.KERNELS[kernel])
+    whose = ["the right person" if right else "another person" for right in one.right[: explore_page.TOP]]
+    return "; ".join(f"Place {place}: {who}" for place, who in enumerate(whose, 1))
+
+
+def test_sliders_change_the_list_to_what_the_search_finds(window, made):
+    explorer, _ = made
+    for person, ratio, method in ((0, 4, 0), (5, 4, 0), (5, 7, 0), (5, 0, 1), (11, 6, 0)):
+        for name, value in (("person", person), ("ratio", ratio), ("method", method)):
+            window.run(MOVE, name, value)
+        wanted = expected(explorer, method, person, ratio)
+        window.until(LIST.replace("return ", "return arguments[0] === "), wanted)
+        text = window.run("return document.getElementById('answer').textContent")
+        assert ("first" in text) == wanted.startswith("Place 1: the right")
+        assert window.until(DRAWN)
+    assert window.log() == []
+
+
+def test_a_key_moves_a_slider(window):
+    window.run(MOVE, "person", 3)
+    window.run("document.getElementById('person').focus()")
+    key = {"type": "key", "id": "keys", "actions": [{"type": k, "value": "\ue014"} for k in ("keyDown", "keyUp")]}
+    window.call("actions", actions=[key])  # right arrow
+    window.until("return document.getElementById('who').textContent.startsWith('5 of')")
+    assert "person=4" in window.run("return location.hash")
+
+
+def test_it_fits_a_phone(window):
+    window.resize(500, 900)  # no window is narrower here: the page's own width is set
+    window.run("document.body.style.width = '390px'")
+    wide = window.run(
+        "return [...document.body.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > 391)"
+        ".map(e => e.tagName + '#' + e.id)"
+    )
+    assert wide == []

@@ -1,0 +1,155 @@
+"""Lesson 99: one probe searched, as HTML and as a page without a kernel."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lib.data import load_dataset
+from lib.data.resolution import low_resolution_size
+from lib.evaluation import extract
+from lib.experiments import explore, explore_page
+from lib.experiments.study import cells
+from lib.plots import explore as html
+
+
+@pytest.fixture(scope="module")
+def cell():
+    return cells(load_dataset("pedestrians", identities=60), "mlr")[0]
+
+
+@pytest.fixture(scope="module")
+def explorer(cell):
+    return explore.Explorer(cell.protocol, explore.untrained(cell, "quick"), people=8)
+
+
+def test_a_search_ranks_as_distances_by_hand_do(explorer, cell):
+    """Against a loop over NumPy descriptors; and one person alone is searched as among others."""
+    for name, method in explorer.methods.items():
+        gallery = extract(method, cell.protocol, explorer.gallery, None, "gallery")
+        for kernel in explore.KERNELS:
+            found = explorer.looks(name, range(3), 1 / 4, kernel)
+            probes = extract(method, explorer.protocols[kernel], explorer.probes.iloc[:3], 1 / 4, "probe")
+            for i, (one, probe) in enumerate(zip(found, probes)):
+                distances = ((gallery - probe) ** 2).sum(1)
+                np.testing.assert_allclose(distances[one.order], np.sort(distances), rtol=1e-3, atol=1e-5)
+                same = (explorer.gallery["pid"] == explorer.probes["pid"][i]).to_numpy()
+                assert (one.right == same[one.order]).all() and one.place == 1 + np.flatnonzero(one.right)[0]
+                alone = explorer.look(name, i, 1 / 4, kernel)
+                assert (alone.order[:3] == one.order[:3]).all() and (alone.left == one.left).all()
+
+
+def test_the_picture_is_as_small_as_the_protocol_makes_it(explorer):
+    name = next(iter(explorer.methods))
+    whole = explorer.look(name, 1, 1.0)
+    for ratio in explore.RATIOS[1:]:
+        left = explorer.look(name, 1, ratio).left
+        assert left.shape[:2] == low_resolution_size(*whole.left.shape[:2], ratio)
+    assert whole.left.dtype == np.uint8 and whole.seen.shape[:2] == explorer.methods[name].canvas
+
+
+def test_the_curve_is_the_share_of_probes_found_first(explorer):
+    name = next(iter(explorer.methods))
+    curve = explorer.curve(name)
+    assert list(curve) == list(explore.RATIOS)
+    whole = explore.Explorer(next(iter(explorer.protocols.values())), explorer.methods, people=8)
+    whole.probes = whole.all_probes  # every picture of these people
+    places = [one.place for one in whole.looks(name, range(len(whole.probes)), 1 / 2)]
+    assert curve[1 / 2] == pytest.approx(np.mean([place == 1 for place in places]))
+
+
+def test_a_map_is_given_where_it_is_exact(explorer):
+    network, colours = explorer.methods
+    found = explorer.look(network, 0, 1 / 2, where=True)
+    nearest = explorer.described(network)[int(found.order[found.place - 1])].numpy()
+    method, protocol = explorer.methods[network], explorer.protocols["bicubic"]
+    probe = extract(method, protocol, explorer.probes.iloc[[0]], 1 / 2, "probe")[0]
+    assert found.where.mean() == pytest.approx(float(nearest @ probe), abs=1e-4)
+    assert explorer.look(colours, 0, 1 / 2, where=True).where is None
+
+
+def test_wrong_questions_are_refused(explorer, cell):
+    name = next(iter(explorer.methods))
+    with pytest.raises(ValueError, match="ratio lies in"):
+        explorer.look(name, 0, 0.0)
+    with pytest.raises(KeyError):
+        explorer.look("nobody", 0, 0.5)
+    with pytest.raises(ValueError, match="nothing was trained"):
+        explore.Explorer(cell.protocol, {})
+    with pytest.raises(ValueError, match="needs two people, not 1"):
+        explore.Explorer(cell.protocol, explorer.methods, people=1)
+
+
+def test_what_was_not_trained_is_left_out(cell, monkeypatch, tmp_path):
+    monkeypatch.setenv("REID_RUNS", str(tmp_path))
+    assert explore.trained(cell, "quick") == {}
+
+
+# ---- as HTML
+
+
+def test_the_search_as_html_names_every_picture(explorer):
+    name = next(iter(explorer.methods))
+    one = explorer.look(name, 0, 1 / 4, where=True)
+    text = html.search(one, explorer.pictures, name, explorer.curve(name), 1 / 4, top=5)
+    alts = re.findall(r'<img [^>]*alt="([^"]*)"', text)
+    height, width = one.left.shape[:2]
+    assert alts[0] == f"The probe, {width} by {height} pixels" and len(alts) == 3 + 5
+    assert sum("the right person" in alt for alt in alts[3:]) == one.right[:5].sum()
+    assert text.count("<svg") == 1 and "1/16" in text and "full" in text
+    assert "first" in text if one.place == 1 else f"{one.place - 1} wrong picture" in text
+
+
+def test_heat_darkens_what_is_not_similar():
+    picture = np.full((4, 4, 3), 200, np.uint8)
+    lit = html.heat(picture, np.array([[1.0, 0.0], [-1.0, 0.5]]))
+    assert lit[0, 0, 0] == 200 and lit[0, 3, 0] == lit[3, 0, 0] == 50 and 50 < lit[3, 3, 0] < 200
+
+
+# ---- as a page
+
+
+@pytest.fixture(scope="module")
+def data(explorer):
+    return explore_page.computed(explorer, "about <these>")
+
+
+def test_the_page_knows_every_move(explorer, data):
+    people, moves = len(data["people"]), len(explore.KERNELS) * len(explore.RATIOS) * len(data["people"])
+    assert people == 8 and len(data["left"]["boxes"]) == moves
+    for name, method in zip(explorer.methods, data["methods"], strict=True):
+        assert len(method["order"]) == moves * data["top"] and len(method["place"]) == moves
+        for kernel, ratio, person in ((0, 0, 0), (1, 4, 5), (1, 7, 7)):
+            at = (kernel * len(explore.RATIOS) + ratio) * people + person
+            one = explorer.look(name, person, explore.RATIOS[ratio], explore.KERNELS[kernel])
+            assert method["place"][at] == one.place
+            height, width = one.left.shape[:2]
+            assert data["left"]["boxes"][at][2:] == [width, height]
+
+
+def test_a_sheet_has_every_picture_in_its_box():
+    rng = np.random.default_rng(0)
+    pictures = [np.full((h, w, 3), rng.integers(256), np.uint8) for h, w in ((8, 4), (4, 4), (8, 8), (6, 2), (3, 9))]
+    uri, boxes = explore_page.sheet(pictures, 100, columns=2)
+    whole = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))).convert("RGB")).astype(int)
+    for picture, (x, y, w, h) in zip(pictures, boxes, strict=True):
+        assert (h, w) == picture.shape[:2]
+        assert abs(whole[y : y + h, x : x + w].mean() - picture.mean()) < 12  # the format blurs edges
+
+
+def test_the_page_is_one_file(data, monkeypatch):
+    text = explore_page.page(data)
+    inside = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1]
+    assert json.loads(inside) == json.loads(json.dumps(data))
+    assert not re.search(r'(src|href)="(?!#)', text.replace(inside, "")), "nothing may be fetched"
+    with pytest.raises(ValueError, match="no '</'"):
+        explore_page.page(data | {"about": "</script>"})
+    monkeypatch.setattr(explore_page, "LARGEST", 1000)
+    with pytest.raises(ValueError, match="at most 1,000"):
+        explore_page.page(data)
