@@ -48,7 +48,7 @@ TIME = "**Time and hardware:**"
 STUDY = re.compile(
     r"^\*\*Study time:\*\* (\d+) min without the exercises, (.+) \*\*After it you can\*\* .+\.$", re.MULTILINE
 )
-FREE = {"99_explore"}  # sliders over everything: a tool, not a lesson with a rhythm
+FREE = {"92_hunt", "99_explore"}  # errors to find, and a tool: no lessons with a rhythm
 PROGRESS = re.compile(r"\d+%\|[^\n]*\||\r|\bit/s\b|\bs/it\b| · \d+%(?: · |$)")  # tqdm's, and lib.bars'
 ADDRESS = re.compile(r"<[^<>\n]* at 0x[0-9a-fA-F]{6,}>")
 FOLDER = re.compile(

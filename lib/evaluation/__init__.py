@@ -20,6 +20,7 @@ from lib.evaluation.objective_draws import (
 )
 from lib.evaluation.ranking import Ranking, rank_distances, rank_features
 from lib.evaluation.results import Result, TrainedOnTheTested, evaluate
+from lib.evaluation.several import evaluate_several
 from lib.evaluation.single_shot import sample_single_shot
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "complexity",
     "draws_from_features",
     "evaluate",
+    "evaluate_several",
     "extract",
     "interaction",
     "level_of",

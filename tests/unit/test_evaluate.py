@@ -15,6 +15,7 @@ from lib.evaluation import (
     TrainedOnTheTested,
     View,
     evaluate,
+    evaluate_several,
     extract,
     objective,
     objective_from_features,
@@ -135,6 +136,27 @@ def test_rows_are_tidy(protocol, tmp_path):
     assert back["protocol_sha256"][0] == protocol.sha256 and back["value"][0] == pytest.approx(result.rank(1))
     row = result.to_row()
     assert row["rank-1"] == result.rank(1) and (row["mAP_low"], row["mAP_high"]) == result.interval("mAP")
+
+
+def test_several_protocols_at_once_are_each_by_itself():
+    """Other kernels enlarge a gallery to other pictures, and VR shows none as it is: those are described apart."""
+    data, method = stripes(), Small().eval()
+    told = {"plain": {}, "mlr": {}, "mlr-one-camera": {}, "vr": {"widths": (8, 12)}}
+    protocols = {
+        preset: make_protocol(data, preset, test_identities=6, validation=0, **o) for preset, o in told.items()
+    }
+    protocols["bilinear"] = make_protocol(data, "mlr", test_identities=6, validation=0, kernel="bilinear")
+    found = evaluate_several(method, protocols)
+    assert list(found) == list(protocols)
+    for name, protocol in protocols.items():
+        alone = evaluate(method, protocol)
+        assert found[name].protocol_sha256 == protocol.sha256 and found[name].rank(1) == alone.rank(1), name
+        assert found[name].map == pytest.approx(alone.map) and found[name].interval("rank-1") == alone.interval(
+            "rank-1"
+        )
+    few = make_protocol(data.take(np.arange(len(data)) < 24, name="few"), "mlr", test_identities=3, validation=0)
+    with pytest.raises(ValueError, match="mlr, few are not of one data set"):
+        evaluate_several(method, {"mlr": protocols["mlr"], "few": few})
 
 
 def test_ratios_replace_the_protocols(protocol):
