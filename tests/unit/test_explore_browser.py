@@ -69,7 +69,8 @@ def test_it_fits_a_phone(window):
     window.resize(500, 900)  # no window is narrower here: the page's own width is set
     window.run("document.body.style.width = '390px'")
     wide = window.run(
-        "return [...document.body.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > 391)"
+        "const edge = document.body.getBoundingClientRect().right + 1;"
+        "return [...document.body.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > edge)"
         ".map(e => e.tagName + '#' + e.id)"
     )
     assert wide == []
