@@ -101,7 +101,7 @@ lab: setup ## JupyterLab with copies of the lessons that are yours, in my/
 
 site: EXTRA = site
 site: setup ## the course as web pages, from the stored outputs: build/site/html
-	@$(RUN) -m lib.experiments.explore_page
+	@$(RUN) -m lib.course.explore_page
 	@exec $(RUN) -m lib.course.site $(ARGS)
 
 lock: EXTRA = site

@@ -5,6 +5,7 @@ The gallery is described once by each method; a move of a slider then describes 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib.data import Protocol, make_protocol
+from lib.data import DataWarning, Protocol, make_protocol
 from lib.data.batches import Batch
 from lib.data.canvases import Canvases
 from lib.data.resolution import from_array, shrink
@@ -185,7 +186,9 @@ def trained(cell: Cell, profile: str) -> dict[str, Method]:
 def untrained(cell: Cell, profile: str) -> dict[str, Method]:
     """{name: method} of what needs no training: first weights as they ship, and colours."""
     study = Study("baseline", STUDIES["baseline"].rows(cell.protocol.dataset), [cell], profile, progress=False)
-    return {name: study.trained(name).method for name in (TRANSFER, HISTOGRAM)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # the histogram's canvas is small: colours need no more
+        return {name: study.trained(name).method for name in (TRANSFER, HISTOGRAM)}
 
 
 def _with_kernel(protocol: Protocol, kernel: str) -> Protocol:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lib.course import explore_page
 from lib.data import load_dataset
 from lib.data.resolution import low_resolution_size
 from lib.evaluation import extract
-from lib.experiments import explore, explore_page
+from lib.experiments import explore
 from lib.experiments.study import cells
 from lib.plots import explore as html
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import browser
 import pytest
 
+from lib.course import explore_page
 from lib.data import load_dataset
-from lib.experiments import explore, explore_page
+from lib.experiments import explore
 from lib.experiments.study import cells
 
 pytestmark = pytest.mark.skipif(

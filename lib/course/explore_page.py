@@ -1,6 +1,6 @@
 """The explorer as one static file: no server, no kernel, no library (linked from the site).
 
-    python -m lib.experiments.explore_page --out build/explore.html
+    python -m lib.course.explore_page --out build/explore.html
 
 Whatever was trained on the embedded people is found again (``make course``); on a machine where nothing was, it shows
 what needs no training. Every move of a slider is computed here: people x ratios x kernels x methods. Pictures are
@@ -104,9 +104,7 @@ def page(data: Mapping[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m lib.experiments.explore_page", description=__doc__.split("\n\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m lib.course.explore_page", description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "explore.html")
     parser.add_argument("--profile", default="course", choices=("quick", "course", "paper"))
     parser.add_argument("--people", type=int, default=PEOPLE, help="in the gallery")
