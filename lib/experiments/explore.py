@@ -148,7 +148,9 @@ class Explorer:
         if not 0 < ratio <= 1:
             raise ValueError(f"a ratio lies in (0, 1], not {ratio}")
         enlargement = getattr(method, "enlargement", None)
-        canvases = Canvases(protocol, tuple(method.canvas), device_of(method), enlargement)  # keeps one picture only
+        canvases = Canvases(
+            protocol, tuple(method.canvas), device_of(method), enlargement
+        )  # a fresh store: it keeps what it makes
         return Batch.shown(canvases, [int(image) for image in images], [ratio] * len(images))
 
 

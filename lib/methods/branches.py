@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -39,31 +40,33 @@ class Branch(Wrapped):
         return self.branch.embed(batch, role)
 
 
-class Unfused(Wrapped):
+class _Jbim(Wrapped):
+    """What is made of a trained ``wanted``; TypeError for another method."""
+
+    wanted: ClassVar[type[Method]] = HimLim
+
+    def __init__(self, method: Method):
+        if not isinstance(method, self.wanted):
+            raise TypeError(f"{self.name} needs a trained JBIM, not {method.name}: wrap it before anything else")
+        super().__init__(method)
+
+
+class Unfused(_Jbim):
     """A trained JBIM, or one of its controls, compared by HIM's and LIM's descriptors side by side: what the caption of
-    JBIM's Fig. 4 says, where its §4.4 compares what the fusion puts out. TypeError for another method.
+    JBIM's Fig. 4 says, where its §4.4 compares what the fusion puts out.
     """
 
     name = "jbim, not fused"
-
-    def __init__(self, method: HimLim):
-        if not isinstance(method, HimLim):
-            raise TypeError(f"{self.name} needs a trained JBIM, not {method.name}: wrap it before anything else")
-        super().__init__(method)
 
     def embed(self, batch: Batch, role: str) -> Tensor:
         return HimLim.embed(self.method, batch, role)
 
 
-class Unrectified(Wrapped):
-    """A trained JBIM compared by what its fusion puts out before the ReLU. TypeError for another method."""
+class Unrectified(_Jbim):
+    """A trained JBIM compared by what its fusion puts out before the ReLU."""
 
     name = "jbim, no ReLU"
-
-    def __init__(self, method: Jbim):
-        if not isinstance(method, Jbim):
-            raise TypeError(f"{self.name} needs a trained JBIM, not {method.name}: wrap it before anything else")
-        super().__init__(method)
+    wanted = Jbim
 
     def embed(self, batch: Batch, role: str) -> Tensor:
         both = torch.cat([self.method.him.describe(batch, role), self.method.lim.describe(batch, role)], 1)
