@@ -70,8 +70,8 @@ def ends(some: Mapping[float, Study]) -> pd.DataFrame:
 
 
 def way(some: Mapping[float, Study]) -> pd.DataFrame:
-    """The same as the loop logged it after every epoch, the rate still high: mean over trainings, name, images, factor,
-    value, trainings. Of a chain of runs it is the last one's.
+    """The same as the loop logged it every ``study.LOOK`` epochs, the rate still high: mean over trainings, name,
+    images, factor, value, trainings. Of a chain of runs it is the last one's.
     """
     found = []
     for factor, study in some.items():

@@ -32,6 +32,7 @@ from lib.training.fit import finished
 # Images that the re-id network is shown in training, in every row alike: so many that 2.5 times as many change the
 # rank-1 of validation people by less than a point (lesson 04). ``paper``: SING's 60 epochs of MLR-VIPeR and more.
 IMAGES = {"quick": 320, "course": 25_600, "paper": 120_000}
+LOOK = 5  # epochs from one look at validation people to the next: of the embedded people one takes 1/6 of an epoch
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ class Study:
             watch = validation_score(cell.protocol) if self.profile != "quick" else None
             how = {"profile": self.profile, "seed": cell.seed, "progress": self.progress}
             with work(self._called(row, cell, ratio)):
-                self._runs[key] = fit(method, cell.protocol, watch=watch, **how)
+                self._runs[key] = fit(method, cell.protocol, watch=watch, watch_every=LOOK, **how)
         return self._runs[key]
 
     @property
@@ -315,7 +316,7 @@ class Plan:
 
 
 def validation_score(protocol: Protocol) -> Callable[[Method], float]:
-    """What ``fit`` logs while it trains: rank-1 of the validation people, in [0, 1]."""
+    """What ``fit`` logs every ``LOOK`` epochs while it trains: rank-1 of the validation people, in [0, 1]."""
     return lambda method: evaluate(method, protocol, "val").rank(1)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -103,6 +104,26 @@ class SuperResolved(Wrapped):
 
     def embed(self, batch: Batch, role: str) -> Tensor:
         return self.method.embed(batch.through(self.sr) if role == "probe" else batch, role)
+
+
+class Beside(Wrapped):
+    """Methods that look at the same pictures, which are made once for all of them: its descriptors are theirs, one
+    after the other.
+    """
+
+    name = "beside"
+    widths: tuple[int, ...] = ()
+
+    def embed(self, batch: Batch, role: str) -> Tensor:
+        described = [part.embed(batch, role).float() for part in self.parts]
+        self.widths = tuple(part.shape[1] for part in described)
+        return torch.cat(described, 1)
+
+    def split(self, descriptors: np.ndarray) -> list[np.ndarray]:
+        """(N, D) as ``extract`` gives them -> each method's own. ValueError where nothing was described yet."""
+        if sum(self.widths) != descriptors.shape[1]:
+            raise ValueError(f"descriptors of {descriptors.shape[1]} numbers, these methods have {self.widths}")
+        return np.split(descriptors, np.cumsum(self.widths)[:-1], axis=1)
 
 
 class Reweighted(Wrapped):

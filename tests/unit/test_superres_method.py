@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import training_helpers as helpers
 
+from lib.data import load_dataset, make_protocol
 from lib.data.batches import Batch
 from lib.data.resolution import degrade
+from lib.evaluation import extract
+from lib.experiments import superres
 from lib.losses import discriminator_loss, generator_loss
 from lib.methods import create_method
 from lib.methods.ensemble import AdaptiveEnsemble
 from lib.methods.superres import create_network
-from lib.methods.wrapped import SuperResolved, Swapped
+from lib.methods.wrapped import Beside, SuperResolved, Swapped
 from lib.models.backbones import create_backbone
 from lib.models.dgd import DGD
 from lib.models.sharpness import Sharpness, band_energies
@@ -99,6 +103,33 @@ def test_super_resolved_sends_probes_through_and_leaves_the_gallery():
     torch.testing.assert_close(both.embed(Batch(images), "gallery"), method.embed(Batch(images), "gallery"))
 
 
+def test_each_picture_is_restored_once_for_all_readers():
+    class Inverted(torch.nn.Module):
+        pictures = 0
+
+        def forward(self, images):
+            self.pictures += len(images)
+            return 1 - images
+
+    protocol = make_protocol(load_dataset("pedestrians", identities=12), "plain")
+    readers = {
+        name: create_method("histogram", canvas=(32, 16), stripes=stripes)
+        for name, stripes in (("few", 2), ("many", 4))
+    }
+    for reader in readers.values():
+        reader.setup("quick", 1)
+    sr, rows = Inverted(), protocol.rows("test", "probe")
+    found = superres.described(sr, readers, protocol, 1 / 4)
+    assert list(found) == ["few", "many", superres.PIXELS] and sr.pictures == len(rows)
+    for name, reader in readers.items():
+        alone = extract(SuperResolved(reader, Inverted()), protocol, rows, 1 / 4, "probe")
+        np.testing.assert_array_equal(found[name], alone)
+    enlarged = extract(superres.pixels((32, 16)), protocol, rows, 1 / 4)
+    np.testing.assert_allclose(found[superres.PIXELS], 1 - enlarged, atol=1e-6)
+    with pytest.raises(ValueError, match="descriptors of 7 numbers"):
+        Beside(*readers.values()).split(np.zeros((2, 7), np.float32))
+
+
 def test_a_wrapper_forwards_what_it_does_not_change():
     """Canvas, enlargement, what it was trained on, features and distance: RIPR's "bilinear" keeps its kernel."""
     torch.manual_seed(0)
@@ -134,8 +165,6 @@ def test_a_wave_is_in_its_own_band():
 
 
 def test_ratios_are_estimated_on_pictures_not_seen():
-    from lib.data import load_dataset
-
     people = load_dataset("pedestrians")
     pictures = torch.stack([torch.tensor(people.image(i)).permute(2, 0, 1) for i in range(0, 480, 8)]).float() / 255
     ratios = torch.tensor([1.0, 0.5, 1 / 3, 0.25]).repeat_interleave(len(pictures))
