@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup course all test lint bench publish exercises contents record weights lock lab site clean distclean
+.PHONY: help setup course all test lint bench publish exercises contents badges record weights lock lab site clean distclean
 
 # Options, as in `make course PROFILE=paper DATASET=viper JOBS=4`
 PROFILE ?=
@@ -14,6 +14,7 @@ CORES ?=
 ARGS ?=
 LOCK ?=
 STUDY ?=
+REPOSITORY ?=
 SEEDS ?=
 TRIALS ?=
 HOURS ?=
@@ -88,6 +89,9 @@ exercises: setup ## make notebooks/exercises from notebooks/solutions
 
 contents: setup ## write the lessons' minutes into README, and the links to the next lesson
 	@exec $(RUN) -m lib.course.contents
+
+badges: setup ## links to Colab and Binder, and a first cell for them, in every notebook: REPOSITORY=OWNER/NAME on GitHub
+	@exec $(RUN) -m lib.course.hosted $(call typed,REPOSITORY)
 
 record: setup ## train what the record of a STUDY lacks, as long as HOURS allow, and write data/measured/
 	@exec $(RUN) -m lib.experiments.record $(if $(strip $(value STUDY)),$(call typed,STUDY)) $(call option,dataset,DATASET) \

@@ -39,6 +39,8 @@ def exercise_of(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if "solution" in tags:
             cell.source = _blank(cell)
             cell.metadata["tags"] = [*(tag for tag in tags if tag != "solution"), "exercise"]
+        elif cell.cell_type == "markdown":  # where it can be opened (``hosted``)
+            cell.source = re.sub(r"\b(notebooks(?:/|%2F))solutions(?=/|%2F)", r"\1exercises", cell.source)
         cell.metadata = nbformat.from_dict(
             {key: value for key, value in cell.metadata.items() if key == "tags" and value}
         )

@@ -22,6 +22,7 @@ from lib.paths import write_atomically
 # The other lessons (ablations, the claims, the explorer) are for who wants to know more: `make all`
 MAIN_LINE = frozenset(["00", "01", "02", "03", "04", "05", "10", "20", "21", "22", "30", "40", "50", "90"])
 SCOPES = ("main", "all")
+HOSTED = "hosted"  # tag of a first cell that fetches the course in Colab (``lib.course.hosted``): no part of the lesson
 LESSON_NAME = re.compile(r"(solutions/)?\d\d_[a-z0-9_]+")
 
 
@@ -70,8 +71,13 @@ def tags(cell: nbformat.NotebookNode) -> list[str]:
 
 
 def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """The code cells that hold code."""
-    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    """The lesson's code cells that hold code."""
+    return [cell for cell in own_cells(notebook) if cell.cell_type == "code" and cell.source.strip()]
+
+
+def own_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The lesson's cells: all but one that fetches the course in Colab."""
+    return [cell for cell in notebook.cells if HOSTED not in tags(cell)]
 
 
 def parameters_cell(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -117,7 +123,7 @@ def declaration(notebook: nbformat.NotebookNode) -> Declaration | None:
 
 def code_hash(notebook: nbformat.NotebookNode) -> str:
     """SHA-256 of what runs: the sources of the code cells and the tags. Text, outputs and counts do not make a notebook
-    new.
+    new, nor does where it can be opened.
     """
     digest = hashlib.sha256()
     for cell in code_cells(notebook):

@@ -36,8 +36,7 @@ def merge(executed: nbformat.NotebookNode, committed: nbformat.NotebookNode) -> 
 
     Cells that papermill injected are dropped and the counts close up. NotebookError when the code is not the same.
     """
-    ran = [cell for cell in executed.cells if "injected-parameters" not in notebooks.tags(cell)]
-    theirs = [cell for cell in ran if cell.cell_type == "code" and cell.source.strip()]
+    theirs = [cell for cell in notebooks.code_cells(executed) if "injected-parameters" not in notebooks.tags(cell)]
     result = copy.deepcopy(committed)
     ours = notebooks.code_cells(result)
     if [cell.source for cell in theirs] != [cell.source for cell in ours]:

@@ -172,6 +172,7 @@ class Pages:
 
 def shown(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A notebook as the site shows it: plots and preparations folded, figures' texts where MyST-NB looks for them."""
+    notebook.cells = notebooks.own_cells(notebook)
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue

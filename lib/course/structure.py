@@ -76,7 +76,7 @@ def format_rules(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
 
 def beginning(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
     """Title and cost, parameters, begin: the first three cells, and their agreement."""
-    cells = notebook.cells
+    cells = notebooks.own_cells(notebook)
     if len(cells) < 3:
         yield "fewer than three cells"
         return
