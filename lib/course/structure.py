@@ -4,10 +4,10 @@ none does.
 Rules for all notebooks: nbformat 4.5, the python3 kernel, exactly one parameters cell right at the start, ``begin``
 after it with the declared names, short code cells, no shell or magics, no imported name given away, formulas that every
 parser reads. Rules for lessons: title, cost and expectation first, the headings of the rhythm in their order, every
-prediction that is asked for answered. Rules for solutions: a written answer to every why. Rules for stored outputs:
-executed top to bottom without error in the course profile, the question answered in one sentence that stands in the
-title as well, exact facts have their output, no warnings, progress bars, addresses, folders or hosts of a machine,
-under 300 KB.
+prediction that is asked for answered. Rules for solutions: effort and a hint for every exercise, a written answer to
+every why. Rules for stored outputs: executed top to bottom without error in the course profile, the question answered
+in one sentence that stands in the title as well, exact facts have their output, no warnings, progress bars, addresses,
+folders or hosts of a machine, under 300 KB.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ TIME = "**Time and hardware:**"
 STUDY = re.compile(
     r"^\*\*Study time:\*\* (\d+) min without the exercises, (.+) \*\*After it you can\*\* .+\.$", re.MULTILINE
 )
+NUMBER = re.compile(r"\d+ · ")
+EFFORT = re.compile(r"\A## .*\n\n\*\d+ min · (?:easy|medium|hard)\*$", re.MULTILINE)
+HINT = re.compile(r"<details><summary>Hint</summary>\n\n\S.*?\n\n</details>", re.DOTALL)
 FREE = {"92_hunt", "99_explore"}  # errors to find, and a tool: no lessons with a rhythm
 PROGRESS = re.compile(r"\d+%\|[^\n]*\||\r|\bit/s\b|\bs/it\b| · \d+%(?: · |$)")  # tqdm's, and lib.bars'
 ADDRESS = re.compile(r"<[^<>\n]* at 0x[0-9a-fA-F]{6,}>")
@@ -214,6 +217,20 @@ def reasons(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
     for heading in asked:
         if heading not in written:
             yield f"`## {heading}` asks why: its answer is a text cell tagged `solution`, which is missing"
+
+
+def helped(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """Every exercise says how long it takes and how hard it is, and has one hint in a fold."""
+    if not name.startswith("solutions/"):
+        return
+    asked = [(h, text) for h, cell, text in _parts(notebook) if NUMBER.match(h) and text.startswith("## ")]
+    if not asked:
+        yield "it has no exercises (`## 1 · …`)"
+    for heading, text in asked:
+        if not EFFORT.search(text):
+            yield f"`## {heading}` does not say its effort below the heading: `*10 min · easy*` (medium, hard)"
+        if (hints := len(HINT.findall(text))) != 1:
+            yield f"`## {heading}` has {hints} hints in a fold, not one: `<details><summary>Hint</summary>`"
 
 
 def formulas(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
@@ -440,7 +457,7 @@ def output_text(output: nbformat.NotebookNode) -> str:
 
 
 FORM: tuple[Rule, ...] = (format_rules, beginning, rhythm, code, shadows)
-SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, studied, waits, predicted, reasons, formulas)
+SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, studied, waits, predicted, reasons, helped, formulas)
 OUTPUT_RULES: tuple[Rule, ...] = (executed, in_course, answered, checks_have_output, debris)
 
 

@@ -232,6 +232,23 @@ def test_a_why_wants_a_written_answer(lesson_folder):
     ]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("*5 min · easy*\n\n", "", "does not say its effort"),
+        ("· easy*", "· trivial*", "does not say its effort"),
+        ("<details><summary>Hint</summary>", "", "has 0 hints in a fold"),
+        ("NumPy works element by element: square the array, then take its mean.", "", "has 0 hints in a fold"),
+        ("## 1 · Bend", "## Bend", "it has no exercises"),
+    ],
+)
+def test_an_exercise_says_its_effort_and_has_a_hint(lesson_folder, old, new, message):
+    notebook = notebooks.read(lesson_folder / "solutions" / "42_template.ipynb")
+    assert list(structure.helped(notebook, "solutions/42_template")) == []
+    notebook.cells[3].source = notebook.cells[3].source.replace(old, new, 1)
+    assert any(message in problem for problem in structure.helped(notebook, "solutions/42_template"))
+
+
 def test_the_main_line_stands_by_itself(lesson_folder):
     notebook = notebooks.read(lesson_folder / "42_template.ipynb")
     notebook.cells[2].source = 'begin(globals(), "20_ffsr", minutes={}, after=["04_baseline", "11_sing_ablations"])'
