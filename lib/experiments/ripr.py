@@ -45,6 +45,7 @@ APART, FFSR, FROZEN, BOTH = "FFSR, no joint learning", "FFSR", "FFSR, frozen", "
 OUTLINES, OUTLINES_APART = "FFSR (outlines)", "FFSR (outlines), no joint learning"
 SRCNN, VDSR, AE = "SRCNN + ResNet", "VDSR + ResNet", "AE + ResNet"
 SING, SE, DENSE = "SING, one model", "SE-ResNet", "DenseNet"
+CODE = "FFSR + RIFE, as its code"
 STREAMS = {RESNET: "one", EQUAL: "equal", LEARNED: "weighted", RIFE: "rife"}
 OTHER_SR = {
     SRCNN: {"quick": "srcnn-915", "course": "srcnn-915", "paper": "srcnn"},
@@ -142,6 +143,13 @@ def longer(bench: Bench, ratio: float | None, reid: str) -> Method:
     return create_method("ripr", weights=_reid_of(run), **settings)
 
 
+def as_coded(bench: Bench, ratio: float | None) -> Method:
+    """FFSR + RIFE by the published code's losses and mask: all in one step, with the whole budget."""
+    epochs = {} if bench.profile == "paper" else {"epochs": (0, 0, bench.epochs(bench.images))}
+    settings = {"streams": "rife", "pairs": pairs(bench), **bench.options, "weights": first_weights()}
+    return create_method("ripr-as-coded", **epochs, **settings)
+
+
 def sing(bench: Bench, ratio: float | None) -> Method:
     """One SING model (lesson 10) with the whole budget; on VR sets, where no image is sharp, ``sing-everywhere``, which
     shows the re-id network three views of each image.
@@ -173,6 +181,11 @@ def rows() -> list[Row]:
 def others() -> list[Row]:
     """Lesson 22: the other networks of Table 3, each with first weights of its own."""
     return [Row(name, partial(other_backbone, name=name)) for name in OTHER_BACKBONES]
+
+
+def coded() -> list[Row]:
+    """Lesson 22, in the record alone: the way of the published code."""
+    return [Row(CODE, as_coded)]
 
 
 def super_resolutions(outlines: bool) -> list[Row]:
@@ -223,7 +236,7 @@ def named(*names: str, outlines: bool = False) -> list[Row]:
 
     KeyError for a name that no row has.
     """
-    made = [*rows(), *streams(), *super_resolutions(outlines), *others()]
+    made = [*rows(), *streams(), *super_resolutions(outlines), *others(), *coded()]
     known = {row.name: row for row in made}
     if unknown := [name for name in names if name not in known]:
         raise KeyError(f"RIPR has no row {', '.join(unknown)}; its rows: {', '.join(known)}")

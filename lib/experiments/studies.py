@@ -33,7 +33,7 @@ def _with_full(preset: str) -> Callable[[str], tuple[str, ...]]:
 
 
 def _ripr(people: PersonDataset) -> list[Row]:
-    rows = [*ripr.rows(), *ripr.streams(), *ripr.super_resolutions(people.has_masks)]
+    rows = [*ripr.rows(), *ripr.coded(), *ripr.streams(), *ripr.super_resolutions(people.has_masks)]
     return [*rows, *ripr.masks(MASK_WIDTHS, people.has_masks), *ripr.others()]
 
 

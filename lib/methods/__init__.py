@@ -14,6 +14,7 @@ from lib.methods.jbim import AllResolution, Him, HimHim, HimLim, Jbim, Lim, SrTh
 from lib.methods.method import Method
 from lib.methods.pshrnet import PsHrnet
 from lib.methods.ripr import Ripr, RiprApart
+from lib.methods.ripr_code import RiprAsCoded
 from lib.methods.sing import Sing, SingEverywhere, SrThenReid
 from lib.methods.stages import Constant, Cosine, Solve, Stage, Step, Warmup
 from lib.methods.superres import SuperResolution
@@ -23,8 +24,8 @@ __all__ = ["METHODS", "Constant", "Cosine", "Method", "Solve", "Stage", "Step", 
 METHODS: dict[str, type[Method]] = {
     kind.name: kind
     for kind in (Agw, AllResolution, Baseline, Classical, Ftwa, FtwaB, FtwaBCopies, Him, HimHim, HimLim, Histogram,
-                 HrnetReid, Jbim, Lim, PsHrnet, Ripr, RiprApart, Sing, SingEverywhere, SrThenHim, SrThenReid,
-                 SuperResolution)
+                 HrnetReid, Jbim, Lim, PsHrnet, Ripr, RiprApart, RiprAsCoded, Sing, SingEverywhere, SrThenHim,
+                 SrThenReid, SuperResolution)
 }  # fmt: skip
 
 

@@ -101,6 +101,7 @@ _NAMED = {
     "RIFE": ("#2F5FA8", "^", "-"),
     "RIFE, trained on": ("#23487F", "^", DASHES),
     "FFSR + RIFE": ("#14245C", "o", "-"),
+    "FFSR + RIFE, as its code": ("#4C5C94", "P", DASHES),
     "JBIM": (PURPLE, "o", "-"),
     "HIM": ("#D892B8", "^", DASHES),
     "LIM": ("#B0588A", "v", DASHES),

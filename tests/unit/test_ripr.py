@@ -28,6 +28,7 @@ from lib.experiments.study import Cell
 from lib.methods import create_method
 from lib.methods.method import Method
 from lib.methods.ripr import Ripr, gaussian_mask
+from lib.methods.ripr_code import row_mask
 from lib.methods.wrapped import Given, Swapped
 from lib.models.backbones import create_backbone
 from lib.models.dual_stream import StreamWeight
@@ -208,6 +209,27 @@ def test_the_gaussian_mask_is_the_closed_form(size, share):
     np.testing.assert_allclose(found[0, 0], closed_form(*size, share), rtol=1e-5)
     if size == (7, 5):
         assert found[0, 0, 3, 2] == 1  # the middle pixel of odd sides
+
+
+def test_the_mask_of_the_published_code_is_its_loop():
+    """As the code computes it, row by row on 256 x 128: the column plays no part."""
+    y, x = (torch.arange(256) + 0.5) / 256, (torch.arange(128) + 0.5) / 128
+    found = row_mask(torch.stack(torch.meshgrid(y, x, indexing="ij"))[None])[0, 0]
+    rows = [2 ** (-abs(i - 127.5) / 256) * 2 ** (-abs(i - 63.5) / 128) for i in range(256)]
+    np.testing.assert_allclose(found, np.repeat(np.array(rows)[:, None], 128, 1), rtol=1e-5)
+    assert found[:, 0].argmax() in (63, 64) and float(found.max()) == pytest.approx(0.84, abs=0.005)
+    assert float(found[-1, 0]) == pytest.approx(0.25, abs=0.005)
+
+
+def test_the_loss_of_the_published_code():
+    """0.1 and 0.01 beside the identities' 1, up to a common factor; one step that trains all."""
+    method = create_method("ripr-as-coded", **SMALL)
+    method.setup("quick", 4)
+    (stage,) = method.stages
+    weights = {name: value / stage.weights["identity"] for name, value in stage.weights.items()}
+    assert weights == pytest.approx({"identity": 1.0, "foreground": 0.1, "weighting": 0.01})
+    assert stage.name == "joint" and set(stage.trains) == {"sr", *RECOGNISE}
+    assert sum(Ripr.defaults("quick").epochs[1:]) == stage.epochs
 
 
 def test_one_standard_deviation_by_hand():

@@ -284,7 +284,7 @@ def seen_by_the_re_id_network(study, name):
 def test_every_row_of_a_comparison_has_the_same_budget(ratios, fits):
     """Rows that end with a joint step have the whole budget, those that stop before it two thirds; all controls all."""
     whole, part = IMAGES["course"], 2 / 3 * IMAGES["course"]
-    rows = [*ripr.rows(), *ripr.streams(), *ripr.super_resolutions(True), *ripr.others()]
+    rows = [*ripr.rows(), *ripr.coded(), *ripr.streams(), *ripr.super_resolutions(True), *ripr.others()]
     study = on(ratios, rows)
     earlier = {ripr.RESNET, ripr.APART, ripr.RIFE, *ripr.STREAMS, *ripr.OTHER_SR, ripr.AE, ripr.OUTLINES_APART}
     for row in rows:
