@@ -52,10 +52,11 @@ def copy(notebooks: Path = paths.NOTEBOOKS, own: Path = paths.OWN) -> tuple[list
 
 
 def command(options: list[str]) -> list[str]:
-    """The call of JupyterLab; the reader's options come last and win."""
-    root, start = str(paths.ROOT), f"/lab/tree/{paths.OWN.name}"
-    own = [f"--ServerApp.root_dir={root}", f"--LabApp.default_url={start}"]
-    return [sys.executable, "-m", "jupyterlab", *own, *options]
+    """The call of JupyterLab; the reader's options win (given twice, one is refused by it)."""
+    own = {"--ServerApp.root_dir": str(paths.ROOT), "--LabApp.default_url": f"/lab/tree/{paths.OWN.name}"}
+    given = {option.partition("=")[0] for option in options}
+    ours = [f"{name}={value}" for name, value in own.items() if name not in given]
+    return [sys.executable, "-m", "jupyterlab", *ours, *options]
 
 
 def main(argv: list[str] | None = None) -> NoReturn:

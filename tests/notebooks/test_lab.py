@@ -149,3 +149,11 @@ def test_a_server_shows_the_copies_and_what_they_link(course, monkeypatch, tmp_p
         server.terminate()
         server.wait(20)
         log.close()
+
+
+def test_what_the_reader_says_is_said_once():
+    """JupyterLab refuses a folder that is given twice."""
+    own, told = (lab.command(options) for options in ([], ["--ServerApp.root_dir=/elsewhere", "--no-browser"]))
+    assert sum(part.startswith("--ServerApp.root_dir=") for part in own) == 1
+    assert [part for part in told if part.startswith("--ServerApp.root_dir")] == ["--ServerApp.root_dir=/elsewhere"]
+    assert any(part.startswith("--LabApp.default_url=") for part in told) and told[-1] == "--no-browser"

@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,11 @@ class Browser:
             time.sleep(0.05)
         return answer
 
+    def press(self, key: str) -> None:
+        """One key (WebDriver's own letters: "\ue014" is the right arrow), down and up, on what has the focus."""
+        actions = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
+        self.call("actions", actions=[{"type": "key", "id": "keys", "actions": actions}])
+
     def resize(self, width: int, height: int) -> None:
         self.call("window/rect", width=width, height=height)
 
@@ -69,7 +74,7 @@ def opened(folder: Path, width: int = 1200, height: int = 900) -> Iterator[Brows
     address = f"http://127.0.0.1:{port}"
     process = subprocess.Popen([driver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait(address)
+        wait(lambda: answers(f"{address}/status"), "the driver")
         flags = [*FLAGS, f"--user-data-dir={folder}", f"--window-size={width},{height}"]
         wanted = {
             "browserName": "chrome", "goog:chromeOptions": {"binary": chromium, "args": flags},
@@ -86,14 +91,19 @@ def opened(folder: Path, width: int = 1200, height: int = 900) -> Iterator[Brows
         process.wait(timeout=20)
 
 
-def _wait(address: str, seconds: float = 20) -> None:
+def wait(ready: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    """Ask until it is ready; AssertionError after so many seconds."""
     end = time.monotonic() + seconds
-    while True:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError):
-            if _call(f"{address}/status")["ready"]:
-                return
-        assert time.monotonic() < end, f"the driver did not start within {seconds} s"
+    while not ready():
+        assert time.monotonic() < end, f"{what} did not start within {seconds} s"
         time.sleep(0.1)
+
+
+def answers(address: str) -> bool:
+    """Whether something answers there."""
+    with contextlib.suppress(urllib.error.URLError, ConnectionError), urllib.request.urlopen(address, timeout=5) as got:
+        return got.status == 200
+    return False
 
 
 def _call(address: str, told: dict | None = None, method: str | None = None) -> Any:
