@@ -125,9 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     except NotebookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for path in changed:
-        print(f"{'not up to date' if arguments.check else 'wrote'}: {paths.relative(path)}")
-    return 1 if arguments.check and changed else 0
+    return paths.report(changed, arguments.check)
 
 
 if __name__ == "__main__":

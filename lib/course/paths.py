@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from lib.paths import DATA, ROOT
 
-__all__ = ["BUILD", "DATA", "FIGURES", "NOTEBOOKS", "OWN", "ROOT", "as_committed", "chosen", "relative"]
+__all__ = ["BUILD", "DATA", "FIGURES", "NOTEBOOKS", "OWN", "ROOT", "as_committed", "chosen", "relative", "report"]
 
 NOTEBOOKS = ROOT / "notebooks"
 OWN = ROOT / "my"  # the reader's own copies (lib/course/lab.py)
@@ -47,3 +48,10 @@ def relative(path: str | os.PathLike) -> str:
         return (path if not path.is_absolute() else path.resolve().relative_to(ROOT)).as_posix()
     except ValueError:
         return path.name
+
+
+def report(changed: Sequence[Path], check: bool) -> int:
+    """Say which files were written, or with ``check`` would be; returns the command's exit code, 1 for the latter."""
+    for path in changed:
+        print(f"{'not up to date' if check else 'wrote'}: {relative(path)}")
+    return 1 if check and changed else 0

@@ -4,10 +4,10 @@ none does.
 Rules for all notebooks: nbformat 4.5, the python3 kernel, exactly one parameters cell right at the start, ``begin``
 after it with the declared names, short code cells, no shell or magics, no imported name given away, formulas that every
 parser reads. Rules for lessons: title, cost and expectation first, the headings of the rhythm in their order, every
-prediction that is asked for answered. Rules for solutions: effort and a hint for every exercise, a written answer to
-every why. Rules for stored outputs: executed top to bottom without error in the course profile, the question answered
-in one sentence that stands in the title as well, exact facts have their output, no warnings, progress bars, addresses,
-folders or hosts of a machine, under 300 KB.
+prediction that is asked for answered. Rules for solutions: effort, a hint and a check for every exercise, a written
+answer to every why. Rules for stored outputs: executed top to bottom without error in the course profile, the question
+answered in one sentence that stands in the title as well, exact facts have their output, no warnings, progress bars,
+addresses, folders or hosts of a machine, under 300 KB.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ STUDY = re.compile(
 NUMBER = re.compile(r"\d+ · ")
 EFFORT = re.compile(r"\A## .*\n\n\*\d+ min · (?:easy|medium|hard)\*$", re.MULTILINE)
 HINT = re.compile(r"<details><summary>Hint</summary>\n\n\S.*?\n\n</details>", re.DOTALL)
+YOURSELF = "# check yourself"
 FREE = {"92_hunt", "99_explore"}  # errors to find, and a tool: no lessons with a rhythm
 PROGRESS = re.compile(r"\d+%\|[^\n]*\||\r|\bit/s\b|\bs/it\b| · \d+%(?: · |$)")  # tqdm's, and lib.bars'
 ADDRESS = re.compile(r"<[^<>\n]* at 0x[0-9a-fA-F]{6,}>")
@@ -167,6 +168,16 @@ def studied(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
             yield f"it is read after [{label}]({target}), which is no earlier lesson"
 
 
+def cited(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """The title cell of a paper's lesson links the paper, by an address that CITATION.cff has."""
+    if not re.match(r"[1-5]\d_", name):
+        return
+    linked = re.findall(r"^\*\*Paper:\*\* \[[^]]+ (?:19|20)\d\d\]\((\S+)\)\.$", notebook.cells[0].source, re.MULTILINE)
+    known = (paths.ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    if len(linked) != 1 or f'url: "{linked[0]}"' not in known:
+        yield "the title cell does not link its paper: `**Paper:** [Authors, name, venue year](url of CITATION.cff).`"
+
+
 def waits(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
     """A lesson uses the runs of earlier lessons only, one of the main line those of the main line."""
     declared, own = _declaration(notebook), name.rpartition("/")[2]
@@ -220,12 +231,21 @@ def reasons(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
 
 
 def helped(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
-    """Every exercise says how long it takes and how hard it is, and has one hint in a fold."""
+    """Every exercise says how long it takes and how hard it is, has one hint in a fold, and a cell of asserts that
+    stays in the student's notebook.
+    """
     if not name.startswith("solutions/"):
         return
+    checked = {
+        heading
+        for heading, cell, text in _parts(notebook)
+        if cell.cell_type == "code" and text.startswith(YOURSELF) and "solution" not in notebooks.tags(cell)
+    }
     asked = [(h, text) for h, cell, text in _parts(notebook) if NUMBER.match(h) and text.startswith("## ")]
     if not asked:
         yield "it has no exercises (`## 1 · …`)"
+    for heading in (h for h, _ in asked if h not in checked):
+        yield f"`## {heading}` has no cell that begins with `{YOURSELF}`, of asserts and not tagged `solution`"
     for heading, text in asked:
         if not EFFORT.search(text):
             yield f"`## {heading}` does not say its effort below the heading: `*10 min · easy*` (medium, hard)"
@@ -457,7 +477,7 @@ def output_text(output: nbformat.NotebookNode) -> str:
 
 
 FORM: tuple[Rule, ...] = (format_rules, beginning, rhythm, code, shadows)
-SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, studied, waits, predicted, reasons, helped, formulas)
+SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, studied, cited, waits, predicted, reasons, helped, formulas)
 OUTPUT_RULES: tuple[Rule, ...] = (executed, in_course, answered, checks_have_output, debris)
 
 

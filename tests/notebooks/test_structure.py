@@ -173,6 +173,7 @@ ERROR = nbformat.v4.new_output("error", ename="E", evalue="", traceback=["x"])
         (plain(source="from a import b\nfor b in (1, 2):\n    pass"), "gives the name b to something else"),
         (plain(source="import a.b as c, d.e\n\n\ndef d(c):\n    return c"), "gives the name d to something else"),
         (plain(source="open('/home/me/people.csv')"), "names a folder of a machine: /home/me/people.csv"),
+        (swap(0, "JiaoEtAl", "Another"), "the title cell does not link its paper"),
         (swap(0, "**After it", "After it"), "the first cell lacks `**Study time:** N min without the exercises"),
         (swap(0, "time:** 10", "time:** 75"), "75 minutes of study: between 10 and 60"),
         (swap(0, "00](00_start", "50](50_ftwa"), "read after [50](50_ftwa_here.ipynb), which is no earlier lesson"),
@@ -240,12 +241,14 @@ def test_a_why_wants_a_written_answer(lesson_folder):
         ("<details><summary>Hint</summary>", "", "has 0 hints in a fold"),
         ("NumPy works element by element: square the array, then take its mean.", "", "has 0 hints in a fold"),
         ("## 1 · Bend", "## Bend", "it has no exercises"),
+        ("# check yourself", "# look", "has no cell that begins with `# check yourself`"),
     ],
 )
 def test_an_exercise_says_its_effort_and_has_a_hint(lesson_folder, old, new, message):
     notebook = notebooks.read(lesson_folder / "solutions" / "42_template.ipynb")
     assert list(structure.helped(notebook, "solutions/42_template")) == []
-    notebook.cells[3].source = notebook.cells[3].source.replace(old, new, 1)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace(old, new, 1)
     assert any(message in problem for problem in structure.helped(notebook, "solutions/42_template"))
 
 
