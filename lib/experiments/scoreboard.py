@@ -4,17 +4,20 @@ printed over its own baseline. From ``data/measured`` alone; a method that is no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import pandas as pd
-from torch import Tensor
+from torch import Tensor, nn
 
 from lib.data.batches import Batch, ByHand
 from lib.evaluation import complexity
+from lib.evaluation.timing import milliseconds
 from lib.experiments import ftwa, jbim, pshrnet, ripr, sing
 from lib.experiments.controls import BASELINE, EVERYWHERE
+from lib.experiments.measured import MeasuredError, measured
 from lib.experiments.published import published
 from lib.experiments.recorded import SETS, recorded
 from lib.methods import create_method
@@ -37,13 +40,27 @@ class Gain(NamedTuple):
 
 
 class Contestant(NamedTuple):
-    """A row of the scoreboard: where it is recorded, how it is made, and its paper's gain (None: a control)."""
+    """A row of the scoreboard: where it is recorded, how it is made, and its paper's gain (None: a control, or a method
+    that all five papers compare with).
+    """
 
     name: str
     study: str
     kind: str  # of ``create_method``
     gain: Gain | None = None
     models: int = 1  # that an image passes when searching
+    backbone: Mapping[str, str] | None = None  # by profile, where it is not the plain network's
+
+    @property
+    def is_network(self) -> bool:
+        return self.kind != "classical"
+
+    def method(self, profile: str) -> Method:
+        """One of its models, set up and not trained."""
+        changes = {"backbone": self.backbone[profile]} if self.backbone else {}
+        method = create_method(self.kind, **changes)
+        method.setup(profile, 2)
+        return method
 
 
 CONTESTANTS = (
@@ -61,6 +78,9 @@ CONTESTANTS = (
     Contestant(
         jbim.JBIM, "jbim", "jbim", Gain("JBIM-T4", "MLR-VIPeR", ("JBIM", ""), ("Bicubic + ResNet-50", "")), 3
     ),
+    Contestant(jbim.OSNET, "jbim", "baseline", backbone=jbim.OTHER[jbim.OSNET]),
+    Contestant(jbim.AGW, "jbim", "agw"),
+    Contestant(sing.LOMO["xqda"], "sing", "classical"),
 )  # fmt: skip
 # a method that stands on another network than the plain one: the same network, plain, is the row of its study
 OWN = {pshrnet.PS: pshrnet.ID}
@@ -111,16 +131,53 @@ def over_own_network(sets: Sequence[str] = SETS, profile: str = "course", preset
 
 def costs(profile: str = "course") -> pd.DataFrame:
     """What describing a probe and a gallery image costs: name, weights and macs (multiply-adds of both) of all models
-    that an image passes.
+    that an image passes. Of networks: what LOMO does is not counted in multiply-adds.
     """
     found = []
     for one in CONTESTANTS:
-        method = create_method(one.kind)
-        method.setup(profile, 2)
+        if not one.is_network:
+            continue
+        method = one.method(profile)
         sides = [complexity(method, method.canvas, partial(_describe, role=role)) for role in ("probe", "gallery")]
         macs = one.models * sum(side.macs for side in sides)
         found.append({"name": one.name, "weights": one.models * sides[0].parameters, "macs": macs})
     return pd.DataFrame(found)
+
+
+def times(profile: str = "course") -> dict[str, float]:
+    """{name: milliseconds that this machine takes to describe a probe and a gallery image, in batches of 16}, of
+    networks.
+    """
+    found = {}
+    for one in CONTESTANTS:
+        if one.is_network:
+            method = one.method(profile).eval()
+            sides = (milliseconds(_Described(method, role), method.canvas) for role in ("probe", "gallery"))
+            found[one.name] = one.models * sum(sides)
+    return found
+
+
+class _Described(nn.Module):
+    """A method as a network (B, 3, H, W) -> (B, D) for one role."""
+
+    def __init__(self, method: Method, role: str):
+        super().__init__()
+        self.method, self.role = method, role
+
+    def forward(self, images: Tensor) -> Tensor:
+        return _describe(self.method, images, self.role)
+
+
+def objectives(sets: Sequence[str] = SETS, profile: str = "course") -> pd.DataFrame:
+    """What ``lib.experiments.scoreboard_objective`` recorded: set, name, value, mean, low, high, trainings. Empty where
+    nothing is.
+    """
+    found = []
+    for people in sets:
+        with contextlib.suppress(MeasuredError):
+            found.append(measured("scoreboard_objective", people, profile).assign(set=people))
+    columns = ["set", "name", "value", "mean", "low", "high", "trainings"]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
 
 
 def _describe(method: Method, images: Tensor, role: str) -> Tensor:
