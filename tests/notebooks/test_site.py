@@ -14,7 +14,7 @@ from lib.course import paths, reference, site, structure
 
 GLOSSARY = (site.SITE / "glossary.md").read_text(encoding="utf-8")
 KNOWN = {  # what needs no explanation here: venues, and what everybody has on a desk
-    *("AAAI", "CVPR", "CVPRW", "ECCV", "ICCV", "ICIP", "IJCAI", "IJCV", "IEEE"),
+    *("AAAI", "CVPR", "CVPRW", "ECCV", "ICCV", "ICIP", "IJCAI", "IJCV", "IEEE", "TIP"),
     *("CPU", "GPU", "GPUs", "CUDA", "CSV", "JSON", "PNG", "JPEG", "RGB", "MATLAB", "OpenCV", "README", "SHA"),
 }
 

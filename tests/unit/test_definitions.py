@@ -45,7 +45,7 @@ ALL = set(METHODS)
 LOW = {"lim", "all-resolution"}
 JBIM = {"him", "him-him", "him-lim", "jbim", "sr-then-him"} | LOW
 SING = {"sing", "sing-everywhere", "sr-then-reid"} | JBIM
-RIPR = {"ripr", "ripr-apart"}
+RIPR = {"ripr", "ripr-apart", "ripr-as-coded"}
 PSHR = {"hrnet-reid", "pshrnet"}
 FTWA = {"ftwa", "ftwa-b", "ftwa-b-copies"}
 
@@ -311,6 +311,7 @@ SHORT = {
     "pshrnet": {"epochs": 1, "restore_epochs": 1},
     "ripr": {"epochs": (1, 1, 1)},
     "ripr-apart": {"epochs": (1, 1, 1)},
+    "ripr-as-coded": {"epochs": (0, 0, 1)},
 }
 
 

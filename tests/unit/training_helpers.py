@@ -171,6 +171,7 @@ STEPS: dict[str, tuple[str, dict]] = {
     "ripr": ("ripr", {"network": "ffsr-narrow", "mask": "person", **SMALL_NET}),
     "ripr, fc": ("ripr", {"network": "ffsr-narrow", "descriptor": 8, "pairs": "synthetic", **SMALL_NET}),
     "ripr-apart": ("ripr-apart", {"network": "ffsr-narrow", **SMALL_NET}),
+    "ripr-as-coded": ("ripr-as-coded", {"network": "ffsr-narrow", **SMALL_NET}),
     "sing": ("sing", {"network": "srcnn-915-luma", **SMALL_NET}),
     "sing, triplet": ("sing", {"network": "srcnn-915-luma", "triplet": 1.0, "descriptor": 8, **SMALL_NET}),
     "sing-everywhere": ("sing-everywhere", {"network": "srcnn-915-luma", **SMALL_NET}),
