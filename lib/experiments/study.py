@@ -197,6 +197,7 @@ class Study:
         self._runs: dict[tuple[str, int, float | None], Run] = {}
         self._results: dict[tuple[str, tuple[int, ...], str], list[Result]] = {}
         self._trained: dict[tuple[str, tuple[int, ...]], Trained] = {}
+        self._features: dict[str, dict] = {}  # row -> what its ``Trained`` have described, whatever their cells
 
     def row(self, name: str) -> Row:
         """The row whose models a name stands for: itself, or what it is a view of. KeyError, with the rows that there
@@ -255,23 +256,27 @@ class Study:
         key = (row.name, tuple(self.cells.index(cell) for cell in where))
         if key not in self._trained:
             runs = [[self.run(row.name, cell, ratio) for ratio in row.ratios or (None,)] for cell in where]
-            self._trained[key] = Trained(row.name, row.ratios, runs)
+            self._trained[key] = Trained(row.name, row.ratios, runs, self._features.setdefault(row.name, {}))
         return self._trained[key]
 
     def results(self, name: str, where: Sequence[Cell] | None = None, **how: Any) -> list[Result]:
         """One result per cell; ``how`` as in ``Trained.results``: sigma is by default chosen on validation people.
 
-        Remembered where a row is tested as it is: a result knows its rankings without each group of people, which
-        every difference needs and which take 25 times as long as the ranking.
+        Remembered where a row is tested as it is, of one model each cell by itself: a result knows its rankings without
+        each group of people, which every difference needs and which take 25 times as long as the ranking.
         """
+        where = self.cells if where is None else list(where)
+        key = (name, tuple(map(self.cells.index, where)), how.get("subset", "test"))
+        kept = not set(how) - {"subset"}
+        if kept and key in self._results:
+            return self._results[key]
+        if len(where) > 1 and len(self.row(name).ratios) < 2:  # no sigma that all cells choose together
+            return [result for cell in where for result in self.results(name, [cell], **how)]
         trained, row = self.trained(name, where), self.rows[name]
-        test = partial(row.test, trained) if isinstance(row, View) else trained.results
-        if set(how) - {"subset"}:
-            return test(**how)
-        key = (name, tuple(map(self.cells.index, self.cells if where is None else where)), how.get("subset", "test"))
-        if key not in self._results:
-            self._results[key] = test(**how)
-        return self._results[key]
+        found = (partial(row.test, trained) if isinstance(row, View) else trained.results)(**how)
+        if kept:
+            self._results[key] = found
+        return found
 
     def remember(self, name: str, where: Sequence[Cell], results: Sequence[Result], subset: str = "test") -> None:
         """Results of a row that another process has found."""

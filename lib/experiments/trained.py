@@ -86,7 +86,7 @@ class Trained:
             features = {}
             for role in ROLES:
                 ratio = (at or {}).get(role)
-                key = (cell, subset, role, ratio, scale and scale[cell], test)
+                key = (tuple(run.key for run in runs), subset, role, ratio, scale and scale[cell], test)
                 if key not in self._features:
                     self._features[key] = extract(method, protocol, protocol.rows(subset, role), ratio, role)
                 features[role] = self._features[key]

@@ -43,11 +43,13 @@ class Browser:
         """What a function's body of JavaScript returns."""
         return self.call("execute/sync", script=script, args=list(arguments))
 
-    def until(self, script: str, *arguments: Any, seconds: float = 20) -> Any:
-        """Ask again until the answer is true; AssertionError with the last answer after so many seconds."""
+    def until(self, script: str, *arguments: Any, seconds: float = 20, seen: str = "") -> Any:
+        """Ask again until the answer is true; AssertionError after so many seconds, with the last answer and what the
+        script ``seen`` returns then.
+        """
         end = time.monotonic() + seconds
         while not (answer := self.run(script, *arguments)):
-            assert time.monotonic() < end, f"{script!r} still says {answer!r}"
+            assert time.monotonic() < end, f"{script!r} still says {answer!r} {seen and self.run(seen)}"
             time.sleep(0.05)
         return answer
 

@@ -20,6 +20,18 @@ pytestmark = pytest.mark.skipif(
 LESSON = "99_explore.ipynb"
 HANDLES = "return [...document.querySelectorAll('.widget-slider .noUi-handle')]"  # person, resolution
 SHOWN = "return document.querySelector('.widget-html-content')?.innerHTML ?? ''"
+# the lesson is open and its kernel waits for work
+READY = """
+const panel = window.jupyterapp?.shell.currentWidget;
+const kernel = panel?.sessionContext?.session?.kernel;
+return document.querySelectorAll('.jp-Notebook .jp-Cell').length > 5 && kernel?.status === 'idle';
+"""
+# what a reader would see where the sliders do not come: the cells' numbers, their errors, a question that waits
+SEEN = """
+const texts = what => [...document.querySelectorAll(what)].map(e => e.textContent.slice(0, 300));
+const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status;
+return JSON.stringify([kernel, texts('.jp-InputPrompt'), texts('.jp-RenderedText'), texts('.jp-Dialog')]);
+"""
 # from the key to the changed list, in ms: measured in the page itself
 WATCHED = """
 const shown = document.querySelector('.widget-html-content');
@@ -57,10 +69,9 @@ def window(tmp_path_factory):
             address = f"http://127.0.0.1:{port}"
             browser.wait(lambda: browser.answers(f"{address}/api"), f"JupyterLab ({folder}/log)", 90)
             window.open(f"{address}/lab/tree/{LESSON}?reset")
-            ready = "return !!window.jupyterapp && document.querySelectorAll('.jp-Notebook .jp-Cell').length > 5"
-            window.until(ready, seconds=90)
+            window.until(READY, seconds=180)  # without its kernel "run all cells" does nothing
             window.run("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-            window.until(HANDLES + ".length === 2", seconds=180)
+            window.until(HANDLES + ".length === 2", seen=SEEN, seconds=300)
             window.until(SHOWN + ".length > 0")
             yield window
     finally:

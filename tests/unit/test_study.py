@@ -127,6 +127,25 @@ def test_a_row_is_ranked_once_for_all_its_differences(trained, monkeypatch):
         trained.results("SING", trained.cells[:1], subset="val", only=[0])
 
 
+def test_what_was_found_in_some_cells_serves_others(small, monkeypatch):
+    """Rows trained in different cells are compared over those that they share: nothing is described again for it."""
+    (some,) = small().values()
+    name = "baseline"
+    whole = some.results(name)
+    monkeypatch.setattr("lib.experiments.trained.extract", lambda *a: pytest.fail("described again"))
+    monkeypatch.setattr("lib.experiments.trained.evaluate", lambda *a, **k: pytest.fail("ranked again"))
+    for where in (some.cells[:2], some.cells[1:], some.cells[::2]):
+        assert all(a is whole[some.cells.index(cell)] for a, cell in zip(some.results(name, where), where, strict=True))
+
+
+def test_an_ensemble_is_described_once_for_all_sets_of_cells(trained, monkeypatch):
+    """Its sigma is chosen anew for them, from the same descriptors."""
+    trained.results("SING"), trained.results("SING", subset="val")
+    monkeypatch.setattr("lib.experiments.trained.extract", lambda *a: pytest.fail("described again"))
+    for cell in trained.cells:
+        trained.results("SING", [cell])
+
+
 def test_the_best_of_several_rows_is_chosen_on_validation_people(trained, monkeypatch):
     seen, results, rivals = [], Study.results, ("anchor 0", "anchor 1")
 
@@ -149,7 +168,8 @@ def test_an_estimated_r_is_near_the_true_one_and_takes_its_place(trained, protoc
     assert np.median(np.abs(np.log2(found / sing.true_scales(protocol)))) < 0.4
     given, guessed = trained.trained("SING").results(sigma=0.1), trained.results("estimated")
     assert len(given) == len(guessed) == 2
-    (key,) = (k for k in trained.trained("SING")._features if k[:3] == (0, "test", "probe") and k[4] is not None)
+    of = (tuple(run.key for run in row), "test", "probe")
+    (key,) = (k for k in trained.trained("SING")._features if k[:3] == of and k[4] is not None)
     np.testing.assert_allclose(trained.trained("SING")._features[key][:, -1], found, rtol=1e-3)
 
 
