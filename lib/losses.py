@@ -218,7 +218,9 @@ def stream_balance(log_weights: Tensor) -> Tensor:
     [0, log 2], w_i the two weights of an image divided by their sum.
 
     Ours, not FTWA's. Eq. 5 is linear in the shares and least where all weight is on the stream with the lower loss, by
-    however little; with t times this term added it is least where w_is is in proportion to exp(-L_is / t).
+    however little. A mean of sum_s w_is L_is over the same images, with t times this term added, is least where w_is is
+    in proportion to exp(-L_is / t); Eq. 5 adds the means of two sides, which with as many images on each makes it
+    exp(-2 L_is / t).
 
     Parameters: log_weights (B, 2), finite.
     """

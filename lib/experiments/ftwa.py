@@ -134,7 +134,7 @@ COMPARISONS = [
     Comparison("FTWA-features", FTWA, SING),
     Comparison("FTWA-copies", R, IDENTITY, ()),
     Comparison("FTWA-augment", FTWA, EVERYWHERE, ()),
-    Comparison("FTWA-metric", FTWA, EQUAL, ()),
+    Comparison("FTWA-metric", FTWA, EQUAL, (RULES["high"], RULES["low"])),
 ]
 # row -> (method, variant) in the paper's tables
 TABLE_1 = {SING: ("SING", ""), RIPR: ("RIFE", ""), FTWA: ("FTWA", "")}
