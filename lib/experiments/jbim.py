@@ -9,12 +9,15 @@ from rendered people (``data/weights``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from torch import nn
+
 from lib.experiments import ripr
 from lib.experiments import sing as sing_rows
-from lib.experiments.controls import controls, plain
+from lib.experiments.controls import CONTROLS, controls, plain
 from lib.experiments.sing import ONE, first_weights
 from lib.experiments.study import Bench, Row, View
 from lib.experiments.trained import RATIOS, Trained
@@ -22,6 +25,7 @@ from lib.methods import create_method
 from lib.methods.branches import Branch, GalleryShrunk, Unfused, Unrectified, each
 from lib.methods.method import Method
 from lib.training import Run
+from lib.training.weights import load_first_weights
 
 APART, JOINT = 2 / 3, 1 / 3  # of the budget: each module alone, and the third step
 
@@ -50,6 +54,7 @@ NETWORKS = {
 }
 KERNELS, SRCNN = ("bilinear", "bicubic"), "SRCNN"
 SMALL = {SRCNN: "srcnn-915-luma", "FSRCNN": "fsrcnn"}  # the same in every profile
+SCALED = {name: f"{name}, pixels alone" for name in ("FSRCNN", "SRGAN")}  # of a fixed scale: see ``scaled``
 OTHER = {  # re-id networks of Tables 3 and 12
     OSNET: {"quick": "osnet-0.25", "course": "osnet-0.25", "paper": "osnet"},
 }
@@ -211,6 +216,8 @@ def super_resolutions() -> list[Row]:
     """
     made = []
     for name in (*KERNELS, SRCNN, "FSRCNN", *NETWORKS):
+        if name in SCALED:
+            made.append(Row(SCALED[name], partial(scaled, name=name)))
         if name not in (*KERNELS, SRCNN):
             made.append(Row(f"{name}, then re-id", partial(then, name=name)))
         made.append(Row(f"{name}, then DGD", partial(then, name=name, dgd=True)))
@@ -225,44 +232,78 @@ def then(bench: Bench, ratio: float | None, name: str, dgd: bool = False) -> Met
     backbone = {"backbone": "dgd" if bench.profile == "paper" else "dgd-quarter"} if dgd else {}
     if name in KERNELS:
         return sing_rows.enlarged(bench, None, network, **backbone)
-    return sing_rows.apart(bench, None, network=network, **backbone)
+    return sing_rows.apart(bench, None, network=network, **backbone, **_start(bench, name))
 
 
 def described(bench: Bench, ratio: float | None, name: str) -> Method:
     """A row of Table 4 with LOMO and XQDA."""
-    return sing_rows.lomo(bench, None, "xqda", _network(bench, name))
+    weights = _start(bench, name).get("weights", first_weights())
+    return sing_rows.lomo(bench, None, "xqda", _network(bench, name), weights["sr"])
 
 
 def _network(bench: Bench, name: str) -> str:
-    return {**SMALL, **{n: by[bench.profile] for n, by in NETWORKS.items()}}.get(name, name)
+    return _named(bench.profile).get(name, name)
 
 
-def sweeps() -> list[Row]:
-    """Lesson 31: Tables 7, 9, 10 and 11, one model each (the anchor 1/3), from the same LIM."""
+def _named(profile: str) -> dict[str, str]:
+    """{name in the paper's tables: super-resolution network}."""
+    return {**SMALL, **{name: by[profile] for name, by in NETWORKS.items()}}
+
+
+def beginnings(profile: str, names: Sequence[str] = (*SMALL, *NETWORKS)) -> dict[str, nn.Module]:
+    """Fig. 7's super-resolution networks as HIM begins with them: trained for pixels alone."""
+    found = {}
+    for name in names:
+        method = create_method("him", network=_named(profile)[name], ratio=min(RATIOS))  # what ships is for that scale
+        method.setup(profile, 2)
+        load_first_weights(method, "sr", first_weights()["sr"], progress=False)
+        found[name] = method.sr
+    return found
+
+
+def sweeps(high: str = HIM, low: str = LIM) -> list[Row]:
+    """Lesson 31: Tables 7, 9, 10 and 11, one model each (the anchor 1/3), from the HIM and the LIM of these rows."""
     made = [
         Row(NO_COPIES[HIM], partial(him, synthetic=False)),
-        Row(NO_COPIES[JBIM], partial(joined, high=NO_COPIES[HIM])),
+        Row(NO_COPIES[JBIM], partial(joined, high=NO_COPIES[HIM], low=low)),
     ]
     for alpha in ALPHAS:
         if alpha != 1.0:  # that is JBIM
-            made += _chain(f"alpha {alpha:g}", alpha=alpha)
-    made += [Row(beta_name(beta), partial(joined, beta=beta)) for beta in BETAS if beta != 3.0]
+            varied = f"{HIM}, alpha {alpha:g}"
+            made += [
+                Row(varied, partial(him, alpha=alpha)),
+                Row(alpha_name(alpha), partial(joined, high=varied, low=low)),
+            ]
+    made += [Row(beta_name(beta), partial(joined, high=high, low=low, beta=beta)) for beta in BETAS if beta != 3.0]
     for name in NETWORKS:
+        made += [Row(SCALED[name], partial(scaled, name=name))] if name in SCALED else []
         made += [
             Row(f"{HIM} ({name})", partial(with_network, name=name)),
-            Row(f"{JBIM} ({name})", partial(joined, high=f"{HIM} ({name})")),
+            Row(f"{JBIM} ({name})", partial(joined, high=f"{HIM} ({name})", low=low)),
         ]
     return made
 
 
-def _chain(what: str, **changes: Any) -> list[Row]:
-    high = f"{HIM}, {what}"
-    return [Row(high, partial(him, **changes)), Row(f"{JBIM}, {what}", partial(joined, high=high))]
+def swept() -> list[Row]:
+    """The record of lesson 31's sweeps: one JBIM, all that varies it, and the plain networks."""
+    single = ONE_OF[HIM], ONE_OF[LIM], ONE_OF[JBIM], *CONTROLS
+    osnet = [row for row in others() if row.name == OSNET]
+    return [*(row for row in one_model() if row.name in single), *sweeps(*single[:2]), *with_osnet(), *osnet]
 
 
 def with_network(bench: Bench, ratio: float | None, name: str) -> Method:
     """HIM with another super-resolution network."""
-    return him(bench, ratio, network=NETWORKS[name][bench.profile])
+    return him(bench, ratio, network=_named(bench.profile)[name], **_start(bench, name))
+
+
+def scaled(bench: Bench, ratio: float | None, name: str) -> Method:
+    """A network of a fixed scale, trained for the pixels of this protocol's sharp people at 1/3."""
+    return create_method("superres", network=_named(bench.profile)[name], ratios=(ONE,), **_epochs(bench, bench.images))
+
+
+def _start(bench: Bench, name: str) -> dict[str, Any]:
+    """The first weights of a super-resolution network of a fixed scale: what ships is for 1/4, models here for 1/3."""
+    return {"weights": {**first_weights(), "sr": bench.run(SCALED[name])}} if name in SCALED else {}
 
 
 def beta_name(beta: float) -> str:

@@ -49,9 +49,21 @@ COMPARISONS = [
     Comparison("JBIM-joint", JBIM, BESIDE, FUSED),
     Comparison("JBIM-complementary", ONE_OF[BESIDE], ONE_OF[HIM], (TWICE,)),
     Comparison("JBIM-him-joint", ONE_OF[BESIDE], SEQUENTIAL_BESIDE, ()),
+    Comparison("JBIM-all-resolutions", JBIM, ALL, (ALL_SHRUNK, *CONTROLS)),
+    Comparison("JBIM-anchors", JBIM, tuple(n for only, n in SUBSETS[JBIM].items() if len(only) == 1), ()),
+    Comparison("JBIM-anchors-him", HIM, tuple(n for only, n in SUBSETS[HIM].items() if len(only) == 1), ()),
+    Comparison("JBIM-anchors-more", JBIM, tuple(n for only, n in SUBSETS[JBIM].items() if len(only) == 2), ()),
+    Comparison("JBIM-anchors-more-him", HIM, tuple(n for only, n in SUBSETS[HIM].items() if len(only) == 2), ()),
+    Comparison("JBIM-sigma", sigma_name(0.2), sigma_name(0.02), (sigma_name(None),)),
+    Comparison("JBIM-sr-reid", JBIM, SR_THEN),
+    Comparison("JBIM-over-osnet", JBIM, OSNET),
+    Comparison("JBIM-over-agw", JBIM, AGW),
+    Comparison("JBIM-ripr", JBIM, BOTH),
+    Comparison("JBIM-sing", JBIM, SING),
+]
+SWEPT = [  # of one model, for 1/3
     Comparison("JBIM-synthetic", ONE_OF[JBIM], NO_COPIES[JBIM], ()),
     Comparison("JBIM-synthetic-him", ONE_OF[HIM], NO_COPIES[HIM], ()),
-    Comparison("JBIM-all-resolutions", JBIM, ALL, (ALL_SHRUNK, *CONTROLS)),
     Comparison("JBIM-alpha-zero", ONE_OF[JBIM], alpha_name(0.0), ()),
     Comparison("JBIM-alpha-flat", alpha_name(1000.0), alpha_name(0.0), ()),
     Comparison("JBIM-beta-low", ONE_OF[JBIM], beta_name(1.0), ()),
@@ -60,16 +72,6 @@ COMPARISONS = [
     Comparison("JBIM-osnet-joint", f"{JBIM} (OSNet)", f"{BESIDE} (OSNet)", (OSNET, *CONTROLS)),
     Comparison("JBIM-sr-then-osnet", f"{HIM} (OSNet)", f"{SEQUENTIAL} (OSNet)", ()),  # the plain rows saw more
     Comparison("JBIM-stronger-net", f"{JBIM} (OSNet)", ONE_OF[JBIM], ()),
-    Comparison("JBIM-anchors", JBIM, tuple(n for only, n in SUBSETS[JBIM].items() if len(only) == 1), ()),
-    Comparison("JBIM-anchors-him", HIM, tuple(n for only, n in SUBSETS[HIM].items() if len(only) == 1), ()),
-    Comparison("JBIM-anchors-more", JBIM, tuple(n for only, n in SUBSETS[JBIM].items() if len(only) == 2), ()),
-    Comparison("JBIM-anchors-more-him", HIM, tuple(n for only, n in SUBSETS[HIM].items() if len(only) == 2), ()),
-    Comparison("JBIM-sigma", sigma_name(0.2), sigma_name(0.02), ()),
-    Comparison("JBIM-sr-reid", JBIM, SR_THEN),
-    Comparison("JBIM-over-osnet", JBIM, OSNET),
-    Comparison("JBIM-over-agw", JBIM, AGW),
-    Comparison("JBIM-ripr", JBIM, BOTH),
-    Comparison("JBIM-sing", JBIM, SING),
 ]
 # row -> (method, variant) in the paper's tables
 TABLE_3 = {JBIM: ("JBIM", ""), BOTH: ("RIPR", ""), OSNET: ("OSNet", ""), AGW: ("AGW", "")}

@@ -14,6 +14,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from torch import nn
+
 from lib.data import make_protocol
 from lib.experiments import jbim, ripr
 from lib.experiments import sing as sing_rows
@@ -25,6 +27,7 @@ from lib.experiments.trained import RATIOS, Trained
 from lib.methods import create_method
 from lib.methods.method import Method
 from lib.methods.pshrnet import AUTHORS, ELEMENTS
+from lib.training.weights import load_first_weights
 
 PS, SR_ID, ID = "PS-HRNet", "PS-HRNet, SR+ID", "PS-HRNet, ID"
 HRNET, TRAINED_ON, LONGER = "HRNet-ReID", "HRNet-ReID, trained on", "HRNet-ReID, twice as long"
@@ -124,6 +127,14 @@ def solo(bench: Bench, ratio: float | None) -> Method:
     """Table III: the super-resolution alone, by L_SR; what it makes is shown to the teacher."""
     steps = epochs_of(bench).get("epochs", 70)
     return pupil(bench, None, siamese=False, start=True, epochs=0, restore_epochs=steps)
+
+
+def beginning(profile: str) -> nn.Module:
+    """VDSR-CA as every row begins with it: trained for pixels alone."""
+    method = create_method("pshrnet", network=NETWORKS["VDSR-CA"][profile], elements=())
+    method.setup(profile, 2)
+    load_first_weights(method, "sr", first_weights(sr=True)["sr"], progress=False)
+    return method.sr
 
 
 def as_it_is(bench: Bench, ratio: float | None, name: str = HRNET) -> Method:

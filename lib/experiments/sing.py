@@ -31,6 +31,7 @@ from lib.losses import pixel_mse
 from lib.methods import create_method
 from lib.methods.method import Method
 from lib.models.sharpness import Sharpness
+from lib.training import Run
 from lib.training.randomness import seeded
 from lib.training.weights import load_first_weights
 
@@ -101,10 +102,12 @@ def enlarged(bench: Bench, ratio: float | None, kernel: str, first: str = "pedes
     return apart(bench, None, network=kernel, weights=first_weights(first, sr=False), **changes)
 
 
-def lomo(bench: Bench, ratio: float | None, metric: str, network: str = "bicubic") -> Method:
-    """LOMO descriptors and a learned metric, behind an enlargement or the SRCNN that all rows start from."""
+def lomo(
+    bench: Bench, ratio: float | None, metric: str, network: str = "bicubic", sr: str | Run = "pedestrians"
+) -> Method:
+    """LOMO descriptors and a learned metric, behind an enlargement or a super-resolution that starts from ``sr``."""
     settings = {"metric": metric, "network": network, "ratio": ratio or ONE}
-    settings |= {} if network in ("bilinear", "bicubic") else {"weights": {"sr": "pedestrians"}}
+    settings |= {} if network in ("bilinear", "bicubic") else {"weights": {"sr": sr}}
     return create_method("classical", canvas=(96, 48) if bench.profile == "quick" else (128, 48), **settings)
 
 

@@ -44,8 +44,11 @@ def _sing(people: PersonDataset) -> list[Row | View]:
 
 def _jbim(people: PersonDataset) -> list[Row | View]:
     then = [row for row in sing.rows() if row.name in jbim_tables.SR_THEN]  # of lesson 10
-    more = [*jbim.sweeps(), *jbim.with_osnet(), *jbim.fusions(), *jbim.super_resolutions()]
-    return [*jbim.rows(), *jbim.views(), *jbim.others(), *then, *more]
+    return [*jbim.rows(), *jbim.views(), *jbim.others(), *then, *jbim.fusions(), *jbim.super_resolutions()]
+
+
+def _jbim_sweeps(people: PersonDataset) -> list[Row]:
+    return jbim.swept()
 
 
 def _pshrnet(people: PersonDataset) -> list[Row | View]:
@@ -71,7 +74,8 @@ def _baseline(people: PersonDataset) -> list[Row]:
 STUDIES: Mapping[str, Plan] = {
     "baseline": Plan(_baseline, _with_sharp, ()),
     "sing": Plan(_sing, _one_side, sing.COMPARISONS, sing.judged),
-    "jbim": Plan(_jbim, _one_side, jbim_tables.COMPARISONS, jbim_tables.any_network),
+    "jbim": Plan(_jbim, _one_side, jbim_tables.COMPARISONS),
+    "jbim_sweeps": Plan(_jbim_sweeps, _one_side, jbim_tables.SWEPT, jbim_tables.any_network),
     "pshrnet": Plan(_pshrnet, _one_side, pshrnet.COMPARISONS, pshrnet_results.judged),
     "pshrnet_plain": Plan(_pshrnet_plain, _with_full("plain"), pshrnet.PLAIN_COMPARISONS),
     "pshrnet_one_camera": Plan(_pshrnet_one_camera, _with_full("mlr-one-camera"), pshrnet.ONE_CAMERA_COMPARISONS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from types import SimpleNamespace
 
@@ -24,7 +25,9 @@ from lib.experiments.study import IMAGES, Cell, Comparison, Plan, Row, Study, Vi
 from lib.experiments.trained import Trained
 from lib.methods import create_method
 from lib.methods.ensemble import AdaptiveEnsemble
+from lib.models.state import WeightsUnavailable
 from lib.models.superres import create_superres
+from lib.training.weights import PEDESTRIANS, load_first_weights
 
 VARIED = ("1", "1/2", "1/3", "1/4")
 TWO = (1 / 2, 1 / 4)
@@ -321,6 +324,7 @@ def test_every_row_of_jbim_has_the_same_budget(fits):
     """What is learned apart has two thirds; the third step, with and without the fusion, the rest of it."""
     rows = [*jbim.rows(), *jbim.sweeps(), *jbim.with_osnet()]
     study, whole = on(VARIED, rows), IMAGES["course"]
+    rows = [row for row in rows if row.name not in jbim.SCALED.values()]  # no re-id network
     third = {jbim.JBIM, jbim.ON, *CONTROLS, jbim.ALL, jbim.SING}
     for row in rows:
         goes_on = row.name in third or row.name.startswith("JBIM")
@@ -404,6 +408,40 @@ def test_what_the_rows_of_ripr_are_told(fits):
     assert outlines.mask == "person" and outlines.weights["sr"] == study.run(ripr.OUTLINES_APART, cell).directory
     vdsr = study.run(ripr.VDSR, cell).method.settings
     assert vdsr.mask == "none" and vdsr.lr[0] == 10 * study.run(ripr.SRCNN, cell).method.settings.lr[0]
+
+
+@contextlib.contextmanager
+def suppress_missing():
+    """What does not ship is said to be missing; what ships and does not fit is an error."""
+    try:
+        yield
+    except WeightsUnavailable as error:
+        if "there are no first weights" not in str(error):
+            raise
+
+
+@pytest.mark.parametrize("plan", ["jbim", "jbim_sweeps", "pshrnet", "ripr", "sing", "ftwa"])
+def test_the_shipped_first_weights_of_every_row_fit(plan, people, fits):
+    """Also where a shape does not tell: a network of a fixed scale starts from what was trained for its own."""
+    study = on(VARIED, studies.STUDIES[plan].rows(people))
+    tried = set()
+    for name, row in study.rows.items():
+        if isinstance(row, View):
+            continue
+        method = study.run(name, study.cells[0], next(iter(row.ratios), None)).method
+        shipped = {part: source for part, source in method.first_weights().items() if source in PEDESTRIANS}
+        told = method.settings
+        key = (type(method), *(getattr(told, of, None) for of in ("network", "backbone", "ratio", "canvas")), *shipped)
+        if key in tried or not shipped:
+            continue
+        tried.add(key)
+        method.setup("course", 2)
+        for part, source in shipped.items():
+            with suppress_missing():
+                load_first_weights(method, part, source, progress=False)
+        if "sr" in shipped and told.network.partition("-")[0] in ("fsrcnn", "rcan", "srgan"):
+            assert method.sr.scale == 4, name  # ``data/weights``: trained for 1/2, 1/3 and 1/4
+    assert tried
 
 
 def test_sing_in_ripr_s_table(fits):
