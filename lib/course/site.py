@@ -29,7 +29,7 @@ from lib.course.notebook import MAIN_LINE
 SITE = paths.ROOT / "site"  # what is written by hand: index, glossary, settings, style
 EXPLORER = paths.ROOT / "build" / "explore.html"  # python -m lib.course.explore_page
 NEEDS = {"sphinx": "sphinx", "myst_nb": "myst-nb", "furo": "furo", "mathjax": "django-static-mathjax"}
-HOUR = ("00", "03", "10", "22")  # the problem, the measure, one method, what two of them are worth together
+HOUR = ("00", "90")  # the problem, and what is left of each method: 55 minutes of study
 TEXTS = ("data/README.md", "CONTRIBUTING.md", "VERDICTS.md")  # pages where they exist
 FOLDERS = {  # the page that a link to a folder leads to
     "notebooks": "/index.md",
