@@ -328,11 +328,15 @@ def degraded(protocol: Protocol) -> pd.DataFrame:
 
 
 def psnr_of(method: Method, protocol: Protocol) -> np.ndarray:
-    """PSNR in dB of each restored image of ``degraded`` to what it was, (n,)."""
+    """PSNR in dB of each restored image of ``degraded`` to what it was, (n,); NaN where the canvas is so small that the
+    picture has lost nothing on it.
+    """
     shown = degraded(protocol)
     canvases = Canvases(protocol, method.canvas, enlargement=method.enlargement)
-    original = canvases.images(shown["image"], np.ones(len(shown))).float() / 255
-    return psnr(restored(method, protocol, shown["image"], shown["ratio"]), original).numpy()
+    original = canvases.images(shown["image"], np.ones(len(shown)))
+    lost = (canvases.images(shown["image"], shown["ratio"]) != original).flatten(1).any(1).numpy()
+    found = psnr(restored(method, protocol, shown["image"], shown["ratio"]), original.float() / 255).numpy()
+    return np.where(lost, found, np.nan)
 
 
 def psnr_difference(study: Study, a: str, b: str, where: Sequence[Cell] | None = None) -> Difference:
@@ -343,7 +347,8 @@ def psnr_difference(study: Study, a: str, b: str, where: Sequence[Cell] | None =
     sides = [[run.method for run in study.trained(name, where).all_runs] for name in (a, b)]
     protocols = [cell.protocol for cell in where]
     apart = [psnr_of(one, p) - psnr_of(other, p) for one, other, p in zip(*sides, protocols, strict=True)]
-    people = [degraded(p)["pid"].to_numpy() for p in protocols]
+    people = [degraded(p)["pid"].to_numpy()[~np.isnan(some)] for p, some in zip(protocols, apart, strict=True)]
+    apart = [some[~np.isnan(some)] for some in apart]
     return mean_difference(apart, people, [(cell.protocol.trial, cell.seed) for cell in where], "PSNR")
 
 
