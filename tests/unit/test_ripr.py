@@ -831,6 +831,17 @@ def test_psnr_of_restored_pictures_by_hand(faked):
     assert found.shape == (len(shown),)
 
 
+def test_a_picture_that_lost_nothing_on_its_canvas_has_no_psnr():
+    """A canvas of half the pictures' size shows those at 1/2 as they are: bicubic would have infinitely many dB."""
+    protocol = make_protocol(mini.tiny(12, 2, 2, width=32), "mlr", ratios=("1/2", "1/4"))
+    width, height = protocol.dataset.image(0).size
+    method = create_method("superres", network="bicubic", canvas=(height // 2, width // 2))
+    method.setup("quick", 2)
+    found, ratios = experiments.psnr_of(method, protocol), experiments.degraded(protocol)["ratio"].to_numpy()
+    assert set(ratios) == {0.5, 0.25} and np.isnan(found[ratios == 0.5]).all()
+    assert np.isfinite(found[ratios == 0.25]).all()
+
+
 def test_where_nothing_is_degraded_the_gallery_is_halved():
     protocol = make_protocol(mini.tiny(12, 2, 2, width=40), "plain")
     shown = experiments.degraded(protocol)
