@@ -834,7 +834,7 @@ def test_psnr_of_restored_pictures_by_hand(faked):
 def test_a_picture_that_lost_nothing_on_its_canvas_has_no_psnr():
     """A canvas of half the pictures' size shows those at 1/2 as they are: bicubic would have infinitely many dB."""
     protocol = make_protocol(mini.tiny(12, 2, 2, width=32), "mlr", ratios=("1/2", "1/4"))
-    width, height = protocol.dataset.image(0).size
+    height, width = np.asarray(protocol.dataset.image(0)).shape[:2]
     method = create_method("superres", network="bicubic", canvas=(height // 2, width // 2))
     method.setup("quick", 2)
     found, ratios = experiments.psnr_of(method, protocol), experiments.degraded(protocol)["ratio"].to_numpy()
