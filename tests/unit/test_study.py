@@ -143,10 +143,12 @@ def test_what_was_found_in_some_cells_serves_others(small, monkeypatch):
 
 def test_an_ensemble_is_described_once_for_all_sets_of_cells(trained, monkeypatch):
     """Its sigma is chosen anew for them, from the same descriptors."""
-    trained.results("SING"), trained.results("SING", subset="val")
+    for subset in ("test", "val"):
+        trained.results("SING", subset=subset)
     monkeypatch.setattr("lib.experiments.trained.extract", lambda *a: pytest.fail("described again"))
     for cell in trained.cells:
-        trained.results("SING", [cell])
+        (found,) = trained.results("SING", [cell])
+        assert (found.training, found.protocol_sha256) == (cell.seed, cell.protocol.sha256)
 
 
 def test_the_best_of_several_rows_is_chosen_on_validation_people(trained, monkeypatch):
