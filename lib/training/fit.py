@@ -226,6 +226,7 @@ def _fit(
                 lock.release()
     _, provenance, history = records.read(directory, key)
     _remember(method, protocol, seed)
+    _place(method, device)
     return Run(method.eval(), protocol, key, directory, history, provenance["seconds"], False, provenance, code, seed)
 
 
@@ -252,8 +253,16 @@ def _find(
         return None
     method.load_state_dict(weights)
     _remember(method, protocol, seed)
-    method.to(device, memory_format=torch.channels_last)  # as the loop left it: faster, and the same numbers again
+    _place(method, device)
     return Run(method.eval(), protocol, key, directory, history, provenance["seconds"], True, provenance, code, seed)
+
+
+def _place(method: Method, device: torch.device) -> None:
+    """Where ``evaluate`` will describe images, which asks the parameters: a method without any, such as LOMO and a
+    metric in closed form, works on the CPU. In memory as the loop left it: faster, and the same numbers again.
+    """
+    learns = any(True for _ in method.parameters())
+    method.to(device if learns else "cpu", memory_format=torch.channels_last)
 
 
 def _remember(method: Method, protocol: Protocol, seed: int) -> None:

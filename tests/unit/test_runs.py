@@ -17,9 +17,11 @@ import training_helpers as helpers
 from lib.data import DataError
 from lib.data.batches import Batch
 from lib.data.protocol import Protocol
+from lib.evaluation.features import device_of
 from lib.methods import create_method
 from lib.training import checkpoint, fit
 from lib.training import runs as records
+from lib.training.fit import _place
 from lib.training.runs import directory_of, identity, key_of, runs_directory
 
 QUIET = {"device": "cpu", "precision": "fp32", "progress": False}
@@ -91,12 +93,23 @@ def test_a_found_run_describes_pictures_bit_by_bit_as_the_trained_one(tmp_path):
     protocol, images = helpers.tiny_protocol(), torch.rand(6, 3, 32, 16, generator=torch.Generator().manual_seed(0))
     trained, found = (fit(create_method("sing", **settings), protocol, runs=tmp_path, progress=False) for _ in range(2))
     assert not trained.reused and found.reused
+    images = images.to(device_of(trained.method))
     with torch.no_grad():
         assert torch.equal(*(run.method.embed(Batch(images), "probe") for run in (trained, found)))
     layouts = [
         run.method.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last) for run in (trained, found)
     ]
     assert layouts == [True, True]
+
+
+@pytest.mark.parametrize(("name", "where"), [("classical", "cpu"), ("baseline", "meta")])
+def test_a_method_stands_where_its_images_will_go(name, where):
+    """Without a parameter to ask, ``evaluate`` describes on the CPU: LOMO's projection must be there, too."""
+    method = create_method(name)
+    method.setup("quick", 3)
+    _place(method, torch.device("meta"))
+    assert device_of(method).type == where
+    assert {buffer.device.type for buffer in method.buffers()} <= {where}
 
 
 def test_a_finished_run_is_found_again(tmp_path):
