@@ -1,13 +1,16 @@
 """Is the budget of all studies long enough? Families of methods trained with a quarter of it up to 2.5 times.
 
     python -m lib.experiments.convergence --dataset pedestrians --seeds 3 --hours 2
+    python -m lib.experiments.convergence --papers later    # JBIM, PS-HRNet, FTWA
 
-Trains what is missing, stops starting when the hours are over, writes down what is there; asked again, it goes on where
-it was. With the budget itself it finds the runs of the record (``lib.experiments.record``) again.
+Trains what is missing, the longest first, stops starting when the hours are over, writes down what is there; asked
+again, it goes on where it was. With the budget itself it finds the runs of the record (``lib.experiments.record``)
+again.
 
-Two tables per data set, of validation people, from whom the budget was chosen: ``convergence``, rank-1 over images seen
-at the end of each training (drawn by ``lib.plots.curves.convergence``) and on the way there; ``convergence_gains``,
-what 2.5 times the budget gains over the budget, with its interval.
+Two tables per data set and group of papers, of validation people, from whom the budget was chosen: ``convergence``
+(``convergence_later``), rank-1 over images seen at the end of each training (drawn by ``lib.plots.curves.convergence``)
+and on the way there; ``convergence_gains``, what 2.5 times the budget gains over the budget, with its interval.
+``recorded`` reads all that there are.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import pandas as pd
 from lib.data import load_dataset
 from lib.data.dataset import PersonDataset
 from lib.evaluation import paired_difference
-from lib.experiments import measured, ripr
+from lib.experiments import ftwa, jbim, measured, pshrnet, ripr
 from lib.experiments.baseline import SCRATCH
 from lib.experiments.controls import BASELINE, EVERYWHERE, plain
 from lib.experiments.record import there, train, unique
@@ -32,24 +35,41 @@ from lib.experiments.study import IMAGES, Cell, Row, Study, cells
 LONGER = 2.5
 FACTORS = (1 / 4, 1 / 2, 1.0, LONGER)
 PROFILE = "course"  # in "paper" the papers' epochs decide
-# one of each family -> the share of the budget that went to the runs which its last one started from
-FAMILIES = {BASELINE: 0.0, EVERYWHERE: 0.0, ripr.SING: 0.0, ripr.BOTH: ripr.SHARE["features"]}
+JBIM = jbim.ONE_OF[jbim.JBIM]
+# one of each family -> the share of the budget that went to the runs which its last one started from (PS-HRNet's
+# teacher has a budget of its own)
+EARLIER = {BASELINE: 0.0, EVERYWHERE: 0.0, ripr.SING: 0.0, ripr.BOTH: ripr.SHARE["features"]}
+LATER = {ftwa.FTWA: 0.0, JBIM: jbim.APART, pshrnet.PS: 0.0}
+FAMILIES = EARLIER | LATER
 COMPARED = (*FAMILIES, SCRATCH)  # a network from nothing takes longer: shown, and no measure of the budget
 END, WAY = "end", "on the way"
 
 
 def rows() -> list[Row]:
-    """The families, and what their runs start from."""
+    """The families of lessons 04 to 22, and what their runs start from."""
     needed = (BASELINE, EVERYWHERE, ripr.SING, ripr.RESNET, ripr.APART, ripr.RIFE, ripr.BOTH)
     known = {row.name: row for row in ripr.rows()}
     return [*(known[name] for name in needed), Row(SCRATCH, partial(plain, weights={}))]
 
 
-def studies(people: PersonDataset, preset: str, where: Sequence[Cell], profile: str = PROFILE) -> dict[float, Study]:
+def later_rows() -> list[Row]:
+    """Those of lessons 30 to 51."""
+    needed = (ftwa.FTWA, jbim.ONE_OF[jbim.HIM], jbim.ONE_OF[jbim.LIM], JBIM, pshrnet.HRNET, pshrnet.PS)
+    known = {row.name: row for row in (*ftwa.rows(), *jbim.one_model(), *pshrnet.rows())}
+    return [known[name] for name in needed]
+
+
+PAPERS = {"earlier": ("", rows), "later": ("_later", later_rows)}  # a group -> what ends its tables' names, its rows
+
+
+def studies(
+    people: PersonDataset, preset: str, where: Sequence[Cell], profile: str = PROFILE, papers: str = "earlier"
+) -> dict[float, Study]:
     """One study for every length, by its factor of the budget."""
+    made = PAPERS[papers][1]()
     return {
         factor: Study(
-            f"convergence x{factor:g} ({people.name}, {preset})", rows(), where, profile,
+            f"convergence x{factor:g} ({people.name}, {preset})", made, where, profile,
             images=round(factor * IMAGES[profile]), progress=False,
         )
         for factor in FACTORS
@@ -111,7 +131,9 @@ def trained(study: Study) -> dict[str, list[Cell]]:
     return {name: where for name, where in there(study).items() if name in COMPARED}
 
 
-def write(people: PersonDataset, preset: str, some: Mapping[float, Study], profile: str = PROFILE) -> list[Path]:
+def write(
+    people: PersonDataset, preset: str, some: Mapping[float, Study], profile: str = PROFILE, papers: str = "earlier"
+) -> list[Path]:
     """The tables of what is there."""
     parts = [part.assign(when=when) for when, part in ((END, ends(some)), (WAY, way(some))) if len(part)]
     frames = {"convergence": pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()}
@@ -123,7 +145,31 @@ def write(people: PersonDataset, preset: str, some: Mapping[float, Study], profi
         for run in study.trained(name, where).all_runs
     ]
     told = {"profile": profile, "dataset": people.name, "seed": 0, "preset": preset, "budget": some[1.0].images}
-    return [measured.record(name, frame, runs=unique(runs), **told) for name, frame in frames.items() if len(frame)]
+    end = PAPERS[papers][0]
+    return [
+        measured.record(f"{name}{end}", frame, runs=unique(runs), **told)
+        for name, frame in frames.items()
+        if len(frame)
+    ]
+
+
+def recorded(what: str, dataset: str) -> pd.DataFrame:
+    """The tables ``what`` of all groups, one under the other; ``attrs["origins"]`` says where each is from.
+
+    MeasuredError where there is none.
+    """
+    found, missing = [], None
+    for end, _ in PAPERS.values():
+        try:
+            found.append(measured.measured(f"{what}{end}", dataset))
+        except measured.MeasuredError as error:
+            missing = missing or error
+    if not found:
+        raise missing
+    origins = [measured.origin(table) for table in found]
+    table = pd.concat(found, ignore_index=True)
+    table.attrs = {"origins": origins}
+    return table
 
 
 def drawn(table: pd.DataFrame, budget: float) -> pd.DataFrame:
@@ -141,12 +187,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dataset", default="pedestrians", help="a name of load_dataset, a folder or a CSV file")
     parser.add_argument("--preset", default="mlr", help="a protocol")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each length")
+    parser.add_argument("--papers", choices=PAPERS, default="earlier", help="whose methods")
     parser.add_argument("--hours", type=float, default=1.0, help="start no training after so many hours")
     told = parser.parse_args(arguments)
     people = load_dataset(told.dataset)
-    some = studies(people, told.preset, cells(people, told.preset, seeds=told.seeds))
-    missing = train(list(some.values()), told.hours)
-    for path in write(people, told.preset, some):
+    some = studies(people, told.preset, cells(people, told.preset, seeds=told.seeds), papers=told.papers)
+    missing = train(list(some.values())[::-1], told.hours)
+    for path in write(people, told.preset, some, papers=told.papers):
         print(f"written: {path.name}")
     print(f"{missing} trainings are still missing: run the same again" if missing else "complete")
 
