@@ -272,15 +272,19 @@ def training_curves(
     return fig
 
 
-def convergence(table: pd.DataFrame, budget: float, title: str | None = None, longer: float = 2.5) -> Figure:
+def convergence(
+    table: pd.DataFrame, budget: float, title: str | None = None, longer: float = 2.5, still: pd.DataFrame | None = None
+) -> Figure:
     """Rank-1 of validation people over the images that a network has seen, a line per family of methods; the budget and
     ``longer`` times it marked, with the rank-1 there.
 
     No intervals: all points are of the same few people, so that those of the levels hide the lines and say nothing of a
     gain (``lib.experiments.convergence.gains``). table : name, images (a count), value (a fraction). title : None for
-    ``still_to_gain`` in words. ValueError where a family was not trained for ``longer`` times the budget.
+    ``still_to_gain`` in words, with the intervals of ``still`` (name, high: a fraction) where they are given.
+    ValueError where a family was not trained for ``longer`` times the budget.
     """
     gains = still_to_gain(table, budget, longer)
+    tops = None if still is None else 100 * still.set_index("name")["high"].reindex(gains.index)
     drawn = style.looks(table["name"])
     fig, ax = style.chart(size=(8.2, 4.8))
     for name, look in drawn.items():
@@ -307,7 +311,7 @@ def convergence(table: pd.DataFrame, budget: float, title: str | None = None, lo
     style.axes_labels(ax, style.AXES["images"], style.AXES["rank-1, validation"])
     style.plain(ax)
     style.legend_below(fig, ax)
-    style.headline(fig, convergence_finding(gains, budget, longer) if title is None else title)
+    style.headline(fig, convergence_finding(gains, budget, longer, tops=tops) if title is None else title)
     return fig
 
 
@@ -335,16 +339,24 @@ def still_to_gain(table: pd.DataFrame, budget: float, longer: float = 2.5) -> pd
     )
 
 
-def convergence_finding(gains: pd.Series, budget: float, longer: float = 2.5, enough: float = 1.0) -> str:
-    """The title of ``convergence``: is the budget long enough, to within ``enough`` points?"""
-    top = gains.idxmax()
-    much = style.look(top).label
-    if gains.max() <= enough + 1e-9:
-        first = f"{budget / 1000:g} thousand images are enough"
-        return f"{first}: {longer:g} times as many bring at most {gains.max():+.1f} points ({much})"
+def convergence_finding(
+    gains: pd.Series, budget: float, longer: float = 2.5, enough: float = 1.0, tops: pd.Series | None = None
+) -> str:
+    """The title of ``convergence``: is the budget long enough, to within ``enough`` points? With the upper limits of
+    the gains, ``tops``, only where all of these are.
+    """
+    most = gains.idxmax()
+    much = style.look(most).label
+    first = f"{budget / 1000:g} thousand images"
     short = int((gains > enough + 1e-9).sum())
-    first = f"{budget / 1000:g} thousand images are too few for {short} of {len(gains)} families"
-    return f"{first}: {longer:g} times as many bring {much} {gains.max():+.1f} points"
+    if short:
+        few = f"{first} are too few for {short} of {len(gains)} families"
+        return f"{few}: {longer:g} times as many bring {much} {gains.max():+.1f} points"
+    found = f"{longer:g} times as many bring at most {gains.max():+.1f} points ({much})"
+    if tops is None or tops.max() <= enough + 1e-9:
+        return f"{first} are enough: {found}"
+    sure = int((tops <= enough + 1e-9).sum())
+    return f"{first}: {found}; {sure} of {len(gains)} intervals end below {enough:+g}, the widest at {tops.max():+.1f}"
 
 
 ONE_SCALE = 3  # times that one group's differences may reach further than another's on one axis

@@ -248,6 +248,17 @@ def test_the_title_of_convergence_says_whether_the_budget_is_enough(short):
     assert marked == {20.0, 50.0} and "images seen (thousands)" in texts(fig)
 
 
+def test_the_title_of_convergence_is_as_sure_as_the_intervals():
+    table = lengths(())
+    still = pd.DataFrame({"name": ["baseline", "SING"], "low": [-0.002, -0.01], "high": [0.008, 0.03]})
+
+    def said(some: pd.DataFrame) -> str:
+        return " ".join(curves.convergence(table, budget=20_000, still=some).get_suptitle().split())
+
+    assert "at most +0.3 points" in said(still) and "1 of 2 intervals end below +1, the widest at +3.0" in said(still)
+    assert "are enough" not in said(still) and "are enough" in said(still.assign(high=0.009))
+
+
 def test_convergence_wants_families_that_were_trained_long_enough():
     with pytest.raises(ValueError, match="asked for 75000"):
         curves.convergence(lengths(), budget=30_000)
