@@ -84,11 +84,20 @@ def there(some: Study) -> dict[str, list[Cell]]:
     return {name: where for name, where in found.items() if where}
 
 
-def write(name: str, people: PersonDataset, studies: dict[str, Study], profile: str, seed: int = 0) -> list[Path]:
-    """The tables of what is there; ``studies`` are one per preset."""
-    plan, found, runs = STUDIES[name], {table: [] for table in TABLES}, []
+def write(
+    name: str,
+    people: PersonDataset,
+    studies: Mapping[str, Study],
+    profile: str,
+    seed: int = 0,
+    trained: Mapping[str, Mapping[str, Sequence[Cell]]] | None = None,
+) -> list[Path]:
+    """The tables of what is there; ``studies`` are one per preset. trained : {preset: {row: its cells}}, None for all
+    that were trained (``there``).
+    """
+    plan, found, runs, chosen = STUDIES[name], {table: [] for table in TABLES}, [], trained
     for preset, some in studies.items():
-        trained = there(some)
+        trained = there(some) if chosen is None else chosen.get(preset, {})
         if not trained:
             continue
         results = {row: some.results(row, where) for row, where in trained.items()}
