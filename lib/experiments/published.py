@@ -20,6 +20,7 @@ from lib.paths import DATA
 FOLDER = DATA / "published"
 COLUMNS = ("paper", "table", "method", "variant", "dataset", "metric", "value", "note")
 PAPERS = ("sing", "ripr", "jbim", "pshrnet", "ftwa")
+CLAIMED = ("id", "table", "dataset", "metric", "a", "a_variant", "b", "b_variant")
 PERCENT = ("rank-1", "rank-5", "rank-10", "rank-20", "mAP")
 
 
@@ -57,6 +58,42 @@ def wide(table: str, metrics: tuple[str, ...] | None = None) -> pd.DataFrame:
     columns = pd.MultiIndex.from_frame(long[["dataset", "metric"]].drop_duplicates())
     values = long.set_index(["method", "variant", "dataset", "metric"])["value"].unstack(["dataset", "metric"])
     return values.reindex(index=rows, columns=columns)
+
+
+def claimed() -> pd.DataFrame:
+    """What the papers print for their claims (``data/published/claimed.csv``: which two values of a table), as far as
+    two printed values say it: id, table, dataset, metric, difference (of a and b, in the table's unit).
+
+    ValueError for a row whose values are not each in the published tables exactly once.
+    """
+    path = FOLDER / "claimed.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if tuple(table.columns) != CLAIMED:
+        raise ValueError(f"{path.name} has the columns {', '.join(table.columns)}, not {', '.join(CLAIMED)}")
+    place = ["table", "dataset", "metric", "method", "variant"]
+    values = all_published().groupby(place)["value"].agg(["size", "first"])
+    sides = []
+    for side in ("a", "b"):
+        keys = pd.MultiIndex.from_frame(table[["table", "dataset", "metric", side, f"{side}_variant"]], names=place)
+        found = values.reindex(keys)
+        if (wrong := (found["size"] != 1).to_numpy()).any():
+            raise ValueError(f"{path.name}: {' / '.join(keys[wrong][0])} ({table['id'][wrong].iloc[0]}) is not one value")
+        sides.append(found["first"].to_numpy())
+    return table[["id", "table", "dataset", "metric"]].assign(difference=sides[0] - sides[1])
+
+
+def claimed_in_words(claim: str, dataset: str | None = None) -> str:
+    """A claim's printed difference: "+8.5 (MLR-VIPeR)" on ``dataset`` where the paper has it, else its range over the
+    sets that the paper has, "+7.7 to +10.4 (2 sets)"; "" where no two printed values say it.
+    """
+    rows = claimed().query("id == @claim")
+    own = rows[rows["dataset"] == dataset]
+    rows = own if len(own) else rows
+    unit = " dB" if (rows["metric"] == "psnr_dB").any() else ""
+    low, high = rows["difference"].min(), rows["difference"].max()
+    if len(rows) < 2:
+        return "".join(f"{row.difference:+.1f}{unit} ({row.dataset})" for row in rows.itertuples())
+    return f"{low:+.1f} to {high:+.1f}{unit} ({len(rows)} sets)"
 
 
 @cache

@@ -17,6 +17,7 @@ from lib.experiments.study import Plan, Study
 
 SETS = ("pedestrians", "viper", "caviar")  # that the repository has a record of
 GAINS = ["set", "name", "reference", "mean", "low", "high", "trainings"]  # columns of ``gains``
+NO_VERDICT = "none (a quick run)"
 # what a paper calls the protocol that a preset is on a set
 TARGETS = {
     ("mlr", "viper"): "MLR-VIPeR", ("mlr", "cuhk03"): "MLR-CUHK03", ("mlr", "sysu"): "MLR-SYSU",
@@ -165,7 +166,8 @@ def beside(apart: pd.DataFrame, table: str, names: Mapping[str, tuple[str, str]]
 
 def verdicts(record: Record, study: Study, plan: Plan, more: Collection[str] = ()) -> pd.DataFrame:
     """The plan's claims about rows that the study has, as a reader's table: first those of the record, of every set
-    with the study's preset (CAVIAR: its own), then what the study's own trainings say, "just now".
+    with the study's preset (CAVIAR: its own), then what the study's own trainings say, "just now"; those of ``quick``
+    say nothing.
 
     more : ids of claims that the record alone is asked for.
     """
@@ -174,7 +176,7 @@ def verdicts(record: Record, study: Study, plan: Plan, more: Collection[str] = (
     asked = [one for one in plan.comparisons if one.rows <= set(study.rows)]
     here = [study.judge(one) for one in asked if not one.sets or people in one.sets]
     here += plan.judged(study, dict.fromkeys(study.rows, study.cells))
-    here = [row | {"dataset": f"{people}, just now"} for row in here]
+    here = [said_by(row, study.profile) | {"dataset": f"{people}, just now"} for row in here]
     wanted = {one.claim for one in asked} | {row["claim_id"] for row in here} | set(more)
     found = []
     if record and len(record.claims):
@@ -182,6 +184,12 @@ def verdicts(record: Record, study: Study, plan: Plan, more: Collection[str] = (
         found = rows.fillna({"control_verdict": ""}).to_dict("records")
     table = claims.table([*found, *here])
     return table.assign(trainings=[int(row["trainings"]) for row in [*found, *here]])
+
+
+def said_by(row: dict, profile: str) -> dict:
+    """A judged claim (``claims.judge``) as a lesson shows it: in ``quick`` without a verdict."""
+    words = {name: row[name] and NO_VERDICT for name in ("verdict", "control_verdict")}
+    return row | words if profile == "quick" else row
 
 
 def taken_back(table: pd.DataFrame) -> str:

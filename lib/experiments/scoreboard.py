@@ -84,12 +84,16 @@ CONTESTANTS = (
 )  # fmt: skip
 # a method that stands on another network than the plain one: the same network, plain, is the row of its study
 OWN = {pshrnet.PS: pshrnet.ID}
-COLUMNS = ("set", "name", "value", "level_low", "level_high", "map", "mean", "low", "high", "trainings", "trials")
+COLUMNS = (
+    "set", "name", "value", "level_low", "level_high", "map", "map_low", "map_high", "mean", "low", "high", "trainings",
+    "trials",
+)  # fmt: skip
+MAP = {"": "value", "_low": "low", "_high": "high"}  # what ends a column of the mAP's -> the record's column
 
 
 def standings(sets: Sequence[str] = SETS, profile: str = "course", preset: str = "mlr") -> pd.DataFrame:
-    """Rank-1 (``value`` with its interval) and mAP of every contestant that is recorded on a set, and its difference to
-    the baseline there (``mean``, ``low``, ``high``; NaN for the baseline itself); all fractions.
+    """Rank-1 (``value``) and mAP, with their intervals, of every contestant that is recorded on a set, and its
+    difference to the baseline there (``mean``, ``low``, ``high``; NaN for the baseline itself); all fractions.
     """
     records = {study: recorded(study, sets, profile) for study in {one.study for one in CONTESTANTS}}
     found = []
@@ -101,8 +105,9 @@ def standings(sets: Sequence[str] = SETS, profile: str = "course", preset: str =
             if "rank-1" not in rows.index:
                 continue
             best = rows.loc["rank-1"]
-            line = {"set": people, "name": one.name, "value": best["value"], "map": rows.loc["mAP", "value"]}
+            line = {"set": people, "name": one.name, "value": best["value"]}
             line |= {"level_low": best["low"], "level_high": best["high"]}
+            line |= {f"map{end}": rows.loc["mAP", column] for end, column in MAP.items()}
             line |= {what: int(best[what]) for what in ("trainings", "trials")}
             if one.name != BASELINE:
                 apart = record.difference(one.name, BASELINE, people, preset)

@@ -14,7 +14,8 @@ import pandas as pd
 
 from lib.evaluation.intervals import counted
 from lib.experiments import claims
-from lib.experiments.recorded import SETS, recorded
+from lib.experiments.published import claimed_in_words
+from lib.experiments.recorded import SETS, TARGETS, recorded
 from lib.experiments.studies import STUDIES
 from lib.paths import ROOT, write_atomically
 
@@ -30,7 +31,8 @@ over people, splits and trainings. *Reproduced*: above zero, and not all of the 
 *Contradicted*: below zero, likewise. *No effect*: all of it is negligible, which is certain and too small to
 matter. *Undecided*: it could be either, or fewer than three trainings stand behind it. Once as the paper compares;
 and once **against the control**, a row without what the claim is about that was shown as many images, the strongest
-of them on validation people. What the words rest on: [lesson 02](notebooks/02_measuring.ipynb),
+of them on validation people. What a paper prints is of its own network and sets, and no paper prints an interval; where
+only a figure shows it, the field is empty. What the words rest on: [lesson 02](notebooks/02_measuring.ipynb),
 `lib/evaluation/intervals.py`, `lib/experiments/claims.py`.
 
 This page is generated (`python -m lib.experiments.verdicts`).
@@ -77,7 +79,10 @@ def page(table: pd.DataFrame | None = None) -> str:
         parts.append(f"## {title}\n")
         if len(part):
             parts.append(_grid(
-                ["claim", "table", "measured on", "as the paper compares", "verdict", "against the control", "verdict"],
+                [
+                    "claim", "table", "the paper prints", "measured on", "as the paper compares", "verdict",
+                    "against the control", "verdict",
+                ],
                 [_line(row) for row in part.to_dict("records")],
             ))  # fmt: skip
         if missing := [claim for name, claim in own["claim"].items() if name not in set(part["claim_id"])]:
@@ -89,7 +94,8 @@ def _line(row: dict) -> list[str]:
     (shown,) = claims.table([row]).to_dict("records")
     people = f"{PEOPLE[row['set']]}, `{row['preset']}`, {counted(int(row['trainings']), 'training')}"
     compared = ("as the paper compares", "verdict", "against the control", "verdict against it")
-    return [shown["claim"], shown["table"], people, *(shown[name] for name in compared)]
+    prints = claimed_in_words(row["claim_id"], TARGETS.get((row["preset"], row["set"])))
+    return [shown["claim"], shown["table"], prints, people, *(shown[name] for name in compared)]
 
 
 def _within(text: str) -> str:

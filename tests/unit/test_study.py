@@ -20,7 +20,7 @@ from lib.experiments import claims, ftwa, jbim, measured, record, ripr, sing, st
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls, plain
 from lib.experiments.published import published
-from lib.experiments.recorded import Record, beside, gains, known, recorded, taken_back, verdicts
+from lib.experiments.recorded import Record, beside, gains, known, recorded, said_by, taken_back, verdicts
 from lib.experiments.study import IMAGES, Cell, Comparison, Plan, Row, Study, View, cells
 from lib.experiments.trained import Trained
 from lib.methods import create_method
@@ -549,6 +549,10 @@ def test_a_lesson_shows_the_record_and_else_what_it_trained(trained, tmp_path, m
     assert shown["table"].tolist() == ["SING-T2", "SING-T2"] and verdicts(empty, trained, plan)["table"].tolist() == [
         "SING-T2"
     ]
+    assert shown["verdict"].iloc[0].startswith("undecided") and shown["verdict"].iloc[1] == "none (a quick run)"
+    assert set(shown["verdict against it"]) == {""}
+    row = {"verdict": "reproduced", "control_verdict": "no effect"}
+    assert said_by(row, "course") == row and said_by(row, "quick")["control_verdict"] == "none (a quick run)"
 
 
 def test_a_row_without_first_weights_stops_no_other(small, monkeypatch, capsys):
