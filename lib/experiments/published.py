@@ -77,7 +77,9 @@ def claimed() -> pd.DataFrame:
         keys = pd.MultiIndex.from_frame(table[["table", "dataset", "metric", side, f"{side}_variant"]], names=place)
         found = values.reindex(keys)
         if (wrong := (found["size"] != 1).to_numpy()).any():
-            raise ValueError(f"{path.name}: {' / '.join(keys[wrong][0])} ({table['id'][wrong].iloc[0]}) is not one value")
+            raise ValueError(
+                f"{path.name}: {' / '.join(keys[wrong][0])} ({table['id'][wrong].iloc[0]}) is not one value"
+            )
         sides.append(found["first"].to_numpy())
     return table[["id", "table", "dataset", "metric"]].assign(difference=sides[0] - sides[1])
 
@@ -90,10 +92,10 @@ def claimed_in_words(claim: str, dataset: str | None = None) -> str:
     own = rows[rows["dataset"] == dataset]
     rows = own if len(own) else rows
     unit = " dB" if (rows["metric"] == "psnr_dB").any() else ""
-    low, high = rows["difference"].min(), rows["difference"].max()
-    if len(rows) < 2:
-        return "".join(f"{row.difference:+.1f}{unit} ({row.dataset})" for row in rows.itertuples())
-    return f"{low:+.1f} to {high:+.1f}{unit} ({len(rows)} sets)"
+    sets = rows["dataset"].unique()
+    where = f"({sets[0] if len(sets) == 1 else f'{len(sets)} sets'})" if len(sets) else ""
+    found = dict.fromkeys(f"{value:+.1f}" for value in (rows["difference"].min(), rows["difference"].max()))
+    return f"{' to '.join(found)}{unit} {where}" if where else ""
 
 
 @cache

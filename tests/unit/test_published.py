@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 
 from lib.course import paths
+from lib.experiments import claims
 from lib.experiments import published as module
-from lib.experiments.published import COLUMNS, PERCENT, all_published, published, wide
+from lib.experiments.published import (
+    COLUMNS,
+    PERCENT,
+    all_published,
+    claimed,
+    claimed_in_words,
+    published,
+    wide,
+)
 
 # the tables of the course's ledger, and the two figures whose numbers the text gives
 TABLES = {
@@ -182,3 +191,36 @@ def test_wide_is_the_table_as_printed():
     assert list(table.index.get_level_values("method"))[:2] == ["DenseNet-121", "SE-ResNet-50"]
     assert table.loc[("RIFE", ""), ("CAVIAR", "rank-1")] == 35.7
     assert np.isnan(table.loc[("SDF", ""), ("VR-MSMT17", "rank-1")])
+
+
+def test_what_is_printed_for_the_claims_is_what_the_papers_say():
+    """Differences that the papers' own sentences name, or of two numbers copied by hand."""
+    table = claimed().set_index(["id", "dataset"])["difference"]
+    assert set(claimed()["id"]) <= set(claims.claims().index) and claimed().groupby("id").size().max() <= 5
+    sets = claimed().query("id == 'JBIM-sr-reid'")["dataset"].tolist()
+    named = dict(zip(sets, (12.9, 14.5, 6.3, 17.4, 22.9), strict=True))  # JBIM, the text about Table 4
+    assert {name: round(table["JBIM-sr-reid", name], 1) for name in sets} == named
+    assert table["SING-joint", "MLR-VIPeR"] == pytest.approx(33.5 - 25.3)  # SING Table 2
+    assert table["SING-synthetic", "CAVIAR"] == pytest.approx(7.7)  # SING, the text about Table 3
+    assert table["SING-alpha-zero", "CAVIAR"] == pytest.approx(6.9)
+    assert table["FTWA-raft", "MLR-CUHK03"] == pytest.approx(29.7)  # FTWA Table 2
+
+
+def test_a_printed_claim_in_words():
+    assert claimed_in_words("SING-synthetic", "CAVIAR") == "+7.7 (CAVIAR)"
+    assert claimed_in_words("SING-joint") == "+3.9 to +8.2 (4 sets)" == claimed_in_words("SING-joint", "elsewhere")
+    pictures = claimed_in_words("SING-psnr-lower")
+    assert pictures.startswith("+1.9 to +3.8 dB (") and "sets" not in pictures
+    assert claimed_in_words("RIPR-level") == ""
+
+
+def test_a_claimed_row_that_is_nowhere_printed_is_told(tmp_path, monkeypatch):
+    for name in (*module.PAPERS, "claimed"):
+        text = (module.FOLDER / f"{name}.csv").read_text(encoding="utf-8")
+        (tmp_path / f"{name}.csv").write_text(text.replace("SING-joint,SING-T2,CAVIAR", "SING-joint,SING-T2,PRID"))
+    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    with pytest.raises(ValueError, match=r"SING-T2 / PRID .* \(SING-joint\) is not one value"):
+        claimed()
+    (tmp_path / "claimed.csv").write_text("id,table\n")
+    with pytest.raises(ValueError, match="has the columns id, table, not id"):
+        claimed()
