@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def search_sliders(explorer: Explorer, start: float = 1 / 4) -> None:
-    """Show sliders over person, resolution, kernel and method, and what the search finds, live.
+    """Show sliders over person, resolution, kernel, method and the gallery, and what the search finds, live.
 
     In a batch run (``make course``, tests) nobody moves a slider, and a stored one would be dead: one line says so.
     """
@@ -20,7 +20,7 @@ def search_sliders(explorer: Explorer, start: float = 1 / 4) -> None:
     import ipywidgets as widgets
     from IPython.display import display
 
-    from lib.experiments.explore import KERNELS, RATIOS
+    from lib.experiments.explore import GALLERIES, KERNELS, RATIOS
     from lib.plots import style
     from lib.plots.explore import search
 
@@ -31,15 +31,18 @@ def search_sliders(explorer: Explorer, start: float = 1 / 4) -> None:
     ratio = widgets.SelectionSlider(options=options, value=start, description="resolution", **wide)
     kernel = widgets.ToggleButtons(options=KERNELS, description="made small by", style=wide["style"])
     method = widgets.Dropdown(options=names, description="method", **wide)
+    options = [(style.ratio_name(size), size) for size in GALLERIES]
+    gallery = widgets.SelectionSlider(options=options, value=1.0, description="gallery", **wide)
     where = widgets.Checkbox(False, description="show where it is similar", **wide)
     shown = widgets.HTML()
 
     def show(_=None) -> None:
-        look = explorer.look(method.value, person.value, ratio.value, kernel.value, where.value)
-        curve = explorer.curve(method.value, kernel.value)
-        shown.value = search(look, explorer.pictures, method.value, curve, ratio.value)
+        look = explorer.look(method.value, person.value, ratio.value, kernel.value, where.value, gallery.value)
+        curve = explorer.curve(method.value, kernel.value, gallery.value)
+        shown.value = search(look, explorer.pictures_at(gallery.value), method.value, curve, ratio.value)
 
-    for control in (person, ratio, kernel, method, where):
+    controls = [person, ratio, kernel, method, gallery, where]
+    for control in controls:
         control.observe(show, "value")
     show()
-    display(widgets.VBox([person, ratio, kernel, method, where, shown]))
+    display(widgets.VBox([*controls, shown]))

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -31,6 +30,7 @@ from lib.models.activation import look, similarity_maps
 
 RATIOS = (1.0, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 6, 1 / 8, 1 / 16)
 KERNELS = ("bicubic", "nearest")
+GALLERIES = (1.0, 1 / 2, 1 / 4)
 # study -> the rows that are shown of it, where they were trained
 SHOWN = {
     "baseline": (BASELINE, EVERYWHERE),
@@ -81,31 +81,43 @@ class Explorer:
         self.probes = rows["probe"].drop_duplicates("pid", ignore_index=True)  # one picture of each
         self.all_probes = rows["probe"]
         self.protocols = {kernel: _with_kernel(protocol, kernel) for kernel in KERNELS}
-        self._gallery: dict[str, Tensor] = {}
-        self._curves: dict[tuple[str, str], dict[float, float]] = {}
+        self._pictures: dict[float, list[np.ndarray]] = {}
+        self._gallery: dict[tuple[str, float], Tensor] = {}
+        self._curves: dict[tuple[str, str, float], dict[float, float]] = {}
 
-    @cached_property
+    @property
     def pictures(self) -> list[np.ndarray]:
         """(h, w, 3) uint8 of each gallery row."""
-        dataset = next(iter(self.protocols.values())).dataset
-        return [dataset.image(int(row)) for row in self.gallery["image"]]
+        return self.pictures_at(1.0)
+
+    def pictures_at(self, gallery: float) -> list[np.ndarray]:
+        """The same at a ratio in (0, 1] of the files."""
+        if gallery not in self._pictures:
+            protocol = self.protocols[KERNELS[0]]
+            self._pictures[gallery] = [_shrunk(protocol, int(row), gallery) for row in self.gallery["image"]]
+        return self._pictures[gallery]
 
     def name_of(self, probe: int) -> str:
         """Whom a probe shows, as the set calls them."""
         return str(self.probes["pid"][probe])
 
-    def look(self, name: str, probe: int, ratio: float, kernel: str = KERNELS[0], where: bool = False) -> Look:
+    def look(
+        self, name: str, probe: int, ratio: float, kernel: str = KERNELS[0], where: bool = False, gallery: float = 1.0
+    ) -> Look:
         """Search for the ``probe``-th person, as ``looks``. where : with the map, which is slower."""
-        (found,) = self.looks(name, [probe], ratio, kernel)
+        (found,) = self.looks(name, [probe], ratio, kernel, gallery)
         if not where:
             return found
         method, protocol = self.methods[name], self.protocols[kernel]
         batch = self._batch(method, protocol, self.probes["image"].iloc[[probe]], ratio)
-        other = self.described(name)[int(found.order[found.place - 1])]
+        other = self.described(name, gallery)[int(found.order[found.place - 1])]
         return replace(found, where=_map(method, batch, other))
 
-    def looks(self, name: str, probes: Sequence[int], ratio: float, kernel: str = KERNELS[0]) -> list[Look]:
-        """Search for some people, each by its picture at a ratio in (0, 1] of the file, shrunk by a kernel.
+    def looks(
+        self, name: str, probes: Sequence[int], ratio: float, kernel: str = KERNELS[0], gallery: float = 1.0
+    ) -> list[Look]:
+        """Search for some people, each by its picture at a ratio in (0, 1] of the file, shrunk by a kernel, in a
+        gallery at a ratio of its own.
 
         KeyError for a method or kernel that is not there, IndexError for a person, ValueError for a ratio.
         """
@@ -113,7 +125,8 @@ class Explorer:
         rows = self.probes.iloc[list(probes)]
         batch = self._batch(method, protocol, rows["image"], ratio)
         with torch.inference_mode():
-            distances = method.distance(method.embed(batch, "probe").float(), self.described(name)).cpu().numpy()
+            distances = method.distance(method.embed(batch, "probe").float(), self.described(name, gallery))
+            distances = distances.cpu().numpy()
             seen = restored(method, batch.images)
         found = []
         for image, pid, to, picture in zip(rows["image"], rows["pid"], distances, seen, strict=True):
@@ -122,31 +135,31 @@ class Explorer:
             found.append(Look(_shrunk(protocol, image, ratio), picture, order, right, int(right.argmax()) + 1))
         return found
 
-    def described(self, name: str) -> Tensor:
-        """(G, D): the gallery as a method describes it, once."""
-        if name not in self._gallery:
-            method = self.methods[name]
-            features = extract(method, self.protocols[KERNELS[0]], self.gallery, None, "gallery")
-            self._gallery[name] = torch.from_numpy(features).to(device_of(method))
-        return self._gallery[name]
+    def described(self, name: str, gallery: float = 1.0) -> Tensor:
+        """(G, D): the gallery at a ratio in (0, 1] as a method describes it, once. ValueError for another ratio."""
+        if (name, gallery) not in self._gallery:
+            method, ratio = self.methods[name], None if _checked(gallery) == 1 else gallery
+            features = extract(method, self.protocols[KERNELS[0]], self.gallery, ratio, "gallery")
+            self._gallery[name, gallery] = torch.from_numpy(features).to(device_of(method))
+        return self._gallery[name, gallery]
 
-    def curve(self, name: str, kernel: str = KERNELS[0]) -> dict[float, float]:
+    def curve(self, name: str, kernel: str = KERNELS[0], gallery: float = 1.0) -> dict[float, float]:
         """{ratio: rank-1 of all probes of these people, all at that ratio}, fractions."""
-        if (name, kernel) not in self._curves:
-            method, gallery, found = self.methods[name], self.described(name), {}
+        key = name, kernel, gallery
+        if key not in self._curves:
+            method, there, found = self.methods[name], self.described(name, gallery), {}
             pids = self.gallery["pid"].to_numpy()
             for ratio in RATIOS:
                 features = torch.from_numpy(extract(method, self.protocols[kernel], self.all_probes, ratio, "probe"))
                 with torch.inference_mode():
-                    nearest = method.distance(features.to(gallery.device), gallery).argmin(1).cpu().numpy()
+                    nearest = method.distance(features.to(there.device), there).argmin(1).cpu().numpy()
                 found[ratio] = float((pids[nearest] == self.all_probes["pid"].to_numpy()).mean())
-            self._curves[name, kernel] = found
-        return self._curves[name, kernel]
+            self._curves[key] = found
+        return self._curves[key]
 
     @staticmethod
     def _batch(method: Method, protocol: Protocol, images: Sequence[int], ratio: float) -> Batch:
-        if not 0 < ratio <= 1:
-            raise ValueError(f"a ratio lies in (0, 1], not {ratio}")
+        _checked(ratio)
         enlargement = getattr(method, "enlargement", None)
         canvases = Canvases(
             protocol, tuple(method.canvas), device_of(method), enlargement
@@ -191,6 +204,12 @@ def untrained(cell: Cell, profile: str) -> dict[str, Method]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # the histogram's canvas is small: colours need no more
         return {name: study.trained(name).method for name in (TRANSFER, HISTOGRAM)}
+
+
+def _checked(ratio: float) -> float:
+    if not 0 < ratio <= 1:
+        raise ValueError(f"a ratio lies in (0, 1], not {ratio}")
+    return ratio
 
 
 def _with_kernel(protocol: Protocol, kernel: str) -> Protocol:

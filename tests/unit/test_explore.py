@@ -65,6 +65,23 @@ def test_the_curve_is_the_share_of_probes_found_first(explorer):
     assert curve[1 / 2] == pytest.approx(np.mean([place == 1 for place in places]))
 
 
+def test_the_gallery_can_be_small_as_well(explorer):
+    """Its pictures, what is searched, and the curve; at 1 it is the gallery as it was."""
+    name, protocol = next(iter(explorer.methods)), explorer.protocols["bicubic"]
+    small = extract(explorer.methods[name], protocol, explorer.gallery, 1 / 4, "gallery")
+    np.testing.assert_allclose(explorer.described(name, 1 / 4).numpy(), small)
+    for whole, shrunk in zip(explorer.pictures, explorer.pictures_at(1 / 4), strict=True):
+        assert shrunk.shape[:2] == low_resolution_size(*whole.shape[:2], 1 / 4)
+    found = explorer.look(name, 0, 1 / 4, gallery=1 / 4)
+    probe = extract(explorer.methods[name], protocol, explorer.probes.iloc[[0]], 1 / 4, "probe")
+    assert found.order[0] == int(np.argmin(((probe - small) ** 2).sum(1)))
+    places = explorer.looks(name, range(len(explorer.probes)), 1.0, gallery=1.0)
+    assert [one.place for one in places] == [one.place for one in explorer.looks(name, range(len(places)), 1.0)]
+    assert explorer.curve(name, gallery=1 / 4) is not explorer.curve(name)
+    with pytest.raises(ValueError, match="ratio lies in"):
+        explorer.described(name, 2.0)
+
+
 def test_a_map_is_given_where_it_is_exact(explorer):
     network, colours = explorer.methods
     found = explorer.look(network, 0, 1 / 2, where=True)
