@@ -7,6 +7,7 @@ python -m lib.experiments.verdicts --check    # 1 where it is not up to date
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 
@@ -61,6 +62,26 @@ def counts(table: pd.DataFrame) -> pd.DataFrame:
         rows[PAPERS[paper], PEOPLE[people]] = [int(some[word].sum()) for some in given for word in claims.VERDICTS]
     columns = [f"{when}{word}" for when in ("", "control: ") for word in claims.VERDICTS]
     return pd.DataFrame(rows, index=columns).T
+
+
+def boards(table: pd.DataFrame, most: int) -> dict[str, pd.DataFrame]:
+    """What ``lib.plots.board.claims_board`` draws, {title: claim, set, column, verdict}: for every paper as many pages
+    as it takes with at most ``most`` claims on one. A claim about several networks is a line for each.
+    """
+    parts = [
+        table.assign(column=column, verdict=table[f"{prefix}verdict"])
+        for column, prefix in (("paper", ""), ("control", "control_"))
+    ]
+    cells = pd.concat(parts)[["paper", "claim", "set", "column", "verdict"]]
+    cells, found = cells[cells["verdict"] != ""], {}
+    for paper, title in PAPERS.items():
+        claims_of = table.loc[table["paper"] == paper, "claim"].drop_duplicates().tolist()
+        pages = math.ceil(len(claims_of) / most)
+        for page in range(pages):
+            few = claims_of[page * len(claims_of) // pages : (page + 1) * len(claims_of) // pages]
+            where = f", {page + 1} of {pages}" if pages > 1 else ""
+            found[f"{title}{where}"] = cells[(cells["paper"] == paper) & cells["claim"].isin(few)].drop(columns="paper")
+    return found
 
 
 def page(table: pd.DataFrame | None = None) -> str:

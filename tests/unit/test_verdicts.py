@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from lib.course import notebook as notebooks
 from lib.course import structure
 from lib.experiments import claims, verdicts
+from lib.plots.board import MOST
 
 
 def test_the_page_is_what_the_record_says():
@@ -31,6 +34,21 @@ def test_the_counts_are_those_of_the_rows():
         part = table[(table["paper"] == key) & (table["set"] == where)]
         assert row["undecided"] == part["verdict"].str.startswith("undecided").sum()
         assert row["reproduced"] == (part["verdict"] == "reproduced").sum()
+
+
+def test_every_judged_claim_is_on_a_board_once():
+    table = verdicts.board()
+    boards = verdicts.boards(table, most=MOST)
+    assert all(1 <= part["claim"].nunique() <= MOST for part in boards.values())
+    cells = pd.concat(boards.values())
+    assert not cells.duplicated(["claim", "set", "column"]).any()
+    assert (cells["column"] == "paper").sum() == len(table)
+    assert (cells["column"] == "control").sum() == (table["control_verdict"] != "").sum()
+    assert [title.split(",")[0] for title in boards] == sorted(
+        (title.split(",")[0] for title in boards), key=list(verdicts.PAPERS.values()).index
+    )
+    whole = verdicts.boards(table, most=len(table))
+    assert list(whole) == [title for paper, title in verdicts.PAPERS.items() if paper in set(table["paper"])]
 
 
 def test_a_page_that_is_old_is_told(tmp_path, monkeypatch, capsys):
