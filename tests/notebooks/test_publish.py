@@ -125,6 +125,32 @@ def test_pictures_are_packed_without_loss():
     assert (np.asarray(again) == transparent).all()
 
 
+def test_a_chart_is_stored_in_fewer_colours_where_nobody_sees_it():
+    """A page of lines and text; a picture of a smooth surface keeps its own colours."""
+    from lib.plots import style
+
+    fig, ax = style.chart(1, 3, size=(12, 6))
+    for k, one in enumerate(ax):
+        for j in range(6):
+            one.plot([0, 1, 2], [j, j + k, 2 * j], label=f"row {j} of {k}")
+        one.legend(title="many words to be read here")
+    chart = fig.palette_png(dpi=110)
+    assert len(chart) > publish.CHART
+    packed = base64.b64decode(publish.pack_png(base64.b64encode(chart).decode()))
+    before, after = (np.asarray(Image.open(io.BytesIO(some)).convert("RGB"), float) for some in (chart, packed))
+    assert len(packed) < 0.9 * len(chart) and 0 < np.abs(before - after).mean() <= publish.UNSEEN
+    across = np.linspace(0, 255, 400)
+    surface = np.stack(
+        [np.tile(across, (300, 1)), np.tile(across[:300, None], (1, 400)), np.full((300, 400), 60.0)], -1
+    )
+    surface += np.random.default_rng(0).normal(0, 4, surface.shape)
+    smooth = Image.fromarray(surface.clip(0, 255).astype(np.uint8)).quantize(256)
+    target = io.BytesIO()
+    smooth.save(target, "PNG")
+    kept = Image.open(io.BytesIO(base64.b64decode(publish.pack_png(base64.b64encode(target.getvalue()).decode()))))
+    assert (np.asarray(kept.convert("RGB")) == np.asarray(smooth.convert("RGB"))).all()
+
+
 def test_store_refuses_and_leaves_the_target(lesson_folder, tmp_path, capsys):
     target = lesson_folder / "42_template.ipynb"
     stored = target.read_bytes()
