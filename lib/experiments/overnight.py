@@ -147,7 +147,7 @@ def _keep(one: Job, key: tuple[Asked, str], found: dict[str, list[Result]] | Non
 
 def test(asked: Asked, row: str) -> dict[str, list[Result]] | None:
     """``workers.test`` in all cells; None where the row was not trained in all of them."""
-    some = workers._own(asked)
+    some = workers.own_study(asked)
     if not all(some.is_there(row, cell) for cell in some.cells):
         return None
     return workers.test(asked, row, tuple(range(len(some.cells))))
@@ -155,7 +155,7 @@ def test(asked: Asked, row: str) -> dict[str, list[Result]] | None:
 
 def write(tested: Tested) -> str:
     """The tables of one study on one set, of the rows that were tested."""
-    some = {one: workers._own(one) for one in dict.fromkeys(asked for asked, _ in tested)}
+    some = {one: workers.own_study(one) for one in dict.fromkeys(asked for asked, _ in tested)}
     for (asked, row), found in tested.items():
         for subset, results in found.items():
             some[asked].remember(row, some[asked].cells, results, subset)

@@ -44,7 +44,7 @@ def opened(asked: Asked, people: PersonDataset) -> Study:
 
 
 @lru_cache(maxsize=32)
-def _own(asked: Asked) -> Study:
+def own_study(asked: Asked) -> Study:
     """The study of a process of the pool, made once."""
     return opened(asked, _people(asked.dataset))
 
@@ -63,7 +63,7 @@ def train(asked: Asked, row: str, cell: int, end: float) -> str | None:
     """Train a row in a cell (its position): what to say of it; "" where it was there, None after ``end`` (of
     ``time.time``) and where its first weights are missing.
     """
-    some = _own(asked)
+    some = own_study(asked)
     if some.is_there(row, some.cells[cell]):
         return ""
     if time.time() >= end:
@@ -81,7 +81,7 @@ def test(asked: Asked, row: str, where: tuple[int, ...]) -> dict[str, list[Resul
     """A row's results in cells (their positions), by subset, light enough to be sent home: their rankings are settled
     for the people of these cells.
     """
-    some = _own(asked)
+    some = own_study(asked)
     chosen = [some.cells[position] for position in where]
     found = {}
     for subset in SUBSETS:

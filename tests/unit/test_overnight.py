@@ -43,10 +43,10 @@ def two_rows(monkeypatch, tmp_path):
         return some
 
     monkeypatch.setattr(workers, "opened", few)
-    for kept in (workers._own, workers._people):
+    for kept in (workers.own_study, workers._people):
         kept.cache_clear()
     yield job("baseline", "pedestrians", "quick", (1, 1))
-    for kept in (workers._own, workers._people):
+    for kept in (workers.own_study, workers._people):
         kept.cache_clear()
 
 
