@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup course all test lint bench publish exercises contents badges record weights lock lab site clean distclean
+.PHONY: help setup course all test lint bench publish exercises contents badges record overnight weights lock lab site clean distclean
 
 # Options, as in `make course PROFILE=paper DATASET=viper JOBS=4`
 PROFILE ?=
@@ -96,6 +96,9 @@ badges: setup ## links to Colab and Binder, and a first cell for them, in every 
 record: setup ## train what the record of a STUDY lacks, as long as HOURS allow, and write data/measured/
 	@exec $(RUN) -m lib.experiments.record $(if $(strip $(value STUDY)),$(call typed,STUDY)) $(call option,dataset,DATASET) \
 		$(call option,seeds,SEEDS) $(call option,trials,TRIALS) $(call option,hours,HOURS) $(ARGS)
+
+overnight: setup ## the record of every study on every set that is here, as long as HOURS allow, PROCESSES at a time
+	@exec $(RUN) -m lib.experiments.overnight $(call option,hours,HOURS) $(call option,processes,PROCESSES) $(ARGS)
 
 weights: setup ## pre-train the first weights that ship: what is missing, or WEIGHTS='resnet18-half' again (hours)
 	@exec $(RUN) -m lib.experiments.ship $(if $(strip $(value WEIGHTS)),$(call typed,WEIGHTS))

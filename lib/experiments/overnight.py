@@ -1,12 +1,13 @@
 """Many studies in one night, by the processes of one machine.
 
-    python -m lib.experiments.overnight --hours 8 --processes 24                   # every study on every set
+    python -m lib.experiments.overnight --hours 8 --processes 24                   # make overnight HOURS=8 PROCESSES=24
     python -m lib.experiments.overnight pshrnet:pedestrians sing:caviar --hours 1  # these, the first one first
 
-On the embedded people three trainings on one split, on other sets one training on each of three splits. A study is
-tested and written as its trainings are over; those of the next go on meanwhile. When the hours are over no training
-begins any more. Only rows that were trained in all cells are written (``lib.experiments.record`` writes the others
-too): they are tested by the pool, and nothing is ranked again. What was trained is found again the next night.
+Without names: every study on every set that is here. On the embedded people three trainings on one split, on other sets
+one training on each of three splits. A study is tested and written as its trainings are over; those of the next go on
+meanwhile. When the hours are over no training begins any more. Only rows that were trained in all cells are written
+(``lib.experiments.record`` writes the others too): they are tested by the pool, and nothing is ranked again. What was
+trained is found again the next night.
 
 One training of the course's small networks leaves most of a GPU idle, and processes take turns on it. On an H100 with
 16 cores, 24 processes took 45 s for a plain row each, and under CUDA MPS (``nvidia-cuda-mps-control -d`` before the
@@ -25,7 +26,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass, field
 from functools import partial
 
-from lib.data import load_dataset
+from lib.data import DataError, load_dataset
 from lib.evaluation import Result
 from lib.experiments import record, workers
 from lib.experiments.recorded import SETS
@@ -168,6 +169,15 @@ def write(tested: Tested) -> str:
     return ", ".join(path.name for path in record.write(one.study, people, studies, one.profile, trained=whole))
 
 
+def _is_here(dataset: str) -> bool:
+    try:
+        load_dataset(dataset)
+    except DataError as error:
+        print(f"{dataset} is left out: {error}", file=sys.stderr)
+        return False
+    return True
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lib.experiments.overnight", description=__doc__.split("\n\n")[0])
     parser.add_argument("jobs", nargs="*", metavar="STUDY:SET", help="in this order (default: all)")
@@ -177,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told = parser.parse_args(arguments)
     if told.processes < 1:
         parser.error(f"--processes is at least 1, not {told.processes}")
-    asked = told.jobs or [f"{study}:{people}" for people in SETS for study in STUDIES]
+    asked = told.jobs or [f"{study}:{people}" for people in SETS if _is_here(people) for study in STUDIES]
     for one in asked:
         if one.partition(":")[0] not in STUDIES:
             parser.error(f"{one!r} is no STUDY:SET; the studies: {', '.join(STUDIES)}")

@@ -125,6 +125,21 @@ def test_every_study_can_be_a_job(study, monkeypatch):
     assert all(isinstance(cell, Cell) for cell in workers.opened(made.asked[0], workers._people("pedestrians")).cells)
 
 
+def test_without_names_every_study_on_every_set_that_is_here(monkeypatch, capsys):
+    def load(name):
+        if name == "viper":
+            raise overnight.DataError("there is no folder VIPeR")
+
+    seen = []
+    monkeypatch.setattr(overnight, "load_dataset", load)
+    monkeypatch.setattr(overnight, "job", lambda study, people, profile: seen.append((study, people)))
+    monkeypatch.setattr(overnight, "night", lambda jobs, pool, processes, end: 0)
+    main(["--hours", "0"])
+    assert seen == [(study, people) for people in ("pedestrians", "caviar") for study in STUDIES]
+    said = capsys.readouterr()
+    assert "viper is left out: there is no folder VIPeR" in said.err and said.out == "complete\n"
+
+
 def test_the_command_says_what_is_wrong(capsys):
     for told, message in ((["sin:viper"], "'sin:viper' is no STUDY:SET"), (["--processes", "0"], "at least 1, not 0")):
         with pytest.raises(SystemExit):
