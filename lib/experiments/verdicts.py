@@ -7,6 +7,7 @@ python -m lib.experiments.verdicts --check    # 1 where it is not up to date
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import pandas as pd
 
 from lib.evaluation.intervals import counted
 from lib.experiments import claims
+from lib.experiments.measured import MeasuredError, measured
 from lib.experiments.published import claimed_in_words
 from lib.experiments.recorded import SETS, TARGETS, recorded
 from lib.experiments.studies import STUDIES
@@ -24,6 +26,8 @@ PAGE = ROOT / "VERDICTS.md"
 PAPERS = {"sing": "SING (2018)", "ripr": "RIPR (2019)", "ftwa": "FTWA (2021)", "pshrnet": "PS-HRNet (2021)",
           "jbim": "JBIM (2022)"}  # fmt: skip
 PEOPLE = {"pedestrians": "embedded people", "viper": "VIPeR", "caviar": "CAVIAR4REID"}
+# claims that are judged by no study of the record: table -> preset
+APART = {"superres_claims": "plain", "jbim_ratio_claims": "mlr"}  # lesson 05, lib.experiments.jbim_ratios
 INTRODUCTION = """# The verdicts
 
 Each claim of the five papers (`data/published/claims.csv`, in our words), as the record in `data/measured` has it.
@@ -45,6 +49,10 @@ def board() -> pd.DataFrame:
     ``claims.judge`` with set, preset, and paper; a claim about several networks has a row for each (``variant``).
     """
     parts = [some.claims for some in (recorded(study) for study in STUDIES) if some and len(some.claims)]
+    for name, preset in APART.items():
+        for people in SETS:
+            with contextlib.suppress(MeasuredError):
+                parts.append(pd.DataFrame({"preset": preset} | dict(measured(name, people)) | {"set": people}))
     known = claims.claims()
     if not parts:
         return pd.DataFrame(columns=["claim_id", "set", "preset", "paper", "verdict", "control_verdict"])
