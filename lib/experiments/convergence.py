@@ -59,14 +59,14 @@ def later_rows() -> list[Row]:
     return [known[name] for name in needed]
 
 
-PAPERS = {"earlier": ("", rows), "later": ("_later", later_rows)}  # a group -> what ends its tables' names, its rows
+PAPERS = {"earlier": "", "later": "_later"}  # a group -> what ends its tables' names
 
 
 def studies(
     people: PersonDataset, preset: str, where: Sequence[Cell], profile: str = PROFILE, papers: str = "earlier"
 ) -> dict[float, Study]:
     """One study for every length, by its factor of the budget."""
-    made = PAPERS[papers][1]()
+    made = later_rows() if papers == "later" else rows()
     return {
         factor: Study(
             f"convergence x{factor:g} ({people.name}, {preset})", made, where, profile,
@@ -145,7 +145,7 @@ def write(
         for run in study.trained(name, where).all_runs
     ]
     told = {"profile": profile, "dataset": people.name, "seed": 0, "preset": preset, "budget": some[1.0].images}
-    end = PAPERS[papers][0]
+    end = PAPERS[papers]
     return [
         measured.record(f"{name}{end}", frame, runs=unique(runs), **told)
         for name, frame in frames.items()
@@ -159,7 +159,7 @@ def recorded(what: str, dataset: str) -> pd.DataFrame:
     MeasuredError where there is none.
     """
     found, missing = [], None
-    for end, _ in PAPERS.values():
+    for end in PAPERS.values():
         try:
             found.append(measured.measured(f"{what}{end}", dataset))
         except measured.MeasuredError as error:

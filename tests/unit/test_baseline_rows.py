@@ -80,10 +80,12 @@ def test_a_budget_of_its_own(people):
     assert lengths == [IMAGES["course"] // 4, IMAGES["course"] // 2, IMAGES["course"], 5 * IMAGES["course"] // 2]
 
 
-def test_every_family_can_be_trained():
-    names = [row.name for row in convergence.rows()]
+def test_every_family_can_be_trained(people):
+    names = [row.name for some in (convergence.rows(), convergence.later_rows()) for row in some]
     assert set(convergence.COMPARED) <= set(names) and len(names) == len(set(names))
-    assert convergence.FAMILIES[ripr.BOTH] == pytest.approx(2 / 3)
+    assert convergence.FAMILIES[ripr.BOTH] == convergence.FAMILIES[convergence.JBIM] == pytest.approx(2 / 3)
+    some = convergence.studies(people, "mlr", cells(people, "mlr"), papers="later")[1.0]
+    assert set(convergence.LATER) <= set(some.rows) and not set(convergence.EARLIER) & set(some.rows)
 
 
 def test_the_record_of_convergence_goes_on(people, runs, monkeypatch):
@@ -109,6 +111,15 @@ def test_the_record_of_convergence_goes_on(people, runs, monkeypatch):
     (gain,) = measured.measured("convergence_gains", "pedestrians", "quick").to_dict("records")
     assert 100 * gain["mean"] == pytest.approx(still_to_gain(ends, budget)[BASELINE], abs=1e-3)
     assert gain["low"] <= gain["mean"] <= gain["high"]  # of few people, who may all be found by both
+
+    monkeypatch.setattr(convergence, "later_rows", lambda: rows[:1])
+    later = convergence.studies(people, "mlr", cells(people, "mlr", seeds=2), "quick", papers="later")
+    written = convergence.write(people, "mlr", later, "quick", papers="later")
+    assert written[0].stem == "convergence_later-pedestrians"
+    both = convergence.recorded("convergence", "pedestrians")
+    assert len(both) == 2 * len(table) and len(both.attrs["origins"]) == 2
+    with pytest.raises(measured.MeasuredError, match="no measured table convergence-viper"):
+        convergence.recorded("convergence", "viper")
 
 
 def test_what_the_loop_logged_lies_on_the_way(people, runs, monkeypatch):
