@@ -166,7 +166,8 @@ def write(tested: Tested) -> str:
     one = next(iter(some))
     people = some[one].cells[0].protocol.dataset
     studies = {one.preset: study for one, study in some.items()}
-    return ", ".join(path.name for path in record.write(one.study, people, studies, one.profile, trained=whole))
+    written = record.write(one.study, people, studies, one.profile, trained=whole)
+    return ", ".join(path.name for path in written)
 
 
 def _is_here(dataset: str) -> bool:

@@ -7,6 +7,8 @@ there; asked again, it goes on where it was. ``--hours 0`` only writes. ``--proc
 at a time (a GPU, or many cores). Several machines share the work with ``--share 1/4``, each its own cells; what they
 trained is found by whoever writes.
 
+What the tables have already and is not here stays: where they have more, nothing is written.
+
 Three tables per study and data set: ``<study>_rows`` (every row's scores), ``<study>_differences`` (each row minus each
 earlier one, rank-1) and ``<study>_claims``. Every row says how many trainings and
 splits stand behind it.
@@ -91,9 +93,12 @@ def write(
     profile: str,
     seed: int = 0,
     trained: Mapping[str, Mapping[str, Sequence[Cell]]] | None = None,
+    replace: bool = False,
 ) -> list[Path]:
-    """The tables of what is there; ``studies`` are one per preset. trained : {preset: {row: its cells}}, None for all
-    that were trained (``there``).
+    """The tables of what is there; ``studies`` are one per preset. Nothing is written, and why is said, where
+    ``data/measured`` has more (``lost``), unless ``replace``: what another machine has trained is not here.
+
+    trained : {preset: {row: its cells}}, None for all that were trained (``there``).
     """
     plan, found, runs, chosen = STUDIES[name], {table: [] for table in TABLES}, [], trained
     for preset, some in studies.items():
@@ -117,11 +122,33 @@ def write(
         "claims": pd.DataFrame(found["claims"]),
     }
     told = {"profile": profile, "dataset": people.name, "seed": seed, "presets": sorted(studies)}
+    if more := [] if replace else lost(name, people.name, profile, frames["rows"]):
+        few = f"{', '.join(more[:3])}{' and others' if len(more) > 3 else ''}"
+        print(
+            f"{name} on {people.name} is not written: data/measured has trainings of {few} that are not here. ", end=""
+        )
+        print("Train them here (--hours), or write all the same (--replace)", flush=True)
+        return []
     return [
         measured.record(f"{name}_{table}", frame, runs=unique(runs), **told)
         for table, frame in frames.items()
         if len(frame)
     ]
+
+
+def lost(name: str, dataset: str, profile: str, rows: pd.DataFrame) -> list[str]:
+    """Rows of which the stored table has more trainings or splits than ``rows``, the new one; none where other code
+    than today's measured it, and where nothing new is there.
+    """
+    try:
+        stored = measured.measured(f"{name}_rows", dataset, profile)
+    except (measured.MeasuredError, ValueError):  # never measured; quick, which measures nothing
+        return []
+    if stored.attrs["note"] or rows.empty:
+        return []
+    had, has = ({(one["preset"], one["row"]): one["trials"] * one["trainings"] for one in table.to_dict("records")}
+                for table in (stored, rows))  # fmt: skip
+    return sorted({row for (preset, row), cells in had.items() if cells > has.get((preset, row), 0)})
 
 
 def differences(some: Study, trained: dict[str, list[Cell]], preset: str) -> list[dict]:
@@ -151,6 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=1, help="splits")
     parser.add_argument("--hours", type=float, default=1.0, help="start no training after so many hours")
     parser.add_argument("--share", default="1/1", help="K/N: this is the K-th of N processes that share the work")
+    parser.add_argument("--replace", action="store_true", help="also where the stored tables have more trainings")
     parser.add_argument("--processes", type=int, default=1, help="rows trained and tested at a time")
     told = parser.parse_args(arguments)
     share = _share(parser, told.share)
@@ -168,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             missing = train_beside(pool, {asked[preset]: some for preset, some in studies.items()}, told.hours, share)
             for preset, some in studies.items():
                 workers.tested(pool, asked[preset], some)
-    for path in write(told.study, people, studies, told.profile):
+    for path in write(told.study, people, studies, told.profile, replace=told.replace):
         print(f"written: {path.name}")
     print(f"{missing} rows are still missing: run the same again" if missing else "complete")
 

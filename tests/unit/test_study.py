@@ -513,6 +513,27 @@ def test_the_record_stops_after_its_hours_and_goes_on(small, people, capsys):
     assert claim["claim_id"] == "SING-sr-helps" and claim["control_row"] in CONTROLS
 
 
+def test_the_record_keeps_what_is_not_trained_here(people, monkeypatch, capsys):
+    """A machine with fewer trainings of a row than the stored table, or without the row, does not write over it."""
+    stored = pd.DataFrame(
+        [("mlr", "SING", 3, 1), ("mlr", "HIM", 1, 3), ("plain", "SING", 1, 1)],
+        columns=["preset", "row", "trials", "trainings"],
+    )
+
+    def table(*rows):
+        return pd.DataFrame(rows, columns=stored.columns)
+
+    stored.attrs["note"] = ""
+    monkeypatch.setattr(measured, "measured", lambda what, dataset, profile: stored)
+    whole = table(("mlr", "SING", 1, 3), ("mlr", "HIM", 3, 1), ("plain", "SING", 2, 1), ("mlr", "more", 1, 1))
+    assert record.lost("small", "viper", "course", whole) == []
+    assert record.lost("small", "viper", "course", whole.iloc[1:]) == ["SING"]
+    assert record.lost("small", "viper", "course", table(("mlr", "SING", 1, 2))) == ["HIM", "SING"]
+    assert record.lost("small", "viper", "course", table()) == []  # nothing new: nothing is written anyway
+    stored.attrs["note"] = "measured with other code"
+    assert record.lost("small", "viper", "course", table(("mlr", "SING", 1, 1))) == []
+
+
 def test_a_lesson_shows_the_record_and_else_what_it_trained(trained, tmp_path, monkeypatch):
     """Of the lesson's own people what is recorded, else its own training; of other sets what is recorded."""
     monkeypatch.setenv("COURSE_MEASURED", str(tmp_path))
