@@ -11,14 +11,12 @@ from matplotlib.patches import Rectangle
 
 from lib.plots import style
 from lib.plots.tables import require
+from lib.plots.verdicts import COLOURS
 
-# sign, colour of the ground, colour of the sign: from dark to light in grey as well, and told by the sign alone
-VERDICTS = {
-    "reproduced": ("✓", "#00664B", "white"),
-    "contradicted": ("✗", "#D55E00", "white"),
-    "no effect": ("=", "#A9CCE8", "black"),
-    "undecided": ("?", "#F3F3F3", "#777777"),
-}
+# sign and its colour, on the ground of ``lib.plots.verdicts.COLOURS``: told by the sign alone
+SIGNS = {"reproduced": ("✓", "white"), "contradicted": ("✗", "white"), "no effect": ("=", "white"),
+         "undecided": ("?", "#555555")}  # fmt: skip
+VERDICTS = {verdict: (sign, COLOURS[verdict], ink) for verdict, (sign, ink) in SIGNS.items()}
 COLUMNS = {"paper": "as the\npaper", "control": "against\nthe control"}
 MOST = 16  # claims that can still be read when projected
 
