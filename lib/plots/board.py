@@ -14,7 +14,7 @@ from lib.plots.tables import require
 from lib.plots.verdicts import COLOURS
 
 # sign and its colour, on the ground of ``lib.plots.verdicts.COLOURS``: told by the sign alone
-SIGNS = {"reproduced": ("✓", "white"), "contradicted": ("✗", "white"), "no effect": ("=", "white"),
+SIGNS = {"reproduced": ("✓", "white"), "contradicted": ("✗", "white"), "no effect": ("=", "black"),
          "undecided": ("?", "#555555")}  # fmt: skip
 VERDICTS = {verdict: (sign, COLOURS[verdict], ink) for verdict, (sign, ink) in SIGNS.items()}
 COLUMNS = {"paper": "as the\npaper", "control": "against\nthe control"}

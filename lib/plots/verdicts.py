@@ -11,9 +11,8 @@ from matplotlib.patches import Patch
 from lib.plots import style
 from lib.plots.tables import require
 
-COLOURS = {
-    "reproduced": style.BLUE, "contradicted": style.VERMILION, "no effect": "#6E6E6E", "undecided": "#D9D9D9",
-}  # fmt: skip
+# from dark to light in grey as well
+COLOURS = {"reproduced": "#00664B", "contradicted": "#D55E00", "no effect": "#A9CCE8", "undecided": "#E2E2E2"}
 PEOPLE = {"pedestrians": (style.BLACK, "-"), "viper": (style.VERMILION, "--"), "caviar": (style.GREEN, ":")}
 
 
