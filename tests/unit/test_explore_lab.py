@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
     browser.found() is None, reason="no Chromium with its driver here (Debian: apt install chromium chromium-driver)"
 )
 LESSON = "99_explore.ipynb"
-HANDLES = "return [...document.querySelectorAll('.widget-slider .noUi-handle')]"  # person, resolution
+HANDLES = "return [...document.querySelectorAll('.widget-slider .noUi-handle')]"  # person, resolution, gallery
 SHOWN = "return document.querySelector('.widget-html-content')?.innerHTML ?? ''"
 # the lesson is open and its kernel waits for work
 READY = """
@@ -71,7 +71,7 @@ def window(tmp_path_factory):
             window.open(f"{address}/lab/tree/{LESSON}?reset")
             window.until(READY, seconds=180)  # without its kernel "run all cells" does nothing
             window.run("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-            window.until(HANDLES + ".length === 2", seen=SEEN, seconds=300)
+            window.until(HANDLES + ".length === 3", seen=SEEN, seconds=300)
             window.until(SHOWN + ".length > 0")
             yield window
     finally:
@@ -90,7 +90,7 @@ def test_a_key_on_a_slider_changes_whom_it_finds(window):
     people = window.run(
         "return [...document.querySelectorAll('.widget-slider .widget-readout')].map(e => e.textContent)"
     )
-    assert people == ["1", "1/6"]
+    assert people == ["1", "1/6", "full"]
 
 
 def test_what_is_shown_is_what_the_search_finds(window):
