@@ -190,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--processes is at least 1, not {told.processes}")
     asked = told.jobs or [f"{study}:{people}" for people in SETS if _is_here(people) for study in STUDIES]
     for one in asked:
-        if one.partition(":")[0] not in STUDIES:
+        if one.partition(":")[0] not in STUDIES or not one.partition(":")[2]:
             parser.error(f"{one!r} is no STUDY:SET; the studies: {', '.join(STUDIES)}")
     end = time.time() + 3600 * told.hours
     jobs = [job(*one.split(":", 1), told.profile) for one in asked]

@@ -141,7 +141,11 @@ def test_without_names_every_study_on_every_set_that_is_here(monkeypatch, capsys
 
 
 def test_the_command_says_what_is_wrong(capsys):
-    for told, message in ((["sin:viper"], "'sin:viper' is no STUDY:SET"), (["--processes", "0"], "at least 1, not 0")):
+    for told, message in (
+        (["sin:viper"], "'sin:viper' is no STUDY:SET"),
+        (["sing"], "'sing' is no STUDY:SET"),
+        (["--processes", "0"], "at least 1, not 0"),
+    ):
         with pytest.raises(SystemExit):
             main(told)
         assert message in capsys.readouterr().err
