@@ -7,10 +7,12 @@ Trains what is missing, the longest first, stops starting when the hours are ove
 again, it goes on where it was. With the budget itself it finds the runs of the record (``lib.experiments.record``)
 again.
 
-Two tables per data set and group of papers, of validation people, from whom the budget was chosen: ``convergence``
-(``convergence_later``), rank-1 over images seen at the end of each training (drawn by ``lib.plots.curves.convergence``)
-and on the way there; ``convergence_gains``, what 2.5 times the budget gains over the budget, with its interval.
-``recorded`` reads all that there are.
+Two tables per data set and group of papers: ``convergence`` (``convergence_later``), rank-1 over images seen at the end
+of each training (drawn by ``lib.plots.curves.convergence``) and, of validation people, on the way there;
+``convergence_gains``, what 2.5 times the budget gains over the budget, with its interval. ``recorded`` reads all that
+there are. The budget was chosen with the 40 validation people, who cannot say a difference to within a point: where
+more people can be rendered, 400 further ones are asked (``others.further``), whom nothing was trained on or chosen
+with. The column ``people`` says who it was.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.data import load_dataset
+from lib.data import Protocol, load_dataset
 from lib.data.dataset import PersonDataset
-from lib.evaluation import paired_difference
+from lib.evaluation import Result, evaluate, paired_difference
 from lib.experiments import ftwa, jbim, measured, pshrnet, ripr
 from lib.experiments.baseline import SCRATCH
 from lib.experiments.controls import BASELINE, EVERYWHERE, plain
+from lib.experiments.others import further
 from lib.experiments.record import there, train, unique
 from lib.experiments.scores import scores
 from lib.experiments.study import IMAGES, Cell, Row, Study, cells
@@ -43,6 +46,7 @@ LATER = {ftwa.FTWA: 0.0, JBIM: jbim.APART, pshrnet.PS: 0.0}
 FAMILIES = EARLIER | LATER
 COMPARED = (*FAMILIES, SCRATCH)  # a network from nothing takes longer: shown, and no measure of the budget
 END, WAY = "end", "on the way"
+VALIDATION, FURTHER = "validation people", "further people"
 
 
 def rows() -> list[Row]:
@@ -76,22 +80,41 @@ def studies(
     }  # fmt: skip
 
 
-def ends(some: Mapping[float, Study]) -> pd.DataFrame:
-    """Rank-1 of validation people after each training that is there: name, images, factor, value, low, high,
-    trainings.
+class Asked:
+    """Whom the trainings are tested on: ``further`` people, a protocol, or (None) a study's own validation people.
+
+    Each training is tested once.
     """
+
+    def __init__(self, further: Protocol | None):
+        self.further, self._found = further, {}
+        self.people = VALIDATION if further is None else f"{further.rows('test')['pid'].nunique()} {FURTHER}"
+
+    def __call__(self, study: Study, name: str, where: Sequence[Cell]) -> list[Result]:
+        """One result per cell, of a row that is one model."""
+        if self.further is None:
+            return study.results(name, where, subset="val")
+        for run in (study.run(name, cell) for cell in where):
+            if run.key not in self._found:
+                self._found[run.key] = evaluate(run.method, self.further)
+        return [self._found[study.run(name, cell).key] for cell in where]
+
+
+def ends(some: Mapping[float, Study], asked: Asked) -> pd.DataFrame:
+    """Rank-1 after each training that is there: name, images, factor, value, low, high, trainings, people."""
     parts = []
     for factor, study in some.items():
-        found = {(name, factor): study.results(name, where, subset="val") for name, where in trained(study).items()}
+        found = {(name, factor): asked(study, name, where) for name, where in trained(study).items()}
         if found:
-            parts.append(scores(found, "name", "factor").query("metric == 'rank-1'").assign(images=study.images))
-    columns = ["name", "images", "factor", "value", "low", "high", "trainings"]
+            rank1 = scores(found, "name", "factor").query("metric == 'rank-1'")
+            parts.append(rank1.assign(images=study.images, people=asked.people))
+    columns = ["name", "images", "factor", "value", "low", "high", "trainings", "people"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def way(some: Mapping[float, Study]) -> pd.DataFrame:
     """The same as the loop logged it every ``study.LOOK`` epochs, the rate still high: mean over trainings, name,
-    images, factor, value, trainings. Of a chain of runs it is the last one's.
+    images, factor, value, trainings, people. Of a chain of runs it is the last one's.
     """
     found = []
     for factor, study in some.items():
@@ -106,24 +129,24 @@ def way(some: Mapping[float, Study]) -> pd.DataFrame:
                     pd.DataFrame({"name": name, "images": images, "factor": factor, "value": run.history["score"]})
                 )
     if not found:
-        return pd.DataFrame(columns=["name", "images", "factor", "value", "trainings"])
+        return pd.DataFrame(columns=["name", "images", "factor", "value", "trainings", "people"])
     by = pd.concat(found).dropna().groupby(["name", "images", "factor"], sort=False)["value"]
-    return by.agg(value="mean", trainings="size").reset_index()
+    return by.agg(value="mean", trainings="size").reset_index().assign(people=VALIDATION)
 
 
-def gains(some: Mapping[float, Study]) -> pd.DataFrame:
+def gains(some: Mapping[float, Study], asked: Asked) -> pd.DataFrame:
     """What ``LONGER`` times the budget gains over the budget, for each name that has both: name, mean, low, high,
-    trainings, agree.
+    trainings, agree, people.
     """
     usual, longer = some[1.0], some[LONGER]
     has, found = (trained(usual), trained(longer)), []
     for name in has[1]:
         where = [cell for cell in has[0].get(name, ()) if cell in has[1][name]]
         if where:
-            d = paired_difference(*(study.results(name, where, subset="val") for study in (longer, usual)))
+            d = paired_difference(*(asked(study, name, where) for study in (longer, usual)))
             row = {"name": name, "mean": d.mean, "low": d.low, "high": d.high}
-            found.append(row | {"trainings": d.trainings, "agree": d.agree})
-    return pd.DataFrame(found, columns=["name", "mean", "low", "high", "trainings", "agree"])
+            found.append(row | {"trainings": d.trainings, "agree": d.agree, "people": asked.people})
+    return pd.DataFrame(found, columns=["name", "mean", "low", "high", "trainings", "agree", "people"])
 
 
 def trained(study: Study) -> dict[str, list[Cell]]:
@@ -135,9 +158,10 @@ def write(
     people: PersonDataset, preset: str, some: Mapping[float, Study], profile: str = PROFILE, papers: str = "earlier"
 ) -> list[Path]:
     """The tables of what is there."""
-    parts = [part.assign(when=when) for when, part in ((END, ends(some)), (WAY, way(some))) if len(part)]
+    asked = Asked(further(people, preset) if trained(some[1.0]) else None)
+    parts = [part.assign(when=when) for when, part in ((END, ends(some, asked)), (WAY, way(some))) if len(part)]
     frames = {"convergence": pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()}
-    frames["convergence_gains"] = gains(some)
+    frames["convergence_gains"] = gains(some, asked)
     runs = [
         run
         for study in some.values()

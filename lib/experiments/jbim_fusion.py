@@ -8,15 +8,13 @@ size, they say whether the fusion is a worse descriptor or has learned its peopl
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numpy as np
 import pandas as pd
 
-from lib.data import Protocol, make_protocol
-from lib.data.dataset import PersonDataset
+from lib.data import Protocol
 from lib.evaluation import Result, evaluate, paired_difference
 from lib.experiments import jbim
+from lib.experiments.others import tested_alone
 from lib.experiments.study import Cell, Study
 from lib.methods.method import Method
 
@@ -25,23 +23,13 @@ STEPS = tuple(jbim.ONE_OF[name] for name in (jbim.BESIDE_IN, jbim.NO_RELU, jbim.
 TRAINED_ON, NEW = "people trained on", "new people"
 
 
-def tested_alone(people: PersonDataset, chosen: Collection[str], like: Protocol, name: str) -> Protocol:
-    """Some people of a set as the test of a protocol of the same preset, whose draws are its own; one of them is left
-    over, on whom nobody trains. ValueError for fewer than three.
-    """
-    if len(chosen) < 3:
-        raise ValueError(f"a test of its own needs three people of {people.name}, not {len(chosen)}")
-    some = people.take(people.table["pid"].isin(list(chosen)).to_numpy(), name=f"{people.name}, {name}")
-    return make_protocol(some, like.preset, test_identities=len(chosen) - 1, validation=0)
-
-
 def trained_on_and_new(protocol: Protocol, seed: int = 0) -> dict[str, Protocol]:
     """{whom: a test of theirs}, people trained on and people tested: of both as many as there are of the fewer."""
     people = {TRAINED_ON: protocol.rows("train")["pid"], NEW: protocol.rows("test")["pid"]}
     people = {whom: sorted(set(pids)) for whom, pids in people.items()}
     count, rng = min(map(len, people.values())), np.random.default_rng(seed)
     return {
-        whom: tested_alone(protocol.dataset, rng.choice(pids, count, replace=False), protocol, whom)
+        whom: tested_alone(protocol.dataset, rng.choice(pids, count, replace=False), protocol.preset, whom)
         for whom, pids in people.items()
     }
 

@@ -26,6 +26,7 @@ import pandas as pd
 from lib.data import Protocol, load_dataset, make_protocol
 from lib.evaluation import Result, evaluate
 from lib.experiments import measured
+from lib.experiments.others import tested_alone
 from lib.experiments.scores import scores
 from lib.methods.baseline import Baseline
 from lib.training import Run, fit, shipped
@@ -77,9 +78,7 @@ def unseen() -> Protocol:
     """Whom they are tested on: MLR of the embedded people who are not tested in any other table."""
     people = load_dataset("pedestrians")
     tested = set(make_protocol(people, "mlr").rows("test")["pid"])
-    others = people.take(~people.table["pid"].isin(tested), name="pedestrians-others")
-    count = others.table["pid"].nunique()
-    return make_protocol(others, "mlr", test_identities=count - 1, validation=0)  # nobody trains on the one who is left
+    return tested_alone(people, set(people.table["pid"]) - tested, "mlr", "others")
 
 
 def method(candidate: Candidate, rate: float, epochs: int) -> Baseline:
@@ -109,14 +108,17 @@ def epochs_in(seconds: float, speed: float) -> int:
     return max(1, round(seconds * speed / len(seen(IDENTITIES).rows("train"))))
 
 
-def next_rate(tried: Mapping[float, float]) -> float | None:
-    """The rate to try after these, {rate: rank-1}: those of ``FIRST``, then the neighbour of the best where it was not
-    tried; None where both neighbours were, or there are none.
+def next_rate(
+    tried: Mapping[float, float], rates: Sequence[float] | None = None, first: Sequence[float] | None = None
+) -> float | None:
+    """The one of ``rates`` (default ``RATES``) to try after these, {rate: score}: those of ``first`` (``FIRST``), then
+    the neighbour of the best where it was not tried; None where both neighbours were, or there are none.
     """
-    if waiting := [rate for rate in FIRST if rate not in tried]:
+    rates, first = rates or RATES, first or FIRST
+    if waiting := [rate for rate in first if rate not in tried]:
         return waiting[0]
-    place = RATES.index(max(tried, key=tried.get))
-    beside = [RATES[at] for at in (place - 1, place + 1) if 0 <= at < len(RATES)]
+    place = rates.index(max(tried, key=tried.get))
+    beside = [rates[at] for at in (place - 1, place + 1) if 0 <= at < len(rates)]
     return next((rate for rate in beside if rate not in tried), None)
 
 

@@ -169,6 +169,14 @@ def reaches(method: Method, part: str) -> dict[str, float]:
 
 def restores(method: Method) -> dict[str, float]:
     """PSNR in dB of 40 validation people's pictures, shrunk and restored, and of bicubic enlargement."""
+    return {
+        f"PSNR {name} {ratio:.2f}": round(float(values.mean()), DECIMALS)
+        for (name, ratio), values in restorations(method).items()
+    }
+
+
+def restorations(method: Method) -> dict[tuple[str, float], np.ndarray]:
+    """{("restored" or "bicubic", ratio): PSNR in dB of each picture of the 40 embedded validation people}."""
     protocol = make_protocol(load_dataset("pedestrians"), "plain")
     images = protocol.rows("val").drop_duplicates("image")["image"].to_numpy()
     canvases, found = Canvases(protocol, method.canvas), {}
@@ -177,8 +185,7 @@ def restores(method: Method) -> dict[str, float]:
         given = canvases.images(images, [ratio] * len(images)).float() / 255
         with torch.inference_mode():
             made = torch.cat([method.sr(part) for part in given.split(64)])
-        for name, some in (("restored", made), ("bicubic", given)):
-            found[f"PSNR {name} {ratio:.2f}"] = round(float(psnr(some, original).mean()), DECIMALS)
+        found |= {("restored", ratio): psnr(made, original).numpy(), ("bicubic", ratio): psnr(given, original).numpy()}
     return found
 
 

@@ -275,14 +275,19 @@ def training_curves(
 def convergence(
     table: pd.DataFrame, budget: float, title: str | None = None, longer: float = 2.5, still: pd.DataFrame | None = None
 ) -> Figure:
-    """Rank-1 of validation people over the images that a network has seen, a line per family of methods; the budget and
-    ``longer`` times it marked, with the rank-1 there.
+    """Rank-1 over the images that a network has seen, a line per family of methods; the budget and ``longer`` times it
+    marked, with the rank-1 there.
 
-    No intervals: all points are of the same few people, so that those of the levels hide the lines and say nothing of a
-    gain (``lib.experiments.convergence.gains``). table : name, images (a count), value (a fraction). title : None for
-    ``still_to_gain`` in words, with the intervals of ``still`` (name, high: a fraction) where they are given.
-    ValueError where a family was not trained for ``longer`` times the budget.
+    No intervals: all points are of the same people, so that those of the levels hide the lines and say nothing of a
+    gain (``lib.experiments.convergence.gains``). table : name, images (a count), value (a fraction), people (who was
+    searched for; all the same). title : None for ``still_to_gain`` in words, with the intervals of ``still`` (name,
+    high: a fraction) where they are given. ValueError where a family was not trained for ``longer`` times the budget,
+    and for families that were asked of different people.
     """
+    require(table, "name", "images", "value", "people")
+    if table["people"].nunique() != 1:
+        raise ValueError(f"one axis for different people: {', '.join(table['people'].unique())}")
+    (people,) = table["people"].unique()
     gains = still_to_gain(table, budget, longer)
     tops = None if still is None else 100 * still.set_index("name")["high"].reindex(gains.index)
     drawn = style.looks(table["name"])
@@ -308,7 +313,7 @@ def convergence(
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
     style.percent_axis(ax, max(0.0, 5 * np.floor(ax.get_ylim()[0] / 5)))
-    style.axes_labels(ax, style.AXES["images"], style.AXES["rank-1, validation"])
+    style.axes_labels(ax, style.AXES["images"], f"rank-1 of {people} (%)")
     style.plain(ax)
     style.legend_below(fig, ax)
     style.headline(fig, convergence_finding(gains, budget, longer, tops=tops) if title is None else title)

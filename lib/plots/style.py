@@ -234,7 +234,6 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 
 AXES = {
     "rank-1": "rank-1 (%)",
-    "rank-1, validation": "rank-1 of validation people (%)",
     "mAP": "mAP (%)",
     "difference": "difference in rank-1 (points)",
     "probe": "resolution r of the probe (1 = full)",

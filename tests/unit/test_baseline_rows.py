@@ -8,7 +8,7 @@ import pytest
 
 from lib.data import load_dataset, make_protocol
 from lib.evaluation import evaluate
-from lib.experiments import baseline, convergence, measured, ripr, superres
+from lib.experiments import baseline, convergence, measured, others, ripr, superres
 from lib.experiments.controls import BASELINE, CONTROLS, controls
 from lib.experiments.levels import levels, printed_levels
 from lib.experiments.record import train
@@ -91,6 +91,7 @@ def test_every_family_can_be_trained(people):
 def test_the_record_of_convergence_goes_on(people, runs, monkeypatch):
     rows = [*controls(), *[row for row in convergence.rows() if row.name == baseline.SCRATCH]]
     monkeypatch.setattr(convergence, "rows", lambda: rows)
+    monkeypatch.setattr(others, "FURTHER", 12)
     pretrained("quick", progress=False)
 
     def again():
@@ -106,6 +107,8 @@ def test_the_record_of_convergence_goes_on(people, runs, monkeypatch):
     table = measured.measured("convergence", "pedestrians", "quick")
     budget = table.attrs["provenance"]["inputs"]["budget"]
     ends = convergence.drawn(table, budget)
+    assert set(ends["people"]) == {"12 further people"}
+    assert set(table.query("when == 'on the way'")["people"]) <= {convergence.VALIDATION}
     assert budget == IMAGES["quick"] and set(ends["name"]) == {BASELINE} and set(ends["trainings"]) == {2}
     assert list(ends["images"]) == [budget // 4, budget // 2, budget, 5 * budget // 2]
     (gain,) = measured.measured("convergence_gains", "pedestrians", "quick").to_dict("records")
@@ -117,9 +120,23 @@ def test_the_record_of_convergence_goes_on(people, runs, monkeypatch):
     written = convergence.write(people, "mlr", later, "quick", papers="later")
     assert written[0].stem == "convergence_later-pedestrians"
     both = convergence.recorded("convergence", "pedestrians")
+    longer, usual = some[convergence.LONGER], some[1.0]
+    alone = convergence.gains(some, convergence.Asked(None))  # as for a set of which there are no more people
+    wanted = [np.mean([r.rank(1) for r in study.results(BASELINE, subset="val")]) for study in (longer, usual)]
+    assert alone["mean"].tolist() == [pytest.approx(wanted[0] - wanted[1])]
+    assert set(alone["people"]) == {convergence.VALIDATION}
     assert len(both) == 2 * len(table) and len(both.attrs["origins"]) == 2
     with pytest.raises(measured.MeasuredError, match="no measured table convergence-viper"):
         convergence.recorded("convergence", "viper")
+
+
+def test_further_people_are_not_among_those_that_there_are(people, monkeypatch):
+    monkeypatch.setattr(others, "FURTHER", 12)
+    found = others.further(people, "mlr")
+    assert set(found.table["pid"]).isdisjoint(people.table["pid"])
+    assert found.rows("test")["pid"].nunique() == 12 and set(found.table["cam"]) == set(people.table["cam"])
+    assert found.rows("val").empty and found.preset == "mlr"
+    assert others.further(people.take(np.arange(len(people)), name="viper"), "mlr") is None
 
 
 def test_what_the_loop_logged_lies_on_the_way(people, runs, monkeypatch):

@@ -438,7 +438,7 @@ def test_the_fusion_is_asked_of_people_trained_on_and_of_as_many_new_ones(one_mo
     assert len({len(pids) for pids in tested.values()}) == 1
     assert {some.preset for some in asked.values()} == {"mlr"}
     with pytest.raises(ValueError, match="needs three people of pedestrians.*not 2"):
-        jbim_fusion.tested_alone(protocol.dataset, ["1", "2"], protocol, "few")
+        jbim_fusion.tested_alone(protocol.dataset, ["1", "2"], protocol.preset, "few")
 
 
 def test_the_steps_of_the_fusion_add_up(one_model):

@@ -230,7 +230,7 @@ def lengths(short=("SING",), final=0.8) -> pd.DataFrame:
         for name in ("baseline", "SING")
         for images, drop in ((1_000, 0.4), (5_000, 0.2), (20_000, 0.05 if name in short else 0.004), (64_000, 0.0))
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(people="400 further people")
 
 
 @pytest.mark.parametrize("short", [(), ("SING",)])
@@ -246,6 +246,7 @@ def test_the_title_of_convergence_says_whether_the_budget_is_enough(short):
         assert "20 thousand images are enough" in said and "at most +0.3 points" in said
     marked = {line.get_xdata()[0] for line in fig.axes[0].get_lines() if len(line.get_xdata()) == 2}
     assert marked == {20.0, 50.0} and "images seen (thousands)" in texts(fig)
+    assert "rank-1 of 400 further people (%)" in texts(fig)
 
 
 def test_the_title_of_convergence_is_as_sure_as_the_intervals():
@@ -264,6 +265,9 @@ def test_convergence_wants_families_that_were_trained_long_enough():
         curves.convergence(lengths(), budget=30_000)
     with pytest.raises(ValueError, match="images"):
         curves.convergence(lengths().drop(columns="images"), budget=20_000)
+    mixed = pd.concat([lengths(), lengths().assign(name="FTWA", people="validation people")])
+    with pytest.raises(ValueError, match="one axis for different people: 400 further people, validation people"):
+        curves.convergence(mixed, budget=20_000)
 
 
 def test_percent_axes_end_at_100_whatever_the_legend_needs():
