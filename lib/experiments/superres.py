@@ -36,7 +36,7 @@ def restorer(bench: Bench, ratio: float | None, network: str, at: float) -> Meth
     usual = Baseline.defaults(bench.profile)
     settings: dict[str, Any] = {"canvas": usual.canvas, "epochs": bench.epochs(SHARE * bench.images)}
     if bench.profile != "paper":
-        settings["lr"] = rate_of(network).value
+        settings["lr"] = rate_of(network).best
     if network.startswith("srgan"):  # the content network: the backbone of this profile, as pre-trained
         settings |= {"content": usual.backbone, "adversarial": 1e-3}
     return create_method("superres", network=network, ratios=(at,), **settings)

@@ -124,6 +124,18 @@ def picture_and_match(table: pd.DataFrame) -> str:
     return f"PSNR and rank-1 {go_together(table)}: {end}"
 
 
+def rates(table: pd.DataFrame) -> str:
+    """What the learning rate is worth, and how many networks pass bicubic at their best.
+
+    table : name, rate, gain (dB over bicubic), a row per network and rate.
+    """
+    require(table, "name", "rate", "gain")
+    by = table.groupby("name")["gain"]
+    worth = by.max() - by.min()
+    first = f"A learning rate is worth up to {worth.max():.1f} dB ({style.text(worth.idxmax())})"
+    return f"{first}; at the best of the rates {(by.max() > 0).sum()} of {len(worth)} networks pass bicubic"
+
+
 def free_against_paid(table: pd.DataFrame) -> str:
     """How many networks that cost something are better than the best that costs nothing.
 

@@ -236,3 +236,30 @@ def joint_lists(rows: Sequence[Mapping], title: str = "", per_search: int = 2, h
         y = (boxes[k - 1].y0 + boxes[k].y1) / 2
         fig.add_artist(Line2D([0.01, right], [y, y], color=style.GREY, linewidth=1))
     return fig
+
+
+def rates(table: pd.DataFrame, best: pd.DataFrame, title: str = "") -> Figure:
+    """What the learning rate is worth: a line per network, its best rate marked, zero at bicubic enlargement.
+
+    table : name, rate, gain (dB over bicubic, mean over ratios). best : name, rate, gain, one row per network.
+    """
+    require(table, "name", "rate", "gain")
+    drawn = style.looks(best["name"])
+    fig, ax = style.chart(size=(8.2, 4.8))
+    for row in best.itertuples():  # the best first, as in the legend
+        look = drawn[row.name]
+        part = table[table["name"] == row.name].sort_values("rate")
+        style.line(ax, part["rate"], part["gain"], look, label=look.label)
+        ax.plot(row.rate, row.gain, look.marker, color=look.colour, markersize=11, markerfacecolor="white",
+                markeredgewidth=2, zorder=4)  # fmt: skip
+    ax.axhline(0, color=style.BLACK, linewidth=1.4)
+    ax.set_xscale("log")
+    ticks = sorted(table["rate"].unique())
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    style.axes_labels(ax, "learning rate", "PSNR minus that of bicubic (dB)")
+    style.plain(ax)
+    style.legend_below(fig, ax)
+    style.headline(fig, title)
+    return fig

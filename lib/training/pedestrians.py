@@ -60,10 +60,15 @@ PRETRAINING = {  # by profile
 
 
 class Rate(NamedTuple):
-    """A learning rate, and how it was found."""
+    """A learning rate, how it was found, and a better one where the search came after the weights that ship."""
 
     value: float
     searched: str
+    better: float | None = None
+
+    @property
+    def best(self) -> float:
+        return self.better or self.value
 
 
 # The rate decides more than the network does: each is compared at its own.
@@ -101,7 +106,7 @@ RATES = {
     ),
 }
 RATE = Rate(4e-3, "not searched for this network: what is best for resnet18-half")
-# Super-resolution networks: ``lib.experiments.restoring`` searches alike for all, PSNR in dB of the embedded validation
+# Super-resolution networks: ``lib.experiments.superres_rates`` searches alike for all, PSNR of the embedded validation
 # people, mean over 1/2, 1/3 and 1/4, after 8,000 pictures of 1,000 people (``data/measured/rates_superres``).
 RATES |= {
     "fsrcnn": Rate(6e-3, "of 2e-4, 6e-4, 2e-3, 6e-3 and 2e-2 by PSNR: 20.09, 20.35, 20.66, 20.81, 20.79 dB"),

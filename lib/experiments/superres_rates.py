@@ -1,6 +1,6 @@
 """Learning rates of the super-resolution networks, searched alike for all of them.
 
-    python -m lib.experiments.restoring --hours 0.7
+    python -m lib.experiments.superres_rates --hours 0.7
 
 One rate can be worth more than the difference between two networks, in decibels as in rank-1. Each network of the
 shipped first weights is trained on 8,000 pictures of 1,000 rendered people, a third of what the first weights have
@@ -100,14 +100,21 @@ def write(names: Sequence[str]) -> Path | None:
     return measured.record("rates_superres", pd.DataFrame(rows), runs=runs, **told)
 
 
+def means(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the ratios: name, rate, value and gain in dB."""
+    return table.groupby(["name", "rate"], as_index=False, sort=False)[["value", "gain"]].mean()
+
+
 def best(table: pd.DataFrame) -> pd.DataFrame:
-    """Each network's best rate by the mean over ratios: rate, value and gain, in dB, the best network first."""
-    means = table.groupby(["name", "rate"], as_index=False)[["value", "gain"]].mean()
-    return means.loc[means.groupby("name")["value"].idxmax()].sort_values("value", ascending=False, ignore_index=True)
+    """Each network at its best rate, as ``means``, the best network first."""
+    found = means(table)
+    return found.loc[found.groupby("name")["value"].idxmax()].sort_values("value", ascending=False, ignore_index=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m lib.experiments.restoring", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.experiments.superres_rates", description=__doc__.split("\n\n")[0]
+    )
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="(default: all that ship)")
     parser.add_argument("--hours", type=float, default=1.0, help="start no training after so many hours")
     told = parser.parse_args(arguments)

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import training_helpers as helpers
 
-from lib.experiments import measured, restoring, ship
+from lib.experiments import measured, ship, superres_rates
+from lib.plots import findings, restoring
 from lib.training.pedestrians import SR_RATIOS
 from lib.training.pretrain import whole_set
 
@@ -18,29 +19,31 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setenv("REID_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("COURSE_MEASURED", str(tmp_path / "measured"))
     people = helpers.tiny_people(identities=8, images=4)
-    monkeypatch.setattr(restoring, "load_dataset", lambda *a, **k: people)
-    monkeypatch.setattr(restoring, "whole_set", whole_set)
+    monkeypatch.setattr(superres_rates, "load_dataset", lambda *a, **k: people)
+    monkeypatch.setattr(superres_rates, "whole_set", whole_set)
     monkeypatch.setattr(ship, "COURSE", (32, 16))
     for name, value in {"RATES": (1e-3, 1e-2, 1e-1), "FIRST": (1e-3, 1e-2)}.items():
-        monkeypatch.setattr(restoring, name, value)
+        monkeypatch.setattr(superres_rates, name, value)
 
 
 def test_every_network_that_ships_is_searched():
-    assert set(restoring.networks()) == {s.network for s in ship.SHIPMENTS} - {
+    assert set(superres_rates.networks()) == {s.network for s in ship.SHIPMENTS} - {
         "resnet18-half", "bottleneck-16-1", "densenet-narrow", "osnet-0.25", "hrnet-w12", "hrnet-w8"
     }  # fmt: skip
-    assert set(restoring.FIRST) < set(restoring.RATES) and list(restoring.RATES) == sorted(restoring.RATES)
+    assert set(superres_rates.FIRST) < set(superres_rates.RATES) and list(superres_rates.RATES) == sorted(
+        superres_rates.RATES
+    )
 
 
 def test_the_search_goes_on_and_writes_what_is_there(small):
-    assert restoring.write(["srcnn-915"]) is None
-    assert restoring.train(["srcnn-915"], hours=0) == 1 and restoring.write(["srcnn-915"]) is None
-    assert restoring.train(["srcnn-915", "vdsr-narrow"], hours=1) == 0
-    restoring.write(["srcnn-915", "vdsr-narrow"])
+    assert superres_rates.write(["srcnn-915"]) is None
+    assert superres_rates.train(["srcnn-915"], hours=0) == 1 and superres_rates.write(["srcnn-915"]) is None
+    assert superres_rates.train(["srcnn-915", "vdsr-narrow"], hours=1) == 0
+    superres_rates.write(["srcnn-915", "vdsr-narrow"])
     table = measured.measured("rates_superres", "pedestrians")
-    assert set(table["name"]) == {"srcnn-915", "vdsr-narrow"} and set(table["rate"]) <= set(restoring.RATES)
+    assert set(table["name"]) == {"srcnn-915", "vdsr-narrow"} and set(table["rate"]) <= set(superres_rates.RATES)
     for (name, rate), rows in table.groupby(["name", "rate"]):
-        method = restoring.trained(name, rate).method
+        method = superres_rates.trained(name, rate).method
         assert method.settings.ratios == SR_RATIOS and method.settings.lr == rate
         found = ship.restorations(method)
         for row in rows.itertuples():
@@ -54,5 +57,19 @@ def test_the_best_rate_is_of_the_mean_over_ratios():
     rows = [("a", 1e-3, 0.5, 30.0), ("a", 1e-3, 0.25, 20.0), ("a", 1e-2, 0.5, 28.0), ("a", 1e-2, 0.25, 23.0)]
     rows += [("b", 1e-3, 0.5, 40.0), ("b", 1e-3, 0.25, 20.0)]
     table = pd.DataFrame(rows, columns=["name", "rate", "ratio", "value"]).assign(gain=1.0)
-    best = restoring.best(table)
+    best = superres_rates.best(table)
     assert list(zip(best["name"], best["rate"], best["value"], strict=True)) == [("b", 1e-3, 30.0), ("a", 1e-2, 25.5)]
+
+
+def test_the_figure_says_what_a_rate_is_worth():
+    table = pd.DataFrame(
+        {"name": ["vdsr-narrow"] * 2 + ["fsrcnn"] * 3, "rate": [2e-4, 2e-3, 2e-4, 2e-3, 2e-2]}
+        | {"gain": [0.5, 0.9, -4.0, -2.5, -3.0], "value": 0.0, "ratio": 0.5}
+    )
+    title = findings.rates(superres_rates.means(table))
+    assert (
+        title == "A learning rate is worth up to 1.5 dB (FSRCNN); at the best of the rates 1 of 2 networks pass bicubic"
+    )
+    fig = restoring.rates(superres_rates.means(table), table.iloc[[1, 3]], title)
+    marked = {tuple(line.get_xydata()[0]) for line in fig.axes[0].get_lines() if len(line.get_xdata()) == 1}
+    assert marked == {(2e-3, 0.9), (2e-3, -2.5)}
