@@ -7,12 +7,12 @@ Trains what is missing, the longest first, stops starting when the hours are ove
 again, it goes on where it was. With the budget itself it finds the runs of the record (``lib.experiments.record``)
 again.
 
-Two tables per data set and group of papers: ``convergence`` (``convergence_later``), rank-1 over images seen at the end
-of each training (drawn by ``lib.plots.curves.convergence``) and, of validation people, on the way there;
-``convergence_gains``, what 2.5 times the budget gains over the budget, with its interval. ``recorded`` reads all that
-there are. The budget was chosen with the 40 validation people, who cannot say a difference to within a point: where
-more people can be rendered, 400 further ones are asked (``others.further``), whom nothing was trained on or chosen
-with. The column ``people`` says who it was.
+Three tables per data set and group of papers: ``convergence`` (``convergence_later``), rank-1 over images seen at the
+end of each training (drawn by ``lib.plots.curves.convergence``) and, of validation people, on the way there;
+``convergence_gains``, what 2.5 times the budget gains over the budget, with its interval; ``convergence_order``, what
+each is worth beside the baseline, with either. ``recorded`` reads all that there are. The budget was chosen with the
+40 validation people, who cannot say a difference to within a point: where more people can be rendered, 400 further
+ones are asked (``others.further``), whom nothing was trained on or chosen with. The column ``people`` says who it was.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from lib.experiments.others import further
 from lib.experiments.record import there, train, unique
 from lib.experiments.scores import scores
 from lib.experiments.study import IMAGES, Cell, Row, Study, cells
+from lib.training import Run
 
 LONGER = 2.5
 FACTORS = (1 / 4, 1 / 2, 1.0, LONGER)
@@ -101,10 +102,17 @@ class Asked:
 
 
 def ends(some: Mapping[float, Study], asked: Asked) -> pd.DataFrame:
-    """Rank-1 after each training that is there: name, images, factor, value, low, high, trainings, people."""
-    parts = []
+    """Rank-1 after each training that is there: name, images, factor, value, low, high, trainings, people.
+
+    Where a family has the budget and ``LONGER`` times it, of the cells that have both: what lies between two points is
+    then no luck of another training.
+    """
+    parts, both = [], compared(some)
     for factor, study in some.items():
-        found = {(name, factor): asked(study, name, where) for name, where in trained(study).items()}
+        found = {}
+        for name, where in trained(study).items():
+            chosen = [cell for cell in where if cell in both.get(name, where)]
+            found[name, factor] = asked(study, name, chosen or where)
         if found:
             rank1 = scores(found, "name", "factor").query("metric == 'rank-1'")
             parts.append(rank1.assign(images=study.images, people=asked.people))
@@ -138,15 +146,35 @@ def gains(some: Mapping[float, Study], asked: Asked) -> pd.DataFrame:
     """What ``LONGER`` times the budget gains over the budget, for each name that has both: name, mean, low, high,
     trainings, agree, people.
     """
-    usual, longer = some[1.0], some[LONGER]
-    has, found = (trained(usual), trained(longer)), []
-    for name in has[1]:
-        where = [cell for cell in has[0].get(name, ()) if cell in has[1][name]]
-        if where:
-            d = paired_difference(*(asked(study, name, where) for study in (longer, usual)))
-            row = {"name": name, "mean": d.mean, "low": d.low, "high": d.high}
-            found.append(row | {"trainings": d.trainings, "agree": d.agree, "people": asked.people})
+    found = []
+    for name, where in compared(some).items():
+        d = paired_difference(*(asked(study, name, where) for study in (some[LONGER], some[1.0])))
+        row = {"name": name, "mean": d.mean, "low": d.low, "high": d.high}
+        found.append(row | {"trainings": d.trainings, "agree": d.agree, "people": asked.people})
     return pd.DataFrame(found, columns=["name", "mean", "low", "high", "trainings", "agree", "people"])
+
+
+def order(some: Mapping[float, Study], plain: Mapping[float, Study], asked: Asked) -> pd.DataFrame:
+    """Does the budget decide who wins? Each family minus the baseline that was trained as long, with the budget and
+    with ``LONGER`` times it, in the same cells: name, images, mean, low, high, trainings, agree, people.
+
+    plain : the studies that the baseline is a row of.
+    """
+    found, control = [], compared(plain).get(BASELINE, ())
+    for name, where in compared(some).items():
+        both = [cell for cell in where if cell in control]
+        for factor in (1.0, LONGER) if both and name != BASELINE else ():
+            d = paired_difference(asked(some[factor], name, both), asked(plain[factor], BASELINE, both))
+            row = {"name": name, "images": some[factor].images, "mean": d.mean, "low": d.low, "high": d.high}
+            found.append(row | {"trainings": d.trainings, "agree": d.agree, "people": asked.people})
+    return pd.DataFrame(found)
+
+
+def compared(some: Mapping[float, Study]) -> dict[str, list[Cell]]:
+    """{name: the cells it was trained in with the budget and with ``LONGER`` times it}, of names that have some."""
+    usual, longer = trained(some[1.0]), trained(some[LONGER])
+    found = {name: [cell for cell in usual.get(name, ()) if cell in where] for name, where in longer.items()}
+    return {name: where for name, where in found.items() if where}
 
 
 def trained(study: Study) -> dict[str, list[Cell]]:
@@ -162,18 +190,27 @@ def write(
     parts = [part.assign(when=when) for when, part in ((END, ends(some, asked)), (WAY, way(some))) if len(part)]
     frames = {"convergence": pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()}
     frames["convergence_gains"] = gains(some, asked)
-    runs = [
-        run
-        for study in some.values()
-        for name, where in trained(study).items()
-        for run in study.trained(name, where).all_runs
-    ]
+    plain = some if papers == "earlier" else studies(people, preset, some[1.0].cells, profile)
+    frames["convergence_order"] = order(some, plain, asked)
+    runs = dict.fromkeys(frames, runs_of(some))
+    runs["convergence_order"] = runs_of(some) + ([] if plain is some else runs_of(plain, (BASELINE,)))
     told = {"profile": profile, "dataset": people.name, "seed": 0, "preset": preset, "budget": some[1.0].images}
     end = PAPERS[papers]
     return [
-        measured.record(f"{name}{end}", frame, runs=unique(runs), **told)
+        measured.record(f"{name}{end}", frame, runs=unique(runs[name]), **told)
         for name, frame in frames.items()
         if len(frame)
+    ]
+
+
+def runs_of(some: Mapping[float, Study], names: Sequence[str] = COMPARED) -> list[Run]:
+    """All trainings that are there, of some rows."""
+    return [
+        run
+        for study in some.values()
+        for name, where in trained(study).items()
+        if name in names
+        for run in study.trained(name, where).all_runs
     ]
 
 

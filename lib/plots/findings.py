@@ -136,6 +136,25 @@ def rates(table: pd.DataFrame) -> str:
     return f"{first}; at the best of the rates {(by.max() > 0).sum()} of {len(worth)} networks pass bicubic"
 
 
+def length_and_order(table: pd.DataFrame, reference: str) -> str:
+    """Does a longer training change who lies above or below ``reference``, with the whole interval?
+
+    table : name, images, low, high (differences to the reference), two lengths for each name.
+    """
+    require(table, "name", "images", "low", "high")
+    side = np.select([table["low"] > 0, table["high"] < 0], ["above", "below"], "undecided")
+    sides = table.assign(side=side).pivot(index="name", columns="images", values="side")
+    if sides.shape[1] != 2 or sides.isna().any(axis=None):
+        raise ValueError(f"every name needs the same two lengths of training: {', '.join(map(str, sides.columns))}")
+    short, long = sorted(sides.columns)
+    first = f"{long / short:g} times the images"
+    moved = sides[sides[short] != sides[long]]
+    if moved.empty:
+        return f"{first} put none of {len(sides)} methods on another side of the {style.text(reference)}"
+    told = [f"{style.text(name)} from {row[short]} to {row[long]}" for name, row in moved.iterrows()]
+    return f"{first} move {len(moved)} of {len(sides)} methods beside the {style.text(reference)}: {', '.join(told)}"
+
+
 def free_against_paid(table: pd.DataFrame) -> str:
     """How many networks that cost something are better than the best that costs nothing.
 

@@ -44,7 +44,7 @@ class Pretraining:
     identities: int
     images: int  # per identity, over many cameras
     epochs: int  # of a re-identification network
-    sr_epochs: int  # of a super-resolution network; of some ``SR_TIMES`` as many
+    sr_epochs: int  # of a super-resolution network
     batch: tuple[int, int] = (16, 4)
     # Rendered pictures are crisp and gaudy. Rank-1 of resnet18-half (12 epochs of 500 people) on the validation people
     # of VIPeR and of CAVIAR4REID: with 0.15 28 and 37 %, with 0.4 35 and 44, with 0.5 and a hue of 0.06 33 and 47,
@@ -113,8 +113,6 @@ RATES |= {
     "rcan-light": Rate(6e-3, "of 2e-4, 6e-4, 2e-3, 6e-3 and 2e-2 by PSNR: 20.54, 20.83, 21.31, 21.48, 19.93 dB"),
     "srgan-narrow": Rate(6e-3, "of 2e-4, 6e-4, 2e-3, 6e-3 and 2e-2 by PSNR: 20.37, 20.72, 21.09, 21.28, 19.16 dB"),
 }
-# What restores from the small picture has no interpolation to begin with and is not done when the others are.
-SR_TIMES = {"fsrcnn": 4, "rcan-light": 3, "srgan-narrow": 3}
 # what adds to the picture bears ten times the rate of SRCNN and its like, which have to carry the picture through
 ADDS = ("ffsr", "vdsr", "drcn", "rcan")
 ADDING = Rate(10 * RESTORE_LR, "bears ten times the rate of networks that carry the picture through")
@@ -149,8 +147,7 @@ def pretraining_method(network: str, canvas: tuple[int, int], plan: str, source:
     if kind_of(network) == "sr":
         if source != "pedestrians":
             raise ValueError(f"{network} restores resolution: it cannot be pre-trained without ({source!r})")
-        epochs = chosen.sr_epochs * SR_TIMES.get(network, 1)
-        return SuperResolution(network=network, canvas=canvas, epochs=epochs, lr=rate, ratios=SR_RATIOS)
+        return SuperResolution(network=network, canvas=canvas, epochs=chosen.sr_epochs, lr=rate, ratios=SR_RATIOS)
     return Baseline(
         backbone=network, canvas=canvas, epochs=chosen.epochs, lr=rate, batch=chosen.batch, augmentation=augmentation,
         jitter=chosen.jitter,

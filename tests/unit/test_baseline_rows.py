@@ -104,6 +104,7 @@ def test_the_record_of_convergence_goes_on(people, runs, monkeypatch):
     some = again()
     written = convergence.write(people, "mlr", some, "quick")
     assert [path.stem for path in written] == [f"{n}-pedestrians" for n in ("convergence", "convergence_gains")]
+    assert convergence.order(some, some, convergence.Asked(None)).empty  # the baseline has nobody beside it yet
     table = measured.measured("convergence", "pedestrians", "quick")
     budget = table.attrs["provenance"]["inputs"]["budget"]
     ends = convergence.drawn(table, budget)
@@ -125,6 +126,13 @@ def test_the_record_of_convergence_goes_on(people, runs, monkeypatch):
     wanted = [np.mean([r.rank(1) for r in study.results(BASELINE, subset="val")]) for study in (longer, usual)]
     assert alone["mean"].tolist() == [pytest.approx(wanted[0] - wanted[1])]
     assert set(alone["people"]) == {convergence.VALIDATION}
+    assert train([some[1.0], longer], hours=1) == 0
+    beside = convergence.order(some, some, convergence.Asked(None)).set_index(["name", "images"])
+    assert set(beside.index) == {(n, s.images) for n in (rows[1].name, baseline.SCRATCH) for s in (usual, longer)}
+    for (name, images), row in beside.iterrows():
+        study = {usual.images: usual, longer.images: longer}[images]
+        (one, control) = ([r.rank(1) for r in study.results(n, subset="val")] for n in (name, BASELINE))
+        assert row["mean"] == pytest.approx(np.mean(one) - np.mean(control)) and row["trainings"] == 2
     assert len(both) == 2 * len(table) and len(both.attrs["origins"]) == 2
     with pytest.raises(measured.MeasuredError, match="no measured table convergence-viper"):
         convergence.recorded("convergence", "viper")

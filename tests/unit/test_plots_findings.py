@@ -119,3 +119,16 @@ def test_higher_and_steeper():
 def test_decided(low, high, said):
     effects = pd.DataFrame({"name": ["a", "b"], "mean": 0.01, "low": low, "high": high})
     assert findings.decided(effects, "masks").startswith(said)
+
+
+def test_a_longer_training_that_moves_somebody_is_named():
+    rows = [("SING", 100, -0.03, -0.01), ("SING", 250, -0.02, -0.01), ("JBIM", 100, -0.04, -0.01)]
+    table = pd.DataFrame([*rows, ("JBIM", 250, -0.01, 0.01)], columns=["name", "images", "low", "high"])
+    said = "2.5 times the images move 1 of 2 methods beside the baseline: JBIM from below to undecided"
+    assert findings.length_and_order(table, "baseline") == said
+    same = table[table["name"] == "SING"]
+    assert findings.length_and_order(same, "baseline") == (
+        "2.5 times the images put none of 1 methods on another side of the baseline"
+    )
+    with pytest.raises(ValueError, match="the same two lengths of training: 100, 250"):
+        findings.length_and_order(table.head(3), "baseline")
