@@ -252,7 +252,7 @@ def rates(table: pd.DataFrame, best: pd.DataFrame, title: str = "") -> Figure:
         style.line(ax, part["rate"], part["gain"], look, label=look.label)
         ax.plot(row.rate, row.gain, look.marker, color=look.colour, markersize=11, markerfacecolor="white",
                 markeredgewidth=2, zorder=4)  # fmt: skip
-    ax.axhline(0, color=style.BLACK, linewidth=1.4)
+    ax.axhline(0, color=style.GREY, linewidth=1.8, linestyle="--", label="bicubic")
     ax.set_xscale("log")
     ticks = sorted(table["rate"].unique())
     ax.xaxis.set_major_locator(FixedLocator(ticks))
