@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import training_helpers as helpers
 
-from lib.experiments import measured, ship, superres_rates
+from lib.experiments import measured, ship, superres, superres_rates
 from lib.plots import findings, restoring
-from lib.training.pedestrians import SR_RATIOS
+from lib.training import shipped
+from lib.training.pedestrians import SR_RATIOS, rate_of
 from lib.training.pretrain import whole_set
 
 
@@ -33,6 +36,17 @@ def test_every_network_that_ships_is_searched():
     assert set(superres_rates.FIRST) < set(superres_rates.RATES) and list(superres_rates.RATES) == sorted(
         superres_rates.RATES
     )
+
+
+def test_lesson_05_trains_at_the_rates_that_the_record_found():
+    """The code's rates are those of ``data/measured``: the best there, and the shipped one's beside it."""
+    best = superres_rates.best(measured.measured("rates_superres", "pedestrians")).set_index("name")["rate"]
+    assert set(best.index) == set(superres_rates.networks())
+    for name, rate in best.items():
+        assert rate_of(name).best == rate
+        assert shipped.about(shipped.find(name, ship.COURSE, "pedestrians"))["rate"] == rate_of(name).value
+        bench = SimpleNamespace(profile="course", images=100, epochs=lambda images: 1)
+        assert superres.restorer(bench, None, name, 0.25).settings.lr == rate
 
 
 def test_the_search_goes_on_and_writes_what_is_there(small):

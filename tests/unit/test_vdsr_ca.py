@@ -96,4 +96,4 @@ def test_eighteen_attentions_fade_nothing():
 
 def test_it_is_pretrained_at_the_rate_of_what_adds_to_the_picture():
     for name in ("vdsr-ca", "vdsr-ca-narrow"):
-        assert kind_of(name) == "sr" and rate_of(name) == rate_of("vdsr-narrow")
+        assert kind_of(name) == "sr" and rate_of(name).value == rate_of("vdsr-narrow").value
