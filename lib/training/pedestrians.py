@@ -107,8 +107,8 @@ RATES = {
 }
 RATE = Rate(4e-3, "not searched for this network: what is best for resnet18-half")
 # Super-resolution networks: ``lib.experiments.superres_rates`` searches alike for all, PSNR of the embedded validation
-# people, mean over 1/2, 1/3 and 1/4, after 8,000 pictures of 1,000 people (``data/measured/rates_superres``). The weights
-# that ship are older than this search, and all lessons but 05 start from them.
+# people, mean over 1/2, 1/3 and 1/4, after 8,000 pictures of 1,000 people (``data/measured/rates_superres``). The
+# weights that ship are older than this search, and all lessons but 05 start from them.
 RATES |= {
     "srcnn-915-luma": Rate(
         2e-4, "of 2e-4, 6e-4, 2e-3, 6e-3 and 2e-2 by PSNR: 24.68, 24.81, 24.94, 24.96, 24.56 dB", 6e-3
