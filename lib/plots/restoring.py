@@ -241,25 +241,33 @@ def joint_lists(rows: Sequence[Mapping], title: str = "", per_search: int = 2, h
 def rates(table: pd.DataFrame, best: pd.DataFrame, title: str = "") -> Figure:
     """What the learning rate is worth: a line per network, its best rate marked, zero at bicubic enlargement.
 
+    Networks that pass bicubic at their best rate and those that do not have a panel each: their scales differ.
+
     table : name, rate, gain (dB over bicubic, mean over ratios). best : name, rate, gain, one row per network.
     """
     require(table, "name", "rate", "gain")
-    drawn = style.looks(best["name"])
-    fig, ax = style.chart(size=(8.2, 4.8))
-    for row in best.itertuples():  # the best first, as in the legend
-        look = drawn[row.name]
-        part = table[table["name"] == row.name].sort_values("rate")
-        style.line(ax, part["rate"], part["gain"], look, label=look.label)
-        ax.plot(row.rate, row.gain, look.marker, color=look.colour, markersize=11, markerfacecolor="white",
-                markeredgewidth=2, zorder=4)  # fmt: skip
-    ax.axhline(0, color=style.GREY, linewidth=1.8, linestyle="--", label="bicubic")
-    ax.set_xscale("log")
-    ticks = sorted(table["rate"].unique())
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    style.axes_labels(ax, "learning rate", "PSNR minus that of bicubic (dB)")
-    style.plain(ax)
-    style.legend_below(fig, ax)
+    drawn, ticks = style.looks(best["name"]), sorted(table["rate"].unique())
+    passes = best["gain"] > 0
+    parts = {"pass bicubic": best[passes], "do not": best[~passes]}
+    parts = {name: part for name, part in parts.items() if len(part)}
+    fig, axes = style.chart(1, len(parts), size=(5.6 * len(parts), 4.6), squeeze=False)
+    for ax, (said, part) in zip(axes[0], parts.items(), strict=True):
+        for row in part.itertuples():  # the best first, as in the legend
+            look = drawn[row.name]
+            line = table[table["name"] == row.name].sort_values("rate")
+            style.line(ax, line["rate"], line["gain"], look, label=look.label)
+            ax.plot(row.rate, row.gain, look.marker, color=look.colour, markersize=11, markerfacecolor="white",
+                    markeredgewidth=2, zorder=4)  # fmt: skip
+        if ax.get_ylim()[0] < 0 < ax.get_ylim()[1]:
+            ax.axhline(0, color=style.GREY, linewidth=1.8, linestyle="--")
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(FixedLocator(ticks))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.set_xlim(ticks[0] * 0.8, ticks[-1] * 1.25)
+        ax.set_title(said, loc="left", fontsize=style.SMALL)
+        style.axes_labels(ax, "learning rate", "PSNR minus that of bicubic (dB)")
+        style.plain(ax)
+    style.legend_below(fig, axes[0][0], handles=[h for ax in axes[0] for h in ax.get_legend_handles_labels()[0]])
     style.headline(fig, title)
     return fig
