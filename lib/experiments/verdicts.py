@@ -38,8 +38,8 @@ matter. *Undecided*: it could be either, or fewer than three trainings stand beh
 and once **against the control**, a row without what the claim is about that was shown as many images, the strongest
 of them on validation people. What a paper prints is of its own network and sets, and no paper prints an interval; where
 only a figure shows it, the field is empty. All of it within one length of training, the same number of images for every
-row: [lesson 90](notebooks/90_one_protocol.ipynb) shows which methods gain from more. What the words rest on: [lesson 02](notebooks/02_measuring.ipynb),
-`lib/evaluation/intervals.py`, `lib/experiments/claims.py`.
+row: [lesson 90](notebooks/90_one_protocol.ipynb) shows which methods gain from more. What the words rest on:
+[lesson 02](notebooks/02_measuring.ipynb), `lib/evaluation/intervals.py`, `lib/experiments/claims.py`.
 
 This page is generated (`python -m lib.experiments.verdicts`).
 """
