@@ -2,6 +2,7 @@
 
     python -m lib.experiments.overnight --hours 8 --processes 24                   # make overnight HOURS=8 PROCESSES=24
     python -m lib.experiments.overnight pshrnet:pedestrians sing:caviar --hours 1  # these, the first one first
+    python -m lib.experiments.overnight ftwa:viper:9 --hours 1                     # its first nine rows and their views
 
 Without names: every study on every set that is here. On the embedded people three trainings on one split, on other sets
 one training on each of three splits. A study is tested and written as its trainings are over; those of the next go on
@@ -17,6 +18,7 @@ start), which lets them compute at the same time, 15 s; of PS-HRNet's rows 40 s.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 import traceback
@@ -36,6 +38,7 @@ from lib.experiments.workers import Asked
 
 CELLS = {"pedestrians": (1, 3)}  # set -> (splits, trainings on each)
 OTHERS = (3, 1)
+NAMED = re.compile(r"(?P<study>[^:]+):(?P<set>[^:]+)(:(?P<rows>[1-9][0-9]*))?")
 
 Tested = dict[tuple[Asked, str], dict[str, list[Result]]]
 
@@ -61,15 +64,23 @@ class Job:
         return self.is_trained and not self.tests and not self.under_way["test"]
 
 
-def job(study: str, dataset: str, profile: str = "course", size: tuple[int, int] | None = None) -> Job:
-    """size : (splits, trainings on each); None for the set's."""
+def job(
+    study: str,
+    dataset: str,
+    profile: str = "course",
+    size: tuple[int, int] | None = None,
+    first: int | None = None,
+) -> Job:
+    """size : (splits, trainings on each); None for the set's. first : so many rows are trained, in the study's order;
+    None for all.
+    """
     people = load_dataset(dataset)
     size = size or CELLS.get(people.name, OTHERS)
     asked = [Asked(study, dataset, preset, profile, *size) for preset in STUDIES[study].presets(people.name)]
     studies = {one: workers.opened(one, people) for one in asked}
     trainings = deque(
         (one, name, cell)
-        for name in dict.fromkeys(name for some in studies.values() for name in some.rows)
+        for name in list(dict.fromkeys(name for some in studies.values() for name in some.rows))[:first]
         for one, some in studies.items()
         if name in some.rows and not isinstance(some.rows[name], View)
         for cell in range(len(some.cells))
@@ -181,7 +192,7 @@ def _is_here(dataset: str) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lib.experiments.overnight", description=__doc__.split("\n\n")[0])
-    parser.add_argument("jobs", nargs="*", metavar="STUDY:SET", help="in this order (default: all)")
+    parser.add_argument("jobs", nargs="*", metavar="STUDY:SET[:ROWS]", help="in this order (default: all)")
     parser.add_argument("--profile", default="course", choices=("course", "paper"))
     parser.add_argument("--hours", type=float, default=8.0, help="start no training after so many hours")
     parser.add_argument("--processes", type=int, default=2, help="tasks at a time")
@@ -189,11 +200,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if told.processes < 1:
         parser.error(f"--processes is at least 1, not {told.processes}")
     asked = told.jobs or [f"{study}:{people}" for people in SETS if _is_here(people) for study in STUDIES]
-    for one in asked:
-        if one.partition(":")[0] not in STUDIES or not one.partition(":")[2]:
-            parser.error(f"{one!r} is no STUDY:SET; the studies: {', '.join(STUDIES)}")
+    found = [NAMED.fullmatch(one) for one in asked]
+    for one, parts in zip(asked, found, strict=True):
+        if parts is None or parts["study"] not in STUDIES:
+            parser.error(f"{one!r} is no STUDY:SET or STUDY:SET:ROWS; the studies: {', '.join(STUDIES)}")
     end = time.time() + 3600 * told.hours
-    jobs = [job(*one.split(":", 1), told.profile) for one in asked]
+    jobs = [
+        job(parts["study"], parts["set"], told.profile, first=int(parts["rows"]) if parts["rows"] else None)
+        for parts in found
+    ]
     with workers.pool(told.processes) as pool:
         missing = night(jobs, pool, told.processes, end)
     print(f"{missing} trainings are still missing: run the same again" if missing else "complete")

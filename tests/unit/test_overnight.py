@@ -132,7 +132,7 @@ def test_without_names_every_study_on_every_set_that_is_here(monkeypatch, capsys
 
     seen = []
     monkeypatch.setattr(overnight, "load_dataset", load)
-    monkeypatch.setattr(overnight, "job", lambda study, people, profile: seen.append((study, people)))
+    monkeypatch.setattr(overnight, "job", lambda study, people, profile, first: seen.append((study, people)))
     monkeypatch.setattr(overnight, "night", lambda jobs, pool, processes, end: 0)
     main(["--hours", "0"])
     assert seen == [(study, people) for people in ("pedestrians", "caviar") for study in STUDIES]
@@ -140,10 +140,24 @@ def test_without_names_every_study_on_every_set_that_is_here(monkeypatch, capsys
     assert "viper is left out: there is no folder VIPeR" in said.err and said.out == "complete\n"
 
 
+def test_the_first_rows_alone_are_trained_and_their_views_tested(monkeypatch):
+    few, whole = job("ftwa", "pedestrians", first=2), job("ftwa", "pedestrians")
+    assert list(few.trainings) == list(whole.trainings)[:6] and len({row for _, row, _ in few.trainings}) == 2
+    assert few.tests == whole.tests
+
+    seen = []
+    monkeypatch.setattr(overnight, "job", lambda *told, first: seen.append((*told, first)))
+    monkeypatch.setattr(overnight, "night", lambda jobs, pool, processes, end: 0)
+    main(["ftwa:viper:9", "sing:caviar", "--profile", "paper"])
+    assert seen == [("ftwa", "viper", "paper", 9), ("sing", "caviar", "paper", None)]
+
+
 def test_the_command_says_what_is_wrong(capsys):
     for told, message in (
         (["sin:viper"], "'sin:viper' is no STUDY:SET"),
         (["sing"], "'sing' is no STUDY:SET"),
+        (["sing:viper:0"], "'sing:viper:0' is no STUDY:SET or STUDY:SET:ROWS"),
+        (["sing:viper:few"], "'sing:viper:few' is no STUDY:SET or STUDY:SET:ROWS"),
         (["--processes", "0"], "at least 1, not 0"),
     ):
         with pytest.raises(SystemExit):
