@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lib.evaluation import Difference
 from lib.evaluation.intervals import counted
 from lib.experiments import claims
 from lib.experiments.measured import MeasuredError, measured, origin
@@ -66,6 +67,14 @@ class Record:
                     found.append(self.difference(name, reference, people, preset).rename(None))
         table = pd.DataFrame(found, columns=[*self.differences, "name"]) if found else self.differences.head(0)
         return table.assign(name=table["row"]).reset_index(drop=True)
+
+    def claim(self, claim: str, people: str) -> pd.Series:
+        """What a claim is about, on a set: mean, low, high, trainings, trials. KeyError where it is not recorded."""
+        if len(self.claims):
+            found = self.claims[(self.claims["claim_id"] == claim) & (self.claims["set"] == people)]
+            if len(found):
+                return found.iloc[0]
+        raise KeyError(f"{claim} is not recorded on {people}: make record, with more hours")
 
     def rank1(self, name: str, preset: str | None = None) -> dict[str, float]:
         """{set: rank-1 of a row}, fractions."""
@@ -128,6 +137,20 @@ def known(record: Record, study: Study, a: str, b: str) -> pd.Series:
     columns = {"mean": d.mean, "low": d.low, "high": d.high, "trainings": d.trainings}
     source = f"{counted(d.trainings, 'training')}, just now"
     return pd.Series({"set": protocol.dataset.name, "name": a, "reference": b, **columns, "source": source})
+
+
+def known_claim(record: Record, claim: str, people: str, measure: Callable[[], Difference]) -> pd.Series:
+    """What a claim is about, on a set (mean, low, high, trainings): of the record where it has it, else measured now.
+    ``source`` says which, in words.
+    """
+    try:
+        one = record.claim(claim, people)
+        source = f"the record, {counted(int(one['trainings']), 'training')}"
+    except KeyError:
+        d = measure()
+        one = pd.Series({"mean": d.mean, "low": d.low, "high": d.high, "trainings": d.trainings})
+        source = f"{counted(d.trainings, 'training')}, just now"
+    return pd.Series({**one, "source": source})
 
 
 def gains(record: Record, study: Study, reference: str, names: Sequence[str]) -> pd.DataFrame:

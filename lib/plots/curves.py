@@ -280,16 +280,17 @@ def convergence(
 
     No intervals: all points are of the same people, so that those of the levels hide the lines and say nothing of a
     gain (``lib.experiments.convergence.gains``). table : name, images (a count), value (a fraction), people (who was
-    searched for; all the same). title : None for ``still_to_gain`` in words, with the intervals of ``still`` (name,
-    high: a fraction) where they are given. ValueError where a family was not trained for ``longer`` times the budget,
-    and for families that were asked of different people.
+    searched for; all the same). title : None for ``still_to_gain`` in words, as sure as the intervals of ``still``
+    (name, low, high: fractions) where they are given. ValueError where a family was not trained for ``longer`` times
+    the budget, and for families that were asked of different people.
     """
     require(table, "name", "images", "value", "people")
     if table["people"].nunique() != 1:
         raise ValueError(f"one axis for different people: {', '.join(table['people'].unique())}")
     (people,) = table["people"].unique()
     gains = still_to_gain(table, budget, longer)
-    tops = None if still is None else 100 * still.set_index("name")["high"].reindex(gains.index)
+    if still is not None:
+        still = 100 * still.set_index("name")[["low", "high"]].reindex(gains.index)
     drawn = style.looks(table["name"])
     fig, ax = style.chart(size=(8.2, 4.8))
     for name, look in drawn.items():
@@ -316,7 +317,7 @@ def convergence(
     style.axes_labels(ax, style.AXES["images"], f"rank-1 of {people} (%)")
     style.plain(ax)
     style.legend_below(fig, ax)
-    style.headline(fig, convergence_finding(gains, budget, longer, tops=tops) if title is None else title)
+    style.headline(fig, convergence_finding(gains, budget, longer, still=still) if title is None else title)
     return fig
 
 
@@ -345,23 +346,29 @@ def still_to_gain(table: pd.DataFrame, budget: float, longer: float = 2.5) -> pd
 
 
 def convergence_finding(
-    gains: pd.Series, budget: float, longer: float = 2.5, enough: float = 1.0, tops: pd.Series | None = None
+    gains: pd.Series, budget: float, longer: float = 2.5, enough: float = 1.0, still: pd.DataFrame | None = None
 ) -> str:
-    """The title of ``convergence``: is the budget long enough, to within ``enough`` points? With the upper limits of
-    the gains, ``tops``, only where all of these are.
+    """The title of ``convergence``: is the budget long enough, to within ``enough`` points? By the gains themselves, or
+    as sure as their intervals, ``still`` (by name: low, high; points).
     """
     most = gains.idxmax()
-    much = style.look(most).label
     first = f"{budget / 1000:g} thousand images"
-    short = int((gains > enough + 1e-9).sum())
+    name = style.look(most).label
+    largest = f"{name} {gains.max():+.1f}"
+    # what is surely more, and what is surely no more
+    more, less = (gains, gains) if still is None else (still["low"], still["high"])
+    short, long = (more > enough + 1e-9).sum(), (less <= enough + 1e-9).sum()
     if short:
         few = f"{first} are too few for {short} of {len(gains)} families"
-        return f"{few}: {longer:g} times as many bring {much} {gains.max():+.1f} points"
-    found = f"{longer:g} times as many bring at most {gains.max():+.1f} points ({much})"
-    if tops is None or tops.max() <= enough + 1e-9:
-        return f"{first} are enough: {found}"
-    sure = int((tops <= enough + 1e-9).sum())
-    return f"{first}: {found}; {sure} of {len(gains)} intervals end below {enough:+g}, the widest at {tops.max():+.1f}"
+        return f"{few}: {longer:g} times as many bring up to {largest} points"
+    if long == len(gains):
+        return f"{first} are enough: {longer:g} times as many bring at most {gains.max():+.1f} points ({name})"
+    if still is not None:
+        largest += f" [{still['low'][most]:+.1f}, {still['high'][most]:+.1f}]"
+    return (
+        f"Whether {first} are enough is decided for {long} of {len(gains)} families: "
+        f"{longer:g} times as many bring up to {largest} points"
+    )
 
 
 ONE_SCALE = 3  # times that one group's differences may reach further than another's on one axis

@@ -20,7 +20,7 @@ from lib.experiments import claims, ftwa, jbim, measured, record, ripr, sing, st
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls, plain
 from lib.experiments.published import published
-from lib.experiments.recorded import Record, beside, gains, known, recorded, said_by, taken_back, verdicts
+from lib.experiments.recorded import Record, beside, gains, known, known_claim, recorded, said_by, taken_back, verdicts
 from lib.experiments.study import IMAGES, Cell, Comparison, Plan, Row, Study, View, cells
 from lib.experiments.trained import Trained
 from lib.methods import create_method
@@ -556,6 +556,13 @@ def test_a_lesson_shows_the_record_and_else_what_it_trained(trained, tmp_path, m
     assert known(some, trained, sing.BICUBIC, CONTROLS[0])["mean"] == -0.2
     assert known(some, trained, CONTROLS[0], sing.BICUBIC)["source"] == "the record, 3 trainings"
     assert known(some, trained, "SING", sing.BICUBIC)["mean"] == d.mean  # not recorded on these people
+    there = known_claim(some, "RIPR-joint", "viper", pytest.fail)
+    assert (there["mean"], there["source"]) == (d.mean, "the record, 2 trainings")
+    for record, people in ((some, "pedestrians"), (empty, "viper")):
+        now = known_claim(record, "RIPR-joint", people, lambda: d)
+        assert (now["low"], now["trainings"], now["source"]) == (d.low, 2, "2 trainings, just now")
+        with pytest.raises(KeyError, match="not recorded"):
+            record.claim("RIPR-joint", people)
     table = gains(some, trained, sing.BICUBIC, ["SING", CONTROLS[0]]).set_index(["set", "name"])["mean"]
     expected = {("pedestrians", "SING"): d.mean, ("pedestrians", CONTROLS[0]): 0.2}
     assert table.to_dict() == expected | {("viper", "SING"): 0.3, ("viper", CONTROLS[0]): 0.4}
