@@ -558,11 +558,11 @@ def test_a_lesson_shows_the_record_and_else_what_it_trained(trained, tmp_path, m
     assert known(some, trained, "SING", sing.BICUBIC)["mean"] == d.mean  # not recorded on these people
     there = known_claim(some, "RIPR-joint", "viper", pytest.fail)
     assert (there["mean"], there["source"]) == (d.mean, "the record, 2 trainings")
-    for record, people in ((some, "pedestrians"), (empty, "viper")):
-        now = known_claim(record, "RIPR-joint", people, lambda: d)
+    for tables, people in ((some, "pedestrians"), (empty, "viper")):
+        now = known_claim(tables, "RIPR-joint", people, lambda: d)
         assert (now["low"], now["trainings"], now["source"]) == (d.low, 2, "2 trainings, just now")
         with pytest.raises(KeyError, match="not recorded"):
-            record.claim("RIPR-joint", people)
+            tables.claim("RIPR-joint", people)
     table = gains(some, trained, sing.BICUBIC, ["SING", CONTROLS[0]]).set_index(["set", "name"])["mean"]
     expected = {("pedestrians", "SING"): d.mean, ("pedestrians", CONTROLS[0]): 0.2}
     assert table.to_dict() == expected | {("viper", "SING"): 0.3, ("viper", CONTROLS[0]): 0.4}
