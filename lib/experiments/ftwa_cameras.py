@@ -4,8 +4,8 @@
 
 On MLR protocols every picture of low resolution is from other cameras than those of high resolution. So two first
 stages can learn what a camera does to colours as well as what shrinking does to edges. Here the same two stages,
-FTWA-B, are trained where nothing is shrunk: same people, same split, the stages by camera. What they gain there over one
-stage is no remedy for low resolution. Trains what is missing and writes ``ftwa_cameras``.
+FTWA-B, are trained where nothing is shrunk: same people, same split, the stages by camera. What they gain there over
+one stage is no remedy for low resolution. Trains what is missing and writes ``ftwa_cameras``.
 """
 
 from __future__ import annotations
