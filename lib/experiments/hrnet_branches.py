@@ -30,7 +30,7 @@ from lib.experiments.study import Row, Study, cells
 from lib.methods.baseline import Baseline
 from lib.models.hrnet import HRNet
 from lib.training import Run, fit
-from lib.training.pedestrians import PRETRAINING, profile_of, rate_of
+from lib.training.pedestrians import pretraining_method, profile_of
 from lib.training.pretrain import pretrained, pretraining_set
 
 NETWORK, CANVAS, PLAN = "hrnet-w12", (96, 48), "course"
@@ -41,11 +41,7 @@ PICTURES = 200  # that the spread is over
 
 def without_decay(plan: str = PLAN, network: str = NETWORK, canvas: tuple[int, int] = CANVAS) -> Run:
     """The pre-training of the file that ships but for its weight decay: same people, rate, length and seed."""
-    told = PRETRAINING[plan]
-    method = Baseline(
-        backbone=network, canvas=canvas, epochs=told.epochs, lr=rate_of(network).value, batch=told.batch,
-        augmentation="all-resolutions", jitter=told.jitter, weight_decay=0.0,
-    )  # fmt: skip
+    method = Baseline(**pretraining_method(network, canvas, plan).told | {"weight_decay": 0.0})
     return fit(method, pretraining_set(plan), profile_of(network, canvas, plan), seed=0, progress=False)
 
 
