@@ -23,6 +23,7 @@ from lib.experiments.study import Study, cells
 
 LOW, FULL = "low resolution", "full resolution"
 APART = "low resolution minus full resolution"
+GAINS = (LOW, FULL, APART)  # lines of the table
 PRESETS = {LOW: "mlr", FULL: "plain"}
 PAIR = (B, BARE)
 TABLE = "ftwa_cameras"

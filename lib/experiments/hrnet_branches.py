@@ -35,6 +35,9 @@ from lib.training.pretrain import pretrained, pretraining_set
 
 NETWORK, CANVAS, PLAN = "hrnet-w12", (96, 48), "course"
 SHIPS, KEPT = "HRNet-ReID, the weights that ship", "HRNet-ReID, pre-trained without decay"
+MINUS = "rank-1 minus "
+PAIRS = ((KEPT, SHIPS), (SHIPS, BASELINE), (KEPT, BASELINE))
+COMPARED = tuple((name, f"{MINUS}{other}") for name, other in PAIRS)  # name and what, lines of the table
 TABLE = "hrnet_branches"
 PICTURES = 200  # that the spread is over
 
@@ -90,9 +93,9 @@ def table(some: dict[str, Study]) -> pd.DataFrame:
     """Differences in rank-1 on each preset: name, what (it is compared with), preset, mean, low, high, trainings."""
     lines = []
     for preset, study in some.items():
-        for name, other in ((KEPT, SHIPS), (SHIPS, BASELINE), (KEPT, BASELINE)):
+        for name, other in PAIRS:
             d = paired_difference(study.results(name), study.results(other))
-            line = {"name": name, "what": f"rank-1 minus {other}", "preset": preset, "mean": d.mean, "low": d.low}
+            line = {"name": name, "what": f"{MINUS}{other}", "preset": preset, "mean": d.mean, "low": d.low}
             lines.append(line | {"high": d.high, "trainings": d.trainings, "agree": d.agree})
     return pd.DataFrame(lines)
 

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.evaluation.intervals import counted
-from lib.experiments import claims
+from lib.experiments import claims, ftwa_cameras, hrnet_branches
 from lib.experiments.measured import MeasuredError, measured
 from lib.experiments.published import claimed_in_words
 from lib.experiments.recorded import SETS, TARGETS, recorded
+from lib.experiments.scores import with_interval
 from lib.experiments.studies import STUDIES
 from lib.paths import ROOT, write_atomically
 
@@ -115,9 +116,32 @@ def page(table: pd.DataFrame | None = None) -> str:
                 ],
                 [_line(row) for row in part.to_dict("records")],
             ))  # fmt: skip
+            parts += [f"{note}\n" for note in notes(paper)]
         if missing := [claim for name, claim in own["claim"].items() if name not in set(part["claim_id"])]:
             parts.append("Not in the record yet: " + "; ".join(map(_within, missing)) + ".\n")
     return "\n".join(parts)
+
+
+def notes(paper: str) -> list[str]:
+    """What bears on a paper's verdicts and stands in no row of them, from the record; empty where it has nothing."""
+    with contextlib.suppress(MeasuredError):
+        if paper == "ftwa":
+            stages = measured(ftwa_cameras.TABLE, "pedestrians").set_index("name")
+            low, full, apart = map(with_interval, (stages.loc[name] for name in ftwa_cameras.GAINS))
+            return [
+                f"Separate first layers gain {low} over one on low resolution, and {full} where nothing is shrunk and "
+                f"each has its own group of cameras: {apart} are left for the resolution "
+                "([lesson 50](notebooks/50_ftwa.ipynb))."
+            ]
+        if paper == "pshrnet":
+            left = measured(hrnet_branches.TABLE, "pedestrians").query("preset == 'mlr'").set_index(["name", "what"])
+            mended, ships, kept = map(with_interval, (left.loc[pair] for pair in hrnet_branches.COMPARED))
+            return [
+                "All rows with an HRNet start from first weights in which the finest of its four maps has died. Mended, "
+                f"HRNet-ReID gains {mended} on low resolution; minus the plain network it has {kept} then, and {ships} "
+                "as it ships ([lesson 41](notebooks/41_pshrnet_ablations.ipynb))."
+            ]
+    return []
 
 
 def _line(row: dict) -> list[str]:

@@ -7,6 +7,8 @@ import pandas as pd
 from lib.course import notebook as notebooks
 from lib.course import structure
 from lib.experiments import claims, verdicts
+from lib.experiments.ftwa_cameras import GAINS
+from lib.experiments.hrnet_branches import COMPARED
 from lib.plots.board import MOST
 
 
@@ -73,3 +75,29 @@ def test_lesson_91_shows_the_record_of_today():
     words = f"{here['reproduced']} are reproduced as their papers compare, {here['contradicted']} contradicted"
     assert words in said and f"{here['no effect']} without effect, {here['undecided']} undecided" in said
     assert f"{here['control: reproduced']} of {here.filter(like='control: ').sum()} are reproduced" in said
+
+
+def test_what_stands_in_no_row_is_said_from_the_record(monkeypatch):
+    limits = {"low": -0.005, "high": 0.05}
+    stages = pd.DataFrame(
+        [{"name": name, "mean": mean} | limits for name, mean in zip(GAINS, (0.03, 0.02, 0.01), strict=True)]
+    )
+    lines = [
+        {"name": name, "what": what, "preset": preset, "mean": mean + (preset == "plain")} | limits
+        for preset in ("mlr", "plain")
+        for (name, what), mean in zip(COMPARED, (0.03, -0.02, 0.01), strict=True)
+    ]
+    tables = {"ftwa_cameras": stages, "hrnet_branches": pd.DataFrame(lines)}
+    monkeypatch.setattr(verdicts, "measured", lambda name, people: tables[name])
+    (note,) = verdicts.notes("ftwa")
+    assert "gain +3.0 [-0.5, +5.0] points over one" in note and "and +2.0" in note and ": +1.0" in note
+    (note,) = verdicts.notes("pshrnet")
+    assert "gains +3.0 [" in note and "it has +1.0 [" in note and "and -2.0 [" in note
+    assert note in verdicts.page(verdicts.board())
+    assert verdicts.notes("sing") == []
+
+    def measured(name, people):
+        raise verdicts.MeasuredError(name)
+
+    monkeypatch.setattr(verdicts, "measured", measured)
+    assert verdicts.notes("ftwa") == verdicts.notes("pshrnet") == []
