@@ -78,7 +78,7 @@ def test_lesson_91_shows_the_record_of_today():
 
 
 def test_what_stands_in_no_row_is_said_from_the_record(monkeypatch):
-    limits = {"low": -0.005, "high": 0.05}
+    board, limits = verdicts.board(), {"low": -0.005, "high": 0.05}
     stages = pd.DataFrame(
         [{"name": name, "mean": mean} | limits for name, mean in zip(GAINS, (0.03, 0.02, 0.01), strict=True)]
     )
@@ -93,7 +93,7 @@ def test_what_stands_in_no_row_is_said_from_the_record(monkeypatch):
     assert "gain +3.0 [-0.5, +5.0] points over one" in note and "and +2.0" in note and ": +1.0" in note
     (note,) = verdicts.notes("pshrnet")
     assert "gains +3.0 [" in note and "it has +1.0 [" in note and "and -2.0 [" in note
-    assert note in verdicts.page(verdicts.board())
+    assert note in verdicts.page(board)
     assert verdicts.notes("sing") == []
 
     def measured(name, people):
