@@ -137,7 +137,7 @@ def notes(paper: str) -> list[str]:
             left = measured(hrnet_branches.TABLE, "pedestrians").query("preset == 'mlr'").set_index(["name", "what"])
             mended, ships, kept = map(with_interval, (left.loc[pair] for pair in hrnet_branches.COMPARED))
             return [
-                "All rows with an HRNet start from first weights in which the finest of its four maps has died. "
+                "All rows with an HRNet start from first weights in which three of its four maps have died. "
                 f"Mended, HRNet-ReID gains {mended} on low resolution; minus the plain network it has {kept} then, and "
                 f"{ships} as it ships ([lesson 41](notebooks/41_pshrnet_ablations.ipynb))."
             ]
