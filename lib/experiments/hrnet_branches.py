@@ -6,8 +6,9 @@ The pre-training of first weights is that of the plain network: Adam, with the w
 normalisation layers decayed as well (Luo et al. 2019). Adam divides a gradient by its own size, so that weights of
 which the loss asks nothing shrink by the learning rate in every step, however small the decay is. A ResNet asks
 something of all of its weights. An HRNet's finest map reaches the loss through three halvings, beside maps that are
-nearer: in the file that ships the three finest of four have shrunk to nothing (``spread``). Here the same pre-training is made without
-decay, and HRNet-ReID is trained from both files, on low resolution and at full. Writes ``hrnet_branches``.
+nearer: in the file that ships the three finest of four have shrunk to nothing (``spread``). Here the same pre-training
+is made without decay, and HRNet-ReID is trained from both files, on low resolution and at full. Writes
+``hrnet_branches``.
 """
 
 from __future__ import annotations
