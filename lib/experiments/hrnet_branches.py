@@ -70,7 +70,7 @@ def shown(people: PersonDataset, canvas: tuple[int, int] = CANVAS, preset: str =
 
 
 def branches(kept: Run, pictures: Tensor) -> pd.DataFrame:
-    """``spread`` of both files: name, map, value."""
+    """``spread`` of both files: name, what (which map), preset, mean."""
     found = {SHIPS: pretrained(PLAN, NETWORK, CANVAS).backbone, KEPT: kept.method.backbone}
     lines = [
         {"name": name, "what": f"spread of the map at {size}", "preset": "plain", "mean": value}
