@@ -28,7 +28,7 @@ PAPERS = {"sing": "SING (2018)", "ripr": "RIPR (2019)", "ftwa": "FTWA (2021)", "
           "jbim": "JBIM (2022)"}  # fmt: skip
 PEOPLE = {"pedestrians": "embedded people", "viper": "VIPeR", "caviar": "CAVIAR4REID"}
 # claims that are judged by no study of the record: table -> preset
-APART = {"superres_claims": "plain", "jbim_ratio_claims": "mlr"}  # lesson 05, lib.experiments.jbim_ratios
+APART = {"superres_claims": "plain", "jbim_ratio_claims": "mlr", "jbim_maps_claims": "mlr"}  # lessons 05, 31, 30
 INTRODUCTION = """# The verdicts
 
 Each claim of the five papers (`data/published/claims.csv`, in our words), as the record in `data/measured` has it.
