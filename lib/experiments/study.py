@@ -221,6 +221,11 @@ class Study:
         return self._runs[key]
 
     @property
+    def runs(self) -> list[Run]:
+        """All that was trained or found again so far, the runs that others start from among them."""
+        return list(self._runs.values())
+
+    @property
     def models(self) -> int:
         """How many models all rows have in all cells."""
         return len(self.cells) * sum(len(row.ratios) or 1 for row in self.rows.values() if isinstance(row, Row))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lib.course import notebook as notebooks
 from lib.course import structure
 from lib.data import load_dataset
 from lib.evaluation import complexity, objective
-from lib.experiments import scoreboard, scoreboard_objective
+from lib.experiments import jbim, scoreboard, scoreboard_objective, scoreboard_training, sing
 from lib.experiments.controls import BASELINE, CONTROLS, EVERYWHERE
 from lib.experiments.recorded import recorded
 from lib.experiments.scores import with_interval
@@ -90,6 +93,56 @@ def test_the_objective_of_what_is_trained(tmp_path, monkeypatch):
     assert table.loc[EVERYWHERE, "mean"] == pytest.approx(ratio - 1)
     assert table.loc[EVERYWHERE, "low"] < ratio - 1 < table.loc[EVERYWHERE, "high"]
     assert np.isnan(table.loc[BASELINE, "mean"])
+
+
+@pytest.fixture
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_minutes_of_training_are_all_runs_behind_a_method(tmp_path, monkeypatch, one_thread):
+    """JBIM's three models start from three HIM and three LIM; two of SING's three were not trained here."""
+    monkeypatch.setenv("REID_RUNS", str(tmp_path / "runs"))
+    people = load_dataset("pedestrians", identities=40)
+    where = cells(people, "mlr", seeds=2)
+    study = Study("jbim", STUDIES["jbim"].rows(people), where, "quick", progress=False)
+    for name in (BASELINE, jbim.HIM, jbim.LIM, jbim.JBIM):
+        study.trained(name, where[:1])
+    study.run(sing.SING, where[0], study.row(sing.SING).ratios[1])
+    table, runs = scoreboard_training.minutes(people, where, "quick")
+    table = table.set_index("name")
+    assert set(table.index) == {BASELINE, sing.SING, jbim.JBIM} and len(runs) == len(study.runs) == 11
+    lasted = sum(
+        run.seconds for name in (jbim.HIM, jbim.LIM, jbim.JBIM) for run in study.trained(name, where[:1]).all_runs
+    )
+    assert table.loc[jbim.JBIM, "minutes"] == pytest.approx(lasted / 60)
+    assert table.loc[jbim.JBIM, ["models", "timed", "trainings"]].tolist() == [3, 3, 1]
+    one = study.run(sing.SING, where[0], study.row(sing.SING).ratios[1]).seconds
+    assert table.loc[sing.SING, "minutes"] == pytest.approx(3 * one / 60)
+    assert table.loc[sing.SING, ["models", "timed"]].tolist() == [3, 1]
+
+
+@pytest.mark.parametrize("other", [{"device_kind": "cuda"}, {"threads": 2}, {"device": "another CPU"}])
+def test_trainings_elsewhere_stand_beside_nothing(tmp_path, monkeypatch, one_thread, other):
+    monkeypatch.setenv("REID_RUNS", str(tmp_path / "runs"))
+    people = load_dataset("pedestrians", identities=40)
+    where = cells(people, "mlr")
+    study = Study("ripr", STUDIES["ripr"].rows(people), where, "quick", progress=False)
+    for name in CONTROLS:
+        study.trained(name)
+    real = scoreboard_training.behind
+
+    def elsewhere(one, *about):
+        runs, *counts = real(one, *about)
+        changed = [dataclasses.replace(run, provenance=run.provenance | other) for run in runs]
+        return (changed if one.name == EVERYWHERE else runs), *counts
+
+    assert set(scoreboard_training.minutes(people, where, "quick")[0]["name"]) == set(CONTROLS)
+    monkeypatch.setattr(scoreboard_training, "behind", elsewhere)
+    assert set(scoreboard_training.minutes(people, where, "quick")[0]["name"]) == {BASELINE}
 
 
 def test_lesson_90_shows_the_record_of_today():
