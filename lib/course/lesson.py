@@ -53,6 +53,7 @@ class Lesson:
     extras: dict[str, Any] = field(default_factory=dict)
     canonical: bool = True  # no reader's copy, and no parameter but profile and dataset differs from the committed ones
     default_dataset: str = "pedestrians"
+    guesses: dict[int, Any] = field(default_factory=dict)  # what the reader expects, by the number of the question
 
     def __getattr__(self, name: str) -> Any:
         extras = self.__dict__.get("extras", {})
@@ -133,17 +134,34 @@ class Lesson:
             raise ValueError(f"the answer needs a number and its interval, [low, high] or ±: {sentence!r}")
         _show(f"{ANSWER}{sentence}", f"**{ANSWER.strip()}** {sentence}")
 
+    def guess(self, guesses: Mapping[int, Any]) -> None:
+        """What the reader expects, under "Predict before you run": it will stand beside what was measured.
+
+        guesses : {1: a number or a few words, 2: ...}; None or "" where nothing is guessed. ValueError for other
+            numbers than 1, 2, ...
+        """
+        self._numbered(guesses)
+        self.guesses.update({number: guess for number, guess in guesses.items() if guess not in (None, "")})
+
     def predictions(self, answers: Mapping[int, str]) -> None:
-        """Show what became of the predictions that were asked for, once in a lesson, under "What we see".
+        """Show what became of the predictions that were asked for, beside the reader's guess where one was made, once
+        in a lesson, under "What we see".
 
         answers : {1: "sentence", 2: ...}, a sentence made from what was measured for every question of the numbered
             list under "Predict before you run". ValueError for other numbers than 1, 2, ... or an empty sentence.
         """
-        if not answers or list(answers) != list(range(1, len(answers) + 1)):
-            raise ValueError(f"predictions are numbered 1, 2, ... as their questions are, not {list(answers)}")
-        lines = [f"{number}. {_one_sentence(text, f'prediction {number}')}" for number, text in answers.items()]
+        self._numbered(answers)
+        lines = []
+        for number, text in answers.items():
+            guessed = f"You expected: {self.guesses[number]}. Measured: " if number in self.guesses else ""
+            lines.append(f"{number}. {guessed}{_one_sentence(text, f'prediction {number}')}")
         head = "What was to be predicted:"
         _show("\n".join([head, *lines]), "\n".join([f"**{head}**", "", *lines]))
+
+    @staticmethod
+    def _numbered(given: Mapping[int, Any]) -> None:
+        if not given or list(given) != list(range(1, len(given) + 1)):
+            raise ValueError(f"predictions are numbered 1, 2, ... as their questions are, not {list(given)}")
 
     def source(self, definition: Any) -> None:
         """Show a class or function of lib as it stands in its file, with a link to it: under its equation.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import nbformat
@@ -189,7 +189,9 @@ def waits(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
 
 
 def predicted(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
-    """The predictions that a lesson asks for are numbered, and all of them are answered under "What we see"."""
+    """The predictions that a lesson asks for are numbered, wait for the reader's guesses, and all of them are answered
+    under "What we see".
+    """
     if "/" in name or name in FREE:
         return
     asked = [
@@ -200,6 +202,10 @@ def predicted(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
     ]
     if not asked or asked != list(range(1, len(asked) + 1)):
         yield f"the questions under `## Predict before you run` are not a list 1. 2. ... (found: {asked})"
+    guesses = _calls_of_lesson(notebook, "guess")
+    written = [ast.unparse(call.args[0]) for heading, call in guesses if heading.startswith("Predict before you run")]
+    if written != [no_guess(asked)] or len(guesses) != 1:
+        yield f"below the questions a cell has to wait for the reader's guesses: lesson.guess({no_guess(asked)})"
     calls = _calls_of_lesson(notebook, "predictions")
     if not _once_in_what_we_see(calls):
         yield f"lesson.predictions is called {_where(calls)}, not once under `## What we see`"
@@ -211,6 +217,11 @@ def predicted(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
     answered = [key.value if isinstance(key, ast.Constant) else None for key in argument.keys]
     if answered != asked:
         yield f"predictions {asked} are asked for, {answered} are answered"
+
+
+def no_guess(asked: Sequence[int]) -> str:
+    """The argument of ``lesson.guess`` as a lesson is stored: a place for each guess, and none made."""
+    return "{" + ", ".join(f"{number}: ''" for number in asked) + "}"
 
 
 def reasons(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:

@@ -388,6 +388,23 @@ def test_predictions_are_answered_by_their_numbers(shown):
         lesson.predictions({1: "x", 2: ""})
 
 
+def test_a_guess_stands_beside_what_was_measured(shown):
+    """Silent where none was made."""
+    lesson = begin(namespace(), "03_x", minutes={})
+    lesson.guess({1: "", 2: 0.5, 3: None, 4: 0})
+    assert not shown
+    lesson.predictions({1: "Yes.", 2: "By half.", 3: "No.", 4: "One."})
+    assert shown[0][0]["text/plain"].splitlines()[1:] == [
+        "1. Yes.",
+        "2. You expected: 0.5. Measured: By half.",
+        "3. No.",
+        "4. You expected: 0. Measured: One.",
+    ]
+    for wrong in ({}, {2: "x"}):
+        with pytest.raises(ValueError, match="predictions are numbered 1, 2"):
+            lesson.guess(wrong)
+
+
 @pytest.mark.parametrize(("name", "up"), [("03_x", "../"), ("solutions/03_x", "../../")])
 def test_the_source_is_shown_as_it_stands_with_a_link(shown, name, up):
     lesson = begin(namespace(), name, minutes={})

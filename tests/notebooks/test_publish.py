@@ -167,7 +167,7 @@ def test_store_refuses_and_leaves_the_target(lesson_folder, tmp_path, capsys):
 def test_a_notebook_that_stopped_half_way_is_refused(pair):
     executed, committed = pair
     notebooks.code_cells(executed)[-1].execution_count = None
-    with pytest.raises(NotebookError, match="code cell 6 was not run"):
+    with pytest.raises(NotebookError, match="code cell 7 was not run"):
         publish.merge(executed, committed)
 
 
