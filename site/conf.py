@@ -22,6 +22,7 @@ html_theme = "furo"
 html_title = "Cross-resolution person re-identification"
 html_static_path = ["_static"]
 html_css_files = ["course.css"]
+html_favicon = "_static/favicon.svg"
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}

@@ -109,7 +109,8 @@ def prepare(source: Path) -> None:
     shutil.copy(SITE / "conf.py", source / "conf.py")
     static = source / "_static"
     static.mkdir()
-    shutil.copy(SITE / "course.css", static / "course.css")
+    for name in ("course.css", "favicon.svg"):
+        shutil.copy(SITE / name, static / name)
     carry_mathjax(static / "mathjax")
 
 

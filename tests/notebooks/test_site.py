@@ -1,7 +1,6 @@
 """The course as web pages: what is made of notebooks and docstrings, and that the whole of it leads somewhere."""
 
 import re
-import resource
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -224,18 +223,6 @@ class Page(HTMLParser):
         if tag == "img":
             self.images.append(found)
         self.folded += tag == "details" and "hide" in found.get("class", "")
-
-
-@pytest.fixture(scope="module")
-def html(tmp_path_factory):
-    if missing := site.lacking():
-        pytest.skip(
-            f"the site is not built: {', '.join(missing)} not installed (`make site`, or pip install -e '.[site]')"
-        )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    folder = site.build(tmp_path_factory.mktemp("site"))
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 60, "the site takes more than a minute"
-    return folder
 
 
 @pytest.fixture(scope="module")

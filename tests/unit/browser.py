@@ -61,6 +61,15 @@ class Browser:
     def resize(self, width: int, height: int) -> None:
         self.call("window/rect", width=width, height=height)
 
+    def phone(self, width: int = 390, height: int = 800) -> None:
+        """The page as on a phone of this width: no real window is as narrow."""
+        told = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
+        self.call("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=told)
+
+    def desk(self) -> None:
+        """The window's own width again."""
+        self.call("goog/cdp/execute", cmd="Emulation.clearDeviceMetricsOverride", params={})
+
     def log(self) -> list[str]:
         """Errors that the page wrote to the console."""
         return [entry["message"] for entry in self.call("se/log", type="browser") if entry["level"] == "SEVERE"]
