@@ -26,6 +26,7 @@ from lib.course import notebook as notebooks
 from lib.course.notebook import NotebookError
 from lib.course.parameters import ParameterError
 
+KEPT = ("tags", structure.COLLAPSED)  # of a cell's metadata
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE = {
     "name": "python"
@@ -54,7 +55,7 @@ def merge(executed: nbformat.NotebookNode, committed: nbformat.NotebookNode) -> 
                 output.execution_count = number
     for cell in result.cells:
         cell.metadata = nbformat.from_dict(
-            {key: value for key, value in cell.metadata.items() if key == "tags" and value}
+            {key: value for key, value in cell.metadata.items() if key in KEPT and value}
         )
         if cell.cell_type == "code" and not cell.source.strip():
             cell.outputs, cell.execution_count = [], None

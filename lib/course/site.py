@@ -114,6 +114,7 @@ def prepare(source: Path) -> None:
     carry_mathjax(static / "mathjax")
 
 
+FOLD = '<details class="beyond"><summary>Beyond the core of this lesson: show it</summary>'
 TRY = (
     f'**A minute, to see it.** <a href="{EXPLORER.name}">Find a person</a> at any resolution, by any of the methods: '
     "one page, nothing to install.\n\n"
@@ -172,8 +173,14 @@ class Pages:
 
 
 def shown(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A notebook as the site shows it: plots and preparations folded, figures' texts where MyST-NB looks for them."""
+    """A notebook as the site shows it: plots and preparations folded, and what is beyond the core; figures' texts where
+    MyST-NB looks for them.
+    """
     notebook.cells = notebooks.own_cells(notebook)
+    for first, end in reversed(structure.sections_beyond(notebook)):  # the last first: the others keep their places
+        heading, _, text = notebook.cells[first].source.partition("\n")
+        notebook.cells[first].source = f"{heading}\n\n{FOLD}\n\n{text.strip()}".rstrip()
+        notebook.cells.insert(end, nbformat.v4.new_markdown_cell("</details>"))
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
@@ -235,7 +242,7 @@ def index(text: str, files: Mapping[str, Path]) -> str:
         study = structure.STUDY.search(notebook.cells[0].source)
         minutes = notebooks.duration(notebooks.declared_minutes(notebook, "course"))
         cells = [link(name, notebook), question(notebook), said[0] if said else ""]
-        cells += [f"{study[1]} min" if study else "", minutes]
+        cells += [f"{study[1]}{f' + {study[2]}' if study[2] else ''} min" if study else "", minutes]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
 
     def way(chosen: Callable[[str], bool]) -> str:

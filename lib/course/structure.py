@@ -46,8 +46,13 @@ NUMBERED = re.compile(r"^(\d+)\. (.+?)(?=^\d+\. |^\s*$|\Z)", re.MULTILINE | re.D
 IN_TITLE = "**The answer, measured:** "
 TIME = "**Time and hardware:**"
 STUDY = re.compile(
-    r"^\*\*Study time:\*\* (\d+) min without the exercises, (.+) \*\*After it you can\*\* .+\.$", re.MULTILINE
+    r"^\*\*Study time:\*\* (\d+) min(?:, and (\d+) beyond,)? without the exercises, (.+) "
+    r"\*\*After it you can\*\* .+\.$",
+    re.MULTILINE,
 )
+CORE = 45  # minutes of study, what is beyond them is folded
+BEYOND, COLLAPSED = "### Beyond: ", "jp-MarkdownHeadingCollapsed"  # JupyterLab's own mark of a folded section
+HEADING = re.compile(r"^#{1,3} ", re.MULTILINE)
 NUMBER = re.compile(r"\d+ · ")
 EFFORT = re.compile(r"\A## .*\n\n\*\d+ min · (?:easy|medium|hard)\*$", re.MULTILINE)
 HINT = re.compile(r"<details><summary>Hint</summary>\n\n\S.*?\n\n</details>", re.DOTALL)
@@ -161,11 +166,34 @@ def studied(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
     if not found:
         yield "the first cell lacks `**Study time:** N min without the exercises, ... **After it you can** ...`"
         return
-    if not 10 <= int(found[1]) <= 60:
-        yield f"{found[1]} minutes of study: between 10 and 60, or two lessons"
-    for label, target in re.findall(r"\[(\d\d)\]\(([^)]+)\)", found[2]):
+    if not 10 <= int(found[1]) <= CORE:
+        yield f"{found[1]} minutes of study: between 10 and {CORE}, the rest under `{BEYOND}...`, or two lessons"
+    for label, target in re.findall(r"\[(\d\d)\]\(([^)]+)\)", found[3]):
         if not target.startswith(label) or target >= f"{name}.ipynb" or not (paths.NOTEBOOKS / target).exists():
             yield f"it is read after [{label}]({target}), which is no earlier lesson"
+
+
+def folded(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """What is beyond the core stands under headings of its own, folded in JupyterLab and on the site, and the title
+    cell says how long it takes.
+    """
+    there = [cell for cell in notebook.cells if cell.cell_type == "markdown" and BEYOND in cell.source]
+    found = STUDY.search(notebook.cells[0].source)
+    if found and bool(found[2]) != bool(there):
+        yield f"{len(there)} sections `{BEYOND}...`, and the title cell says {found[2] or 'no'} minutes beyond"
+    for cell in there:
+        if not cell.source.startswith(BEYOND) or not cell.metadata.get(COLLAPSED):
+            yield f"`{BEYOND}...` has to begin its cell, whose metadata have {COLLAPSED}: true"
+    for _, end in sections_beyond(notebook):
+        if end < len(notebook.cells) and not HEADING.match(notebook.cells[end].source):
+            yield f"the heading after `{BEYOND}...` has to begin its cell: {notebook.cells[end].source[:40]!r}"
+
+
+def sections_beyond(notebook: nbformat.NotebookNode) -> list[tuple[int, int]]:
+    """(first cell, the cell after the last) of what is beyond the core: up to the next cell with a heading."""
+    headed = [k for k, c in enumerate(notebook.cells) if c.cell_type == "markdown" and HEADING.search(c.source)]
+    ends = dict(zip(headed, [*headed[1:], len(notebook.cells)]))
+    return [(k, ends[k]) for k in headed if notebook.cells[k].source.startswith(BEYOND)]
 
 
 def cited(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
@@ -488,7 +516,7 @@ def output_text(output: nbformat.NotebookNode) -> str:
 
 
 FORM: tuple[Rule, ...] = (format_rules, beginning, rhythm, code, shadows)
-SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, studied, cited, waits, predicted, reasons, helped, formulas)
+SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, studied, folded, cited, waits, predicted, reasons, helped, formulas)
 OUTPUT_RULES: tuple[Rule, ...] = (executed, in_course, answered, checks_have_output, debris)
 
 

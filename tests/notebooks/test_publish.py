@@ -171,6 +171,12 @@ def test_a_notebook_that_stopped_half_way_is_refused(pair):
         publish.merge(executed, committed)
 
 
+def test_what_is_folded_stays_folded(pair):
+    executed, committed = pair
+    committed.cells[3].metadata.update({structure.COLLAPSED: True, "editable": True})
+    assert publish.merge(executed, committed).cells[3].metadata == {structure.COLLAPSED: True}
+
+
 def test_a_table_stands_once_unless_it_is_compared(pair):
     executed, committed = pair
     data = {"text/html": "<table></table>", "text/plain": "a table"}

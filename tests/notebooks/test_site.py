@@ -90,6 +90,25 @@ def test_what_is_folded_and_what_figures_say():
     assert shown.cells[3].metadata["mystnb"]["image"]["alt"] == "A curve. A face."
 
 
+def test_what_is_beyond_the_core_is_folded():
+    """Up to the next heading, with the cells in between; two sections one after the other are two folds."""
+    text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    cells = [
+        text("### A"),
+        text("### Beyond: b\n\nWhy."),
+        code("x = 1"),
+        text("So."),
+        text("### Beyond: c"),
+        code("y = 2"),
+    ]
+    cells += [text("## D"), text("The end.")]
+    shown = [cell.source for cell in site.shown(nbformat.v4.new_notebook(cells=cells)).cells]
+    assert shown == [
+        "### A", f"### Beyond: b\n\n{site.FOLD}\n\nWhy.", "x = 1", "So.", "</details>",
+        f"### Beyond: c\n\n{site.FOLD}", "y = 2", "</details>", "## D", "The end.",
+    ]  # fmt: skip
+
+
 def test_the_ways_through_the_course():
     text = "{{ hour }}\n{{ day }}\n{{ rest }}\n{{ table }}\n{{ board }}"
     hour, day, rest, *_ = site.index(text, notebooks.lesson_files()).splitlines()

@@ -134,6 +134,18 @@ def test_code_is_folded_until_it_is_asked_for(window, address):
     assert window.until(seen)
 
 
+def test_what_is_beyond_the_core_is_folded(window, address):
+    """All of the section, and nothing behind it."""
+    shown(window, f"{address}/notebooks/22_ripr.html")
+    assert window.run("return document.querySelectorAll('details.beyond').length") == 3
+    seen = "return [...document.querySelectorAll('details.beyond img')].map(e => e.checkVisibility())"
+    assert window.run(seen) and not any(window.run(seen))
+    after = "return document.getElementById('published-beside-measured').checkVisibility()"
+    assert window.run(after)
+    window.run("document.querySelectorAll('details.beyond > summary').forEach(e => e.click())")
+    assert all(window.run(seen)) and window.run(after)
+
+
 def test_a_search_finds_the_lesson(window, address):
     window.open(f"{address}/search.html?q=triplet")
     window.until("return document.querySelectorAll('#search-results li a').length > 2")

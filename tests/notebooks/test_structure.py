@@ -135,6 +135,16 @@ def swap(index, old, new):
     return lambda n: n.cells[index].update(source=n.cells[index].source.replace(old, new))
 
 
+FOLDED = {structure.COLLAPSED: True}
+
+
+def beyond(*texts, **metadata):
+    """Text cells before the last heading but one, the first with this metadata."""
+    made = [nbformat.v4.new_markdown_cell(text) for text in texts]
+    made[0].metadata.update(metadata)
+    return lambda n: n.cells.__setitem__(slice(11, 11), made)
+
+
 def plain(**changes):
     """Change an ordinary code cell."""
     return lambda n: cell_with(n, "np.linspace").update(**changes)
@@ -177,7 +187,15 @@ ERROR = nbformat.v4.new_output("error", ename="E", evalue="", traceback=["x"])
         (plain(source="open('/home/me/people.csv')"), "names a folder of a machine: /home/me/people.csv"),
         (swap(0, "JiaoEtAl", "Another"), "the title cell does not link its paper"),
         (swap(0, "**After it", "After it"), "the first cell lacks `**Study time:** N min without the exercises"),
-        (swap(0, "time:** 10", "time:** 75"), "75 minutes of study: between 10 and 60"),
+        (swap(0, "time:** 10", "time:** 50"), "50 minutes of study: between 10 and 45"),
+        (
+            swap(0, "10 min without", "10 min, and 5 beyond, without"),
+            "0 sections `### Beyond: ...`, and the title cell",
+        ),
+        (beyond("### Beyond: x"), "1 sections `### Beyond: ...`, and the title cell says no minutes beyond"),
+        (beyond("Some text.\n\n### Beyond: x", **FOLDED), "`### Beyond: ...` has to begin its cell, whose metadata"),
+        (beyond("### Beyond: x"), "has to begin its cell, whose metadata have jp-MarkdownHeadingCollapsed: true"),
+        (beyond("### Beyond: x", "Text.\n\n### Another", **FOLDED), "has to begin its cell: 'Text."),
         (swap(0, "00](00_start", "50](50_ftwa"), "read after [50](50_ftwa_here.ipynb), which is no earlier lesson"),
         (swap(0, "quick 6 s", "quick 7 s"), "the title cell says quick 7 s, begin says 6 s"),
         (swap(0, ", course 6 s", ""), "the title cell does not say what course takes: `course 6 s`"),
