@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -20,7 +21,7 @@ from lib.data.dataset import PersonDataset
 from lib.data.protocol import Protocol
 from lib.evaluation import complexity
 from lib.evaluation.features import compared
-from lib.experiments import ftwa, ftwa_weights, studies
+from lib.experiments import ftwa, ftwa_collapse, ftwa_weights, measured, studies
 from lib.experiments.study import Row, View
 from lib.losses import READINGS, batch_hard_triplet, pair_shares, pixel_l1, stream_balance
 from lib.methods import create_method
@@ -586,6 +587,37 @@ def test_weights_over_steps(run):
     steps = run.history["steps"].tolist()
     assert one["step"].tolist() == [steps[0] / 2, steps[0] + steps[1] / 2]
     assert table["weight"].between(0, 1).all()
+
+
+def test_what_becomes_of_the_weights(run):
+    """Between the means of two epochs a straight line; all of the end as it is told elsewhere."""
+    steps = run.history["steps"].to_numpy()
+    middle = [steps[0] / 2, steps[0] + steps[1] / 2]
+    assert middle[1] < ftwa_collapse.EARLY  # so it is the last epoch's
+    found = ftwa_collapse.early([run, run])
+    for stream in ("high", "low"):
+        last = np.mean([run.history[f"weight_{stream}_{side}"].iloc[-1] for side in ("hr", "lr")])
+        assert found[f"early_{stream}"] == pytest.approx(last)
+    longer = run.history.assign(steps=steps * 100 // steps[0])  # a hundred steps lie between the middles, at 1/2
+    found = ftwa_collapse.early([dataclasses.replace(run, history=longer)])
+    half = np.mean([run.history[f"weight_low_{side}"].mean() for side in ("hr", "lr")])
+    assert found["early_low"] == pytest.approx(half)
+    table = ftwa_collapse.table({"a": [run], "b": [run, dataclasses.replace(run, seed=1)]}).set_index("row")
+    ends = ftwa_weights.where_they_end({"a": [run]})
+    assert table.loc["a", ends.columns].tolist() == ends.loc["a"].tolist()
+    assert table["trainings"].tolist() == [1, 2] and table["early_high"].nunique() == 1
+
+
+def test_the_collapse_is_written_for_a_set(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("REID_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("COURSE_MEASURED", str(tmp_path / "measured"))
+    monkeypatch.setattr(measured, "EVIDENCE", ("quick",))
+    few = load_dataset("pedestrians", identities=40)
+    monkeypatch.setattr(ftwa_collapse, "load_dataset", lambda name: few)
+    ftwa_collapse.main(["--profile", "quick"])
+    assert "written: ftwa_collapse-pedestrians.csv" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "measured" / "ftwa_collapse-pedestrians.csv")
+    assert table["row"].tolist() == list(ftwa_collapse.ROWS)
 
 
 def test_weights_by_image(run):
