@@ -186,15 +186,16 @@ def text(name: str) -> str:
 
 
 def look(name: str) -> Look:
-    """The look of one name. One that ``LOOKS`` does not have follows from its letters, so that it is the same in every
-    figure: a variant ("SING, no pixel loss", "FFSR (wrong)") has its method's hue, lighter or darker, another one
-    any colour.
+    """The look of one name, of the code's ("ffsr") or a reader's ("FFSR"). One that ``LOOKS`` does not have follows
+    from its letters, so that it is the same in every figure: a variant ("SING, no pixel loss", "vdsr-narrow") has its
+    method's hue, lighter or darker, another one any colour.
     """
-    if name in LOOKS:
-        return LOOKS[name]
-    number = zlib.crc32(name.encode())
+    if text(name) in LOOKS:
+        return LOOKS[text(name)]
     markers = [marker for marker in MARKERS if marker != PUBLISHED["marker"]]
-    if of := _varied(name):
+    of = _varied(text(name))
+    number = zlib.crc32((text(name) if of else name).encode())
+    if of:
         shade = 0.4 * (number % 997) / 996 - 0.25  # towards black below 0, towards white above
         mixed = [c + shade * ((1 - c) if shade > 0 else c) for c in to_rgb(LOOKS[of].colour)]
         while 1.05 / (luminance(mixed) + 0.05) <= LEAST:  # a light method's lighter variant
@@ -222,8 +223,9 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     """
     names = list(dict.fromkeys(names))
     found = {name: look(name) for name in names}
-    taken = {found[name].colour for name in names if name in LOOKS}
-    for name in sorted(name for name in set(names) - set(LOOKS) if not _varied(name)):
+    known = {name for name in names if text(name) in LOOKS}
+    taken = {found[name].colour for name in known}
+    for name in sorted(name for name in set(names) - known if not _varied(text(name))):
         start = PALETTE.index(found[name].colour)
         order = [*PALETTE[start:6], *PALETTE[:start], *PALETTE[6:]]
         colour = next((c for c in order if c not in taken), found[name].colour)

@@ -57,6 +57,15 @@ def test_every_network_of_the_lessons_has_a_look_of_its_own():
     assert all(look.label == name for name, look in style.LOOKS.items())
 
 
+def test_a_name_of_the_code_looks_like_what_a_figure_calls_it():
+    for name, shown in style._TEXTS.items():
+        if shown in style.LOOKS or any(shown.startswith(f"{known}, ") for known in style.LOOKS):
+            assert style.look(name) == style.look(shown), name
+    narrow = style.looks(["vdsr-narrow", "ffsr-narrow", "vdsr-ca-narrow", "srcnn-915", "rcan-light"])
+    assert len({look.colour for look in narrow.values()}) == len(narrow)
+    assert style.looks(["vdsr", "something", "FSRCNN"])["vdsr"].colour == style.LOOKS["VDSR"].colour
+
+
 def test_all_looks_can_be_seen_on_white():
     for name, look in style.LOOKS.items():
         assert 1.05 / (style.luminance(to_rgb(look.colour)) + 0.05) > style.LEAST, name
