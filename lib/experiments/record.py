@@ -100,10 +100,19 @@ def write(
 
     trained : {preset: {row: its cells}}, None for all that were trained (``there``).
     """
-    plan, found, runs, chosen = STUDIES[name], {table: [] for table in TABLES}, [], trained
+    plan, found, runs = STUDIES[name], {table: [] for table in TABLES}, []
+    chosen = {preset: there(some) if trained is None else trained.get(preset, {}) for preset, some in studies.items()}
+    if (
+        more := [] if replace else lost(name, people.name, profile, chosen)
+    ):  # before anything is tested: that takes long
+        few = f"{', '.join(more[:3])}{' and others' if len(more) > 3 else ''}"
+        print(
+            f"{name} on {people.name} is not written: data/measured has trainings of {few} that are not here. ", end=""
+        )
+        print("Train them here (--hours), or write all the same (--replace)", flush=True)
+        return []
     for preset, some in studies.items():
-        trained = there(some) if chosen is None else chosen.get(preset, {})
-        if not trained:
+        if not (trained := chosen[preset]):
             continue
         results = {row: some.results(row, where) for row, where in trained.items()}
         found["rows"].append(scores(results, "row").assign(preset=preset))
@@ -122,13 +131,6 @@ def write(
         "claims": pd.DataFrame(found["claims"]),
     }
     told = {"profile": profile, "dataset": people.name, "seed": seed, "presets": sorted(studies)}
-    if more := [] if replace else lost(name, people.name, profile, frames["rows"]):
-        few = f"{', '.join(more[:3])}{' and others' if len(more) > 3 else ''}"
-        print(
-            f"{name} on {people.name} is not written: data/measured has trainings of {few} that are not here. ", end=""
-        )
-        print("Train them here (--hours), or write all the same (--replace)", flush=True)
-        return []
     return [
         measured.record(f"{name}_{table}", frame, runs=unique(runs), **told)
         for table, frame in frames.items()
@@ -136,19 +138,21 @@ def write(
     ]
 
 
-def lost(name: str, dataset: str, profile: str, rows: pd.DataFrame) -> list[str]:
-    """Rows of which the stored table has more trainings or splits than ``rows``, the new one; none where other code
-    than today's measured it, and where nothing new is there.
+def lost(name: str, dataset: str, profile: str, trained: Mapping[str, Mapping[str, Sequence[Cell]]]) -> list[str]:
+    """Rows of which the stored table has more trainings or splits than there are here; none where other code than
+    today's measured it, and where nothing is here.
+
+    trained : {preset: {row: its cells}}.
     """
     try:
         stored = measured.measured(f"{name}_rows", dataset, profile)
     except (measured.MeasuredError, ValueError):  # never measured; quick, which measures nothing
         return []
-    if stored.attrs["note"] or rows.empty:
+    if stored.attrs["note"] or not any(trained.values()):
         return []
-    had, has = ({(one["preset"], one["row"]): one["trials"] * one["trainings"] for one in table.to_dict("records")}
-                for table in (stored, rows))  # fmt: skip
-    return sorted({row for (preset, row), cells in had.items() if cells > has.get((preset, row), 0)})
+    rows = stored.drop_duplicates(["preset", "row"]).to_dict("records")
+    had = {(one["preset"], one["row"]): one["trainings"] for one in rows}
+    return sorted({row for (preset, row), n in had.items() if n > len(trained.get(preset, {}).get(row, ()))})
 
 
 def differences(some: Study, trained: dict[str, list[Cell]], preset: str) -> list[dict]:

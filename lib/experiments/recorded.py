@@ -43,6 +43,17 @@ class Record:
     def __bool__(self) -> bool:
         return bool(self.origins)
 
+    def __or__(self, other: Record) -> Record:
+        """This record, and of sets that it does not have the other one's."""
+        more = {name: line for name, line in other.origins.items() if name not in self.origins}
+        joined = {
+            what: pd.concat([mine, theirs[theirs["set"].isin(more)]], ignore_index=True) if len(mine) else theirs
+            for what, mine, theirs in (
+                (w, getattr(self, w), getattr(other, w)) for w in ("rows", "differences", "claims")
+            )
+        }
+        return Record(**joined, origins={**self.origins, **more})
+
     def difference(self, a: str, b: str, people: str, preset: str | None = None) -> pd.Series:
         """Row a minus row b on a set: mean, low, high, trainings, trials, agree. KeyError where it is not recorded."""
         table = self.differences

@@ -10,6 +10,7 @@ from typing import Any
 
 from lib.data.dataset import PersonDataset
 from lib.experiments import baseline, ftwa, jbim, jbim_tables, pshrnet, pshrnet_results, ripr, sing
+from lib.experiments.controls import controls
 from lib.experiments.study import Cell, Plan, Row, Study, View
 
 MASK_WIDTHS = (0.125, 0.5)
@@ -67,6 +68,11 @@ def _ftwa(people: PersonDataset) -> list[Row | View]:
     return [*ftwa.rows(), *ftwa.views(), *ftwa.others(), *ftwa.ablations()]
 
 
+def _ftwa_ablations(people: PersonDataset) -> list[Row | View]:
+    """Lesson 51's own rows: a night on any machine, without the other papers' methods of ``ftwa``."""
+    return [*ftwa.readings(), *controls()]
+
+
 def _baseline(people: PersonDataset) -> list[Row]:
     return baseline.rows()
 
@@ -80,6 +86,7 @@ STUDIES: Mapping[str, Plan] = {
     "pshrnet_plain": Plan(_pshrnet_plain, _with_full("plain"), pshrnet.PLAIN_COMPARISONS),
     "pshrnet_one_camera": Plan(_pshrnet_one_camera, _with_full("mlr-one-camera"), pshrnet.ONE_CAMERA_COMPARISONS),
     "ftwa": Plan(_ftwa, _one_side, ftwa.COMPARISONS, ftwa.judged),
+    "ftwa_ablations": Plan(_ftwa_ablations, _one_side, ()),
     "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS, ripr.judged),
 }
 

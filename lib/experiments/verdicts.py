@@ -138,8 +138,9 @@ def notes(paper: str) -> list[str]:
             mended, ships, kept = map(with_interval, (left.loc[pair] for pair in hrnet_branches.COMPARED))
             return [
                 "All rows with an HRNet start from first weights in which three of its four maps have died. "
-                f"Mended, HRNet-ReID gains {mended} on low resolution; minus the plain network it has {kept} then, and "
-                f"{ships} as it ships ([lesson 41](notebooks/41_pshrnet_ablations.ipynb))."
+                f"Mended, HRNet-ReID gains {mended} on low resolution; minus the plain network, whose own pre-training "
+                f"kept its decay, it has {kept} then, and {ships} as it ships "
+                "([lesson 41](notebooks/41_pshrnet_ablations.ipynb))."
             ]
     return []
 

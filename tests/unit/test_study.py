@@ -516,22 +516,40 @@ def test_the_record_stops_after_its_hours_and_goes_on(small, people, capsys):
 def test_the_record_keeps_what_is_not_trained_here(people, monkeypatch, capsys):
     """A machine with fewer trainings of a row than the stored table, or without the row, does not write over it."""
     stored = pd.DataFrame(
-        [("mlr", "SING", 3, 1), ("mlr", "HIM", 1, 3), ("plain", "SING", 1, 1)],
-        columns=["preset", "row", "trials", "trainings"],
+        [
+            ("mlr", "SING", "rank-1", 3),
+            ("mlr", "SING", "mAP", 3),
+            ("mlr", "HIM", "rank-1", 3),
+            ("plain", "SING", "mAP", 1),
+        ],
+        columns=["preset", "row", "metric", "trainings"],
     )
-
-    def table(*rows):
-        return pd.DataFrame(rows, columns=stored.columns)
-
     stored.attrs["note"] = ""
     monkeypatch.setattr(measured, "measured", lambda what, dataset, profile: stored)
-    whole = table(("mlr", "SING", 1, 3), ("mlr", "HIM", 3, 1), ("plain", "SING", 2, 1), ("mlr", "more", 1, 1))
-    assert record.lost("small", "viper", "course", whole) == []
-    assert record.lost("small", "viper", "course", whole.iloc[1:]) == ["SING"]
-    assert record.lost("small", "viper", "course", table(("mlr", "SING", 1, 2))) == ["HIM", "SING"]
-    assert record.lost("small", "viper", "course", table()) == []  # nothing new: nothing is written anyway
+
+    def lost(sing, him, plain):
+        """With so many trainings here."""
+        return record.lost(
+            "small",
+            "viper",
+            "course",
+            {"mlr": {"SING": [0] * sing, "HIM": [0] * him, "more": [0]}, "plain": {"SING": plain}},
+        )
+
+    assert lost(3, 3, [0]) == [] and lost(4, 3, [0, 1]) == []
+    assert lost(2, 3, [0]) == ["SING"] and lost(3, 3, []) == ["SING"] and lost(2, 0, [0]) == ["HIM", "SING"]
+    assert record.lost("small", "viper", "course", {"mlr": {}}) == []  # nothing new: nothing is written anyway
     stored.attrs["note"] = "measured with other code"
-    assert record.lost("small", "viper", "course", table(("mlr", "SING", 1, 1))) == []
+    assert lost(1, 0, []) == []
+
+
+def test_nothing_is_tested_for_a_record_that_is_kept(people, monkeypatch, capsys):
+    """Testing all rows takes as long as training them: what will not be written is not tested."""
+    monkeypatch.setattr(record, "lost", lambda *_: ["SING", "HIM", "LIM", "JBIM"])
+    some = {"mlr": Study("few", [Row("a", lambda *_: None)], cells(people, "mlr"), "quick")}
+    monkeypatch.setattr(Study, "results", lambda *_, **__: pytest.fail("tested"))
+    assert record.write("sing", people, some, "quick", trained={"mlr": {"a": some["mlr"].cells}}) == []
+    assert "trainings of SING, HIM, LIM and others that are not here" in capsys.readouterr().out
 
 
 def test_a_lesson_shows_the_record_and_else_what_it_trained(trained, tmp_path, monkeypatch):
