@@ -46,12 +46,11 @@ class Record:
     def __or__(self, other: Record) -> Record:
         """This record, and of sets that it does not have the other one's."""
         more = {name: line for name, line in other.origins.items() if name not in self.origins}
-        joined = {
-            what: pd.concat([mine, theirs[theirs["set"].isin(more)]], ignore_index=True) if len(mine) else theirs
-            for what, mine, theirs in (
-                (w, getattr(self, w), getattr(other, w)) for w in ("rows", "differences", "claims")
-            )
-        }
+        joined = {}
+        for what in ("rows", "differences", "claims"):
+            mine, theirs = getattr(self, what), getattr(other, what)
+            parts = [part for part in (mine, theirs[theirs["set"].isin(more)]) if len(part)]
+            joined[what] = pd.concat(parts, ignore_index=True) if parts else mine
         return Record(**joined, origins={**self.origins, **more})
 
     def difference(self, a: str, b: str, people: str, preset: str | None = None) -> pd.Series:

@@ -543,6 +543,17 @@ def test_the_record_keeps_what_is_not_trained_here(people, monkeypatch, capsys):
     assert lost(1, 0, []) == []
 
 
+def test_of_two_records_the_second_has_the_sets_that_the_first_lacks():
+    def has(value, *sets):
+        rows = pd.DataFrame({"set": list(sets), "preset": "mlr", "row": "SING", "metric": "rank-1", "value": value})
+        return Record(rows, rows.head(0), rows.head(0), {name: f"{name}, {value}" for name in sets})
+
+    both = has(0.5, "pedestrians") | has(0.7, "viper", "pedestrians")
+    assert both.rank1("SING") == {"pedestrians": 0.5, "viper": 0.7}
+    assert both.origins == {"pedestrians": "pedestrians, 0.5", "viper": "viper, 0.7"}
+    assert (has(0.5) | has(0.7, "viper")).rank1("SING") == {"viper": 0.7} and not has(0.5) | has(0.7)
+
+
 def test_nothing_is_tested_for_a_record_that_is_kept(people, monkeypatch, capsys):
     """Testing all rows takes as long as training them: what will not be written is not tested."""
     monkeypatch.setattr(record, "lost", lambda *_: ["SING", "HIM", "LIM", "JBIM"])
