@@ -102,9 +102,8 @@ def write(
     """
     plan, found, runs = STUDIES[name], {table: [] for table in TABLES}, []
     chosen = {preset: there(some) if trained is None else trained.get(preset, {}) for preset, some in studies.items()}
-    if (
-        more := [] if replace else lost(name, people.name, profile, chosen)
-    ):  # before anything is tested: that takes long
+    more = [] if replace else lost(name, people.name, profile, chosen)  # asked first: testing takes long
+    if more:
         few = f"{', '.join(more[:3])}{' and others' if len(more) > 3 else ''}"
         print(
             f"{name} on {people.name} is not written: data/measured has trainings of {few} that are not here. ", end=""
