@@ -34,7 +34,7 @@ def counts(done):
 
 def test_a_lesson_passes_in_the_quick_profile(fixtures, tmp_path):
     done = nbval(fixtures / "lesson" / "42_template.ipynb", tmp_path=tmp_path)
-    assert counts(done) == {"passed": 6}, done.stdout
+    assert counts(done) == {"passed": 7}, done.stdout
 
 
 def test_what_differs_between_machines_is_sanitised(fixtures, tmp_path):
