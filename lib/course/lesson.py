@@ -141,6 +141,7 @@ class Lesson:
             numbers than 1, 2, ...
         """
         self._numbered(guesses)
+        self.guesses.clear()  # a cell that is run again: what was guessed before counts no more
         self.guesses.update({number: guess for number, guess in guesses.items() if guess not in (None, "")})
 
     def predictions(self, answers: Mapping[int, str]) -> None:

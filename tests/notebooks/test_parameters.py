@@ -400,6 +400,9 @@ def test_a_guess_stands_beside_what_was_measured(shown):
         "3. No.",
         "4. You expected: 0. Measured: One.",
     ]
+    lesson.guess({1: "yes", 2: ""})  # the cell once more, a guess taken back
+    lesson.predictions({1: "Yes.", 2: "By half."})
+    assert shown[1][0]["text/plain"].splitlines()[1:] == ["1. You expected: yes. Measured: Yes.", "2. By half."]
     for wrong in ({}, {2: "x"}):
         with pytest.raises(ValueError, match="predictions are numbered 1, 2"):
             lesson.guess(wrong)

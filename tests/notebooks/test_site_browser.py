@@ -156,4 +156,4 @@ def test_a_search_finds_the_lesson(window, address):
 def test_the_next_lesson_is_one_click_away(window, address):
     shown(window, f"{address}/notebooks/10_sing.html")
     window.run("[...document.querySelectorAll('article a')].find(a => a.textContent.includes('11 SING')).click()")
-    window.until("return location.pathname.endsWith('/notebooks/11_sing_ablations.html')")
+    assert window.until("return location.pathname.endsWith('/notebooks/11_sing_ablations.html')")
