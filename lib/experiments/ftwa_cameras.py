@@ -13,12 +13,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-import pandas as pd
-
 from lib.data import load_dataset
 from lib.evaluation import Difference, interaction, paired_difference
 from lib.experiments import measured
 from lib.experiments.ftwa import BARE, B, rows
+from lib.experiments.scores import listed
 from lib.experiments.study import Study, cells
 
 LOW, FULL = "low resolution", "full resolution"
@@ -51,15 +50,6 @@ def gains(some: dict[str, Study]) -> dict[str, Difference]:
     return apart | {APART: interaction(found[LOW], found[FULL])}
 
 
-def table(apart: dict[str, Difference]) -> pd.DataFrame:
-    """name, mean, low, high, trainings, agree (whether the trainings' signs agree)."""
-    lines = [
-        {"name": name, "mean": d.mean, "low": d.low, "high": d.high, "trainings": d.trainings, "agree": d.agree}
-        for name, d in apart.items()
-    ]
-    return pd.DataFrame(lines)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m lib.experiments.ftwa_cameras", description=__doc__.split("\n\n")[0]
@@ -70,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=1, help="trainings on each split")
     told = parser.parse_args(arguments)
     some = studies(told.dataset, told.profile, told.trials, told.seeds)
-    found = table(gains(some))
+    found = listed(gains(some))
     print(found.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     runs = [run for study in some.values() for name in PAIR for run in study.trained(name).all_runs]
     about = {"profile": told.profile, "dataset": told.dataset, "seed": 0, "presets": list(PRESETS.values())}

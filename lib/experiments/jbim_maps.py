@@ -23,6 +23,7 @@ from lib.evaluation import Difference
 from lib.evaluation.comparison import mean_difference
 from lib.evaluation.maps import map_correlation, match_maps, matched
 from lib.experiments import claims, jbim, measured
+from lib.experiments.scores import listed
 from lib.experiments.study import Cell, Study, cells
 from lib.training import Run
 
@@ -84,15 +85,6 @@ def differences(some: Mapping[str, Looks]) -> dict[str, Difference]:
     return {name: mean_difference(values, people, where, "correlation of maps") for name, values in found.items()}
 
 
-def table(found: Mapping[str, Difference]) -> pd.DataFrame:
-    """name, mean, low, high, trainings, agree (whether the trainings' signs agree)."""
-    lines = [
-        {"name": name, "mean": d.mean, "low": d.low, "high": d.high, "trainings": d.trainings, "agree": d.agree}
-        for name, d in found.items()
-    ]
-    return pd.DataFrame(lines)
-
-
 def claim(apart: Difference, **where) -> dict:
     """JBIM-maps: whether two HIM agree better than HIM and LIM do."""
     return claims.judge(CLAIM, apart, NEGLIGIBLE, scale=1.0, unit="(correlation)", **where)
@@ -109,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     people = load_dataset(told.dataset)
     some = looks(people, told.preset, told.trials, told.seeds, told.profile)
     found = differences(some)
-    shown = table(found)
+    shown = listed(found)
     print(shown.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     runs = [run for one in some.values() for run in one.runs()]
     about = {"profile": told.profile, "dataset": people.name, "seed": 0, "preset": told.preset}

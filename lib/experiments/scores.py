@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 
-from lib.evaluation import Result, summarise
+from lib.evaluation import Difference, Result, summarise
 from lib.experiments.claims import NEGLIGIBLE, TRAININGS
 
 
@@ -28,6 +28,15 @@ def scores(results: Mapping[Hashable, Sequence[Result] | Result], *columns: str,
         raise ValueError("there are no results to score")
     table = pd.concat(parts, ignore_index=True).rename(columns={"mean": "value"})
     return table[[*columns, *(column for column in table if column not in columns)]]
+
+
+def listed(differences: Mapping[str, Difference]) -> pd.DataFrame:
+    """Differences by their names: name, mean, low, high, trainings, agree (whether the trainings' signs agree)."""
+    lines = [
+        {"name": name, "mean": d.mean, "low": d.low, "high": d.high, "trainings": d.trainings, "agree": d.agree}
+        for name, d in differences.items()
+    ]
+    return pd.DataFrame(lines)
 
 
 def said(difference, scale: float = 100.0, unit: str = "points", digits: int = 1) -> str:

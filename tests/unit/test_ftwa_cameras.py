@@ -5,7 +5,8 @@ import pytest
 
 from lib.data import DataError, load_dataset
 from lib.experiments import ftwa_cameras, measured
-from lib.experiments.ftwa_cameras import APART, FULL, LOW, PAIR, gains, studies, table
+from lib.experiments.ftwa_cameras import APART, FULL, LOW, PAIR, gains, studies
+from lib.experiments.scores import listed
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_what_is_written_is_both_gains_and_their_difference(few, tmp_path, capsy
     assert list(found.index) == [LOW, FULL, APART] and (found["trainings"] == 2).all()
     assert found.loc[APART, "mean"] == pytest.approx(found.loc[LOW, "mean"] - found.loc[FULL, "mean"], abs=1e-6)
     again = gains(studies("pedestrians", "quick", seeds=2))
-    assert table(again)["mean"].tolist() == pytest.approx(found["mean"].tolist(), abs=1e-6)
+    assert listed(again)["mean"].tolist() == pytest.approx(found["mean"].tolist(), abs=1e-6)
     study = studies("pedestrians", "quick")[FULL]
     a, b = (study.results(name)[0].rank(1) for name in PAIR)
     assert study.difference(*PAIR).mean == pytest.approx(a - b)
