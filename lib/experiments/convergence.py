@@ -27,7 +27,7 @@ import pandas as pd
 from lib.data import Protocol, load_dataset
 from lib.data.dataset import PersonDataset
 from lib.evaluation import Result, evaluate, paired_difference
-from lib.experiments import ftwa, jbim, measured, pshrnet, ripr
+from lib.experiments import ftwa, jbim, longer, measured, pshrnet, ripr
 from lib.experiments.baseline import SCRATCH
 from lib.experiments.controls import BASELINE, EVERYWHERE, plain
 from lib.experiments.others import further
@@ -36,7 +36,7 @@ from lib.experiments.scores import scores
 from lib.experiments.study import IMAGES, Cell, Row, Study, cells
 from lib.training import Run
 
-LONGER = 2.5
+LONGER = longer.LENGTH
 FACTORS = (1 / 4, 1 / 2, 1.0, LONGER)
 PROFILE = "course"  # in "paper" the papers' epochs decide
 JBIM = jbim.ONE_OF[jbim.JBIM]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lib.data.dataset import PersonDataset
-from lib.experiments import baseline, ftwa, jbim, jbim_tables, pshrnet, pshrnet_results, ripr, sing
+from lib.experiments import baseline, ftwa, jbim, jbim_tables, longer, pshrnet, pshrnet_results, ripr, sing
 from lib.experiments.controls import controls
-from lib.experiments.study import Cell, Plan, Row, Study, View
+from lib.experiments.study import IMAGES, Cell, Plan, Row, Study, View
 
 MASK_WIDTHS = (0.125, 0.5)
 
@@ -73,6 +73,10 @@ def _ftwa_ablations(people: PersonDataset) -> list[Row | View]:
     return [*ftwa.readings(), *controls()]
 
 
+def _longer(people: PersonDataset) -> list[Row | View]:
+    return longer.rows()
+
+
 def _baseline(people: PersonDataset) -> list[Row]:
     return baseline.rows()
 
@@ -87,6 +91,7 @@ STUDIES: Mapping[str, Plan] = {
     "pshrnet_one_camera": Plan(_pshrnet_one_camera, _with_full("mlr-one-camera"), pshrnet.ONE_CAMERA_COMPARISONS),
     "ftwa": Plan(_ftwa, _one_side, ftwa.COMPARISONS, ftwa.judged),
     "ftwa_ablations": Plan(_ftwa_ablations, _one_side, ()),
+    "longer": Plan(_longer, _one_side, longer.COMPARISONS, length=longer.LENGTH),
     "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS, ripr.judged),
 }
 
@@ -95,4 +100,6 @@ def study(name: str, people: PersonDataset, preset: str, cells: Sequence[Cell], 
     """The study of a name with all its rows; ``how`` as in ``Study``. ValueError for an unknown name."""
     if name not in STUDIES:
         raise ValueError(f"unknown study {name!r}; known: {', '.join(STUDIES)}")
-    return Study(f"{name} ({people.name}, {preset})", STUDIES[name].rows(people), cells, profile, **how)
+    plan = STUDIES[name]
+    how = {"images": round(plan.length * IMAGES[profile])} | how
+    return Study(f"{name} ({people.name}, {preset})", plan.rows(people), cells, profile, **how)

@@ -30,7 +30,8 @@ from lib.training import Run, fit
 from lib.training.fit import finished
 
 # Images that the re-id network is shown in training, in every row alike: so many that 2.5 times as many change the
-# rank-1 of validation people by less than a point (lesson 04). ``paper``: SING's 60 epochs of MLR-VIPeR and more.
+# rank-1 of the plain network by less than a point (lesson 04). That of SING, JBIM and PS-HRNet changes by more: what it
+# does to their verdicts is asked by ``lib.experiments.longer``. ``paper``: SING's 60 epochs of MLR-VIPeR and more.
 IMAGES = {"quick": 320, "course": 25_600, "paper": 120_000}
 LOOK = 5  # epochs from one look at validation people to the next: of the embedded people one takes 1/6 of an epoch
 
@@ -316,13 +317,14 @@ class Plan:
     """``rows(people)``: the most telling first. ``presets(set's name)``: what it is measured on. ``comparisons``:
     claims that one row beats another. ``judged(study, trained)``: the verdicts on claims that are about something else
     than rank-1, as ``lib.experiments.claims.judge`` gives them, where ``trained``, {row: the cells that it was trained
-    in}, allows it.
+    in}, allows it. ``length``: its budget, in budgets of all other studies.
     """
 
     rows: Callable[[PersonDataset], Sequence[Row | View]]
     presets: Callable[[str], Sequence[str]]
     comparisons: Sequence[Comparison]
     judged: Callable[[Study, Mapping[str, Sequence[Cell]]], list[dict]] = lambda study, trained: []
+    length: float = 1.0
 
 
 def validation_score(protocol: Protocol) -> Callable[[Method], float]:

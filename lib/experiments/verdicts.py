@@ -12,10 +12,11 @@ import math
 import sys
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from lib.evaluation.intervals import counted
-from lib.experiments import claims, ftwa_cameras, hrnet_branches
+from lib.experiments import claims, ftwa_cameras, hrnet_branches, longer
 from lib.experiments.measured import MeasuredError, measured
 from lib.experiments.published import claimed_in_words
 from lib.experiments.recorded import SETS, TARGETS, recorded
@@ -39,7 +40,7 @@ matter. *Undecided*: it could be either, or fewer than three trainings stand beh
 and once **against the control**, a row without what the claim is about that was shown as many images, the strongest
 of them on validation people. What a paper prints is of its own network and sets, and no paper prints an interval; where
 only a figure shows it, the field is empty. All of it within one length of training, the same number of images for every
-row: [lesson 90](notebooks/90_one_protocol.ipynb) shows which methods gain from more. What the words rest on:
+row; what 2.5 times as many change stands at the end, where it was asked. What the words rest on:
 [lesson 02](notebooks/02_measuring.ipynb), `lib/evaluation/intervals.py`, `lib/experiments/claims.py`.
 
 This page is generated (`python -m lib.experiments.verdicts`).
@@ -50,7 +51,7 @@ def board() -> pd.DataFrame:
     """All judged claims of the record, in the order of the papers and of ``claims.csv``: the columns of
     ``claims.judge`` with set, preset, and paper; a claim about several networks has a row for each (``variant``).
     """
-    parts = [some.claims for some in (recorded(study) for study in STUDIES) if some and len(some.claims)]
+    parts = [some.claims for some in map(recorded, usual()) if some and len(some.claims)]
     for name, preset in APART.items():
         for people in SETS:
             with contextlib.suppress(MeasuredError):
@@ -62,6 +63,16 @@ def board() -> pd.DataFrame:
     found = found.assign(paper=found["claim_id"].map(known["paper"])).fillna({"control_verdict": ""})
     order = found.assign(a=found["claim_id"].map(list(known.index).index), b=found["set"].map(SETS.index))
     return found.loc[order.sort_values(["a", "b"], kind="stable").index].reset_index(drop=True)
+
+
+def usual() -> list[str]:
+    """The studies whose trainings have the budget; their verdicts are those of the board."""
+    return [name for name, plan in STUDIES.items() if plan.length == 1]
+
+
+def lengths() -> pd.DataFrame:
+    """The claims that were asked at both lengths of training (``longer.both``); empty where none is recorded."""
+    return longer.both([*map(recorded, usual())], recorded("longer"))
 
 
 def counts(table: pd.DataFrame) -> pd.DataFrame:
@@ -94,8 +105,8 @@ def boards(table: pd.DataFrame, most: int) -> dict[str, pd.DataFrame]:
     return found
 
 
-def page(table: pd.DataFrame | None = None) -> str:
-    """VERDICTS.md of these judged claims (None: of the record's)."""
+def page(table: pd.DataFrame | None = None, length: pd.DataFrame | None = None) -> str:
+    """VERDICTS.md of these judged claims, and of those at two lengths (None: of the record's)."""
     table = board() if table is None else table
     known, parts = claims.claims(), [INTRODUCTION]
     if len(table):
@@ -119,7 +130,7 @@ def page(table: pd.DataFrame | None = None) -> str:
             parts += [f"{note}\n" for note in notes(paper)]
         if missing := [claim for name, claim in own["claim"].items() if name not in set(part["claim_id"])]:
             parts.append("Not in the record yet: " + "; ".join(map(_within, missing)) + ".\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, *_lengths(lengths() if length is None else length)])
 
 
 def notes(paper: str) -> list[str]:
@@ -151,6 +162,38 @@ def _line(row: dict) -> list[str]:
     compared = ("as the paper compares", "verdict", "against the control", "verdict against it")
     prints = claimed_in_words(row["claim_id"], TARGETS.get((row["preset"], row["set"])))
     return [shown["claim"], shown["table"], prints, people, *(shown[name] for name in compared)]
+
+
+def _lengths(table: pd.DataFrame) -> list[str]:
+    """What a longer training makes of some verdicts: the last section; empty where nothing is recorded."""
+    if table.empty:
+        return []
+    head = [
+        "claim",
+        "measured on",
+        "with the budget",
+        "verdict",
+        f"{longer.LENGTH:g} times as long",
+        "verdict",
+        "against the control",
+    ]
+    lines = [
+        [
+            row["claim"], f"{PEOPLE[row['set']]}, {counted(int(row['long_trainings']), 'training')}",
+            with_interval(pd.Series(row)), row["verdict"],
+            with_interval(pd.Series({end: row[f"long_{end}"] for end in ("mean", "low", "high")})),
+            row["long_verdict"], row["long_control_verdict"],
+        ]
+        for row in table.to_dict("records")
+    ]  # fmt: skip
+    words = (table[column].str.split(" (", regex=False).str[0] for column in ("verdict", "long_verdict"))
+    changed = int(np.not_equal(*words).sum())
+    return [
+        f"## {longer.LENGTH:g} times as long\n",
+        f"The same two rows at both lengths, the controls as long as the methods, one model each where a paper fuses "
+        f"three (`lib/experiments/longer.py`): {changed} of {len(table)} verdicts change.\n",
+        _grid(head, lines),
+    ]
 
 
 def _within(text: str) -> str:

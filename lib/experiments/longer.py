@@ -1,0 +1,85 @@
+"""The papers' main comparisons where the training is long: ``LENGTH`` times the budget of all other studies.
+
+The budget is enough for the plain network and not for SING, JBIM and PS-HRNet, which still gain more than a point
+(``lib.experiments.convergence``). Whether a verdict hangs on that is asked here, for the claims of the record whose
+rows are few: everything is trained again for as much longer, the rivals and the controls as well, and is one model
+where the paper fuses three. A study like the others:
+
+    python -m lib.experiments.record longer --seeds 3 --hours 4
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from lib.experiments import claims, ftwa, jbim, pshrnet, ripr, sing
+from lib.experiments.controls import CONTROLS
+from lib.experiments.recorded import Record
+from lib.experiments.study import Comparison, Row, View
+
+LENGTH = 2.5
+MEASURED = ("mean", "low", "high", "trainings")
+JBIM, HIM, LIM, ON, BESIDE = (jbim.ONE_OF[of] for of in (jbim.JBIM, jbim.HIM, jbim.LIM, jbim.ON, jbim.BESIDE))
+TRAINED_ON = (*(jbim.ONE_OF[of] for of in (jbim.HIM_ON, jbim.LIM_ON)), ON, *CONTROLS)
+COMPARISONS = [
+    Comparison("SING-joint", sing.ONE_MODEL, sing.ONE_APART, sing.PLAIN),
+    Comparison("SING-sr-helps", sing.ONE_APART, sing.BILINEAR, sing.PLAIN),
+    Comparison("SING-synthetic", sing.ONE_MODEL, sing.NO_COPIES, sing.PLAIN),
+    Comparison("RIPR-sing", ripr.BOTH, sing.ONE_MODEL),
+    Comparison("JBIM-lim-adds", JBIM, HIM, TRAINED_ON),
+    Comparison("JBIM-him-adds", JBIM, LIM, TRAINED_ON),
+    Comparison("JBIM-him-over-lim", HIM, LIM, ()),
+    Comparison("JBIM-joint", JBIM, BESIDE, (ON, *CONTROLS)),
+    Comparison("JBIM-sing", JBIM, sing.ONE_MODEL),
+    Comparison("JBIM-ripr", JBIM, ripr.BOTH),
+    Comparison("PSHR-sr", pshrnet.SR_ID, pshrnet.ID, CONTROLS),
+    Comparison("PSHR-ps", pshrnet.PS, pshrnet.SR_ID, CONTROLS),
+    Comparison("FTWA-features", ftwa.FTWA, sing.ONE_MODEL),
+]
+
+
+class Recorded(NamedTuple):
+    """A difference of two rows as the record has it, to be judged: fractions of rank-1."""
+
+    mean: float
+    low: float
+    high: float
+    trainings: int
+    agree: bool
+    chance: bool = True
+
+
+def rows() -> list[Row | View]:
+    """What ``COMPARISONS`` needs, and what its runs start from; the rows of the papers' own studies."""
+    papers = (sing.one_model(), sing.ablations(), ripr.rows(), jbim.one_model(), pshrnet.rows(), ftwa.rows())
+    known = {row.name: row for rows_of in papers for row in rows_of}
+    needed = {name for one in COMPARISONS for name in one.rows} | {ripr.RESNET, ripr.APART, ripr.RIFE, pshrnet.HRNET}
+    return [row for name, row in known.items() if name in needed]
+
+
+def both(usual: Sequence[Record], long: Record) -> pd.DataFrame:
+    """Each claim of ``COMPARISONS`` at both lengths, of the same two rows: claim_id, claim, set, and for both mean,
+    low, high, trainings, verdict (those of ``long`` begin with ``long_``), with ``long_control_verdict``. Claims that
+    one of the records lacks are left out.
+
+    usual : the records of the papers' own studies; the first that has the two rows tells. long : that of ``rows``.
+    """
+    rivals, found = {one.claim: one for one in COMPARISONS}, []
+    for told in long.claims.to_dict("records"):
+        one, row = rivals[told["claim_id"]], {name: told[name] for name in ("claim_id", "claim", "set")}
+        for record in usual:
+            with contextlib.suppress(KeyError):
+                apart = record.difference(one.a, one.b, told["set"], told["preset"])
+                usually = Recorded(*(apart[name] for name in MEASURED), apart["agree"])
+                row |= {name: apart[name] for name in MEASURED} | {"verdict": claims.verdict(usually)}
+                break
+        else:
+            continue
+        row |= {f"long_{name}": told[name] for name in (*MEASURED, "verdict")}
+        found.append(row | {"long_control_verdict": told["control_verdict"]})
+    columns = ["claim_id", "claim", "set", *MEASURED, "verdict", *(f"long_{name}" for name in (*MEASURED, "verdict"))]
+    return pd.DataFrame(found, columns=[*columns, "long_control_verdict"])

@@ -1,0 +1,82 @@
+"""Verdicts where the training is longer: as many times the budget for every row, and both lengths side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.data import load_dataset
+from lib.experiments import longer, sing, studies, verdicts
+from lib.experiments.recorded import Record
+from lib.experiments.study import IMAGES, Bench, Row, cells
+
+SETTLED = {"mean": 0.03, "low": 0.02, "high": 0.04, "trainings": 3, "trials": 1, "agree": True}
+
+
+@pytest.fixture(scope="module")
+def long():
+    people = load_dataset("pedestrians", identities=40)
+    return studies.study("longer", people, "mlr", cells(people, "mlr"), "course", progress=False)
+
+
+def record(apart=(), judged=()):
+    """A record of the embedded people: differences (row, reference, mean, low, high) and judged claims."""
+    at = {"set": "pedestrians", "preset": "mlr"}
+    ends = ["row", "reference", "mean", "low", "high"]
+    tables = [pd.DataFrame([SETTLED | at | dict(zip(ends, one, strict=True)) for one in apart])]
+    tables.append(pd.DataFrame([SETTLED | at | one for one in judged]))
+    tables = [table if len(table) else pd.DataFrame(columns=["set", "preset", "row", "reference"]) for table in tables]
+    return Record(tables[0].head(0), *tables, {"pedestrians": "today"})
+
+
+def test_every_row_has_as_many_times_the_budget(long):
+    usual = studies.study("sing", long.cells[0].protocol.dataset, "mlr", long.cells, "course", progress=False)
+    assert long.images == longer.LENGTH * IMAGES["course"] == longer.LENGTH * usual.images
+    assert [name for name, plan in studies.STUDIES.items() if plan.length != 1] == ["longer"]
+    for name in (sing.BICUBIC, sing.ONE_APART, sing.ONE_MODEL, sing.NO_COPIES):
+        row = long.rows[name]
+        long_one, usual_one = (row.make(Bench(study, long.cells[0]), sing.ONE) for study in (long, usual))
+        assert long_one.told["epochs"] == pytest.approx(longer.LENGTH * usual_one.told["epochs"], abs=1.5)
+
+
+def test_every_claim_has_its_rows_and_every_row_a_claim(long):
+    for one in longer.COMPARISONS:
+        assert one.rows <= set(long.rows), one.claim
+    asked = {name for one in longer.COMPARISONS for name in one.rows}
+    started_from = {"ResNet", "FFSR, no joint learning", "RIFE", "HRNet-ReID"}
+    assert {name for name, row in long.rows.items() if isinstance(row, Row)} <= asked | started_from
+
+
+def test_both_lengths_of_the_same_two_rows():
+    claim = {"claim_id": "SING-joint", "claim": "learned together", "verdict": "no effect", "control_verdict": ""}
+    of_long = record(judged=[claim | {"mean": 0.001, "low": -0.004, "high": 0.006}, claim | {"claim_id": "JBIM-joint"}])
+    # the record has the two rows the other way round; the second record does not count, and no record has JBIM's
+    usual = [
+        record([(longer.JBIM, longer.HIM, 0.5, 0.4, 0.6)]),
+        record([(sing.ONE_APART, sing.ONE_MODEL, 0.02, 0.011, 0.03)]),
+        record([(sing.ONE_MODEL, sing.ONE_APART, 0.5, 0.4, 0.6)]),
+    ]
+    (row,) = longer.both(usual, of_long).to_dict("records")
+    assert (row["mean"], row["low"], row["high"]) == (-0.02, -0.03, -0.011) and row["verdict"] == "contradicted"
+    assert (row["long_mean"], row["long_verdict"], row["long_control_verdict"]) == (0.001, "no effect", "")
+    assert longer.both(usual, record()).empty and longer.both([], of_long).empty
+
+
+def test_the_page_says_what_a_longer_training_changes():
+    at = {"claim": "learned together", "set": "pedestrians", "mean": 0.02, "low": 0.01, "high": 0.03, "trainings": 3}
+    at |= {"long_trainings": 3, "long_control_verdict": "no effect"} | dict.fromkeys(("long_mean", "long_low"), 0.0)
+    rows = [
+        at | {"long_high": 0.005, "verdict": "reproduced", "long_verdict": "no effect"},
+        at | {"long_high": 0.05, "verdict": "undecided (trainings disagree)", "long_verdict": "undecided"},
+    ]
+    text = verdicts.page(verdicts.board().head(0), pd.DataFrame(rows))
+    assert "## 2.5 times as long" in text and "1 of 2 verdicts change" in text
+    assert "| +2.0 [+1.0, +3.0] points | reproduced | +0.0 [+0.0, +0.5] points | no effect | no effect |" in text
+    assert "times as long" not in verdicts.page(verdicts.board().head(0), pd.DataFrame(rows).head(0))
+
+
+def test_what_was_trained_longer_is_not_on_the_board():
+    assert "longer" not in verdicts.usual() and {"sing", "ripr", "jbim", "pshrnet", "ftwa"} <= set(verdicts.usual())
+    table = verdicts.lengths()
+    assert np.isin(table["claim_id"], [one.claim for one in longer.COMPARISONS]).all()
