@@ -16,13 +16,18 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from lib.evaluation.intervals import counted
 from lib.experiments import claims, ftwa, jbim, pshrnet, ripr, sing
 from lib.experiments.controls import CONTROLS
 from lib.experiments.recorded import Record
+from lib.experiments.scores import with_interval
 from lib.experiments.study import Comparison, Row, View
 
 LENGTH = 2.5
 MEASURED = ("mean", "low", "high", "trainings")
+HEAD = (
+    "claim", "measured on", "with the budget", "verdict", "trained longer", "verdict then", "and against the control",
+)  # fmt: skip
 JBIM, HIM, LIM, ON, BESIDE = (jbim.ONE_OF[of] for of in (jbim.JBIM, jbim.HIM, jbim.LIM, jbim.ON, jbim.BESIDE))
 TRAINED_ON = (*(jbim.ONE_OF[of] for of in (jbim.HIM_ON, jbim.LIM_ON)), ON, *CONTROLS)
 COMPARISONS = [
@@ -83,3 +88,24 @@ def both(usual: Sequence[Record], long: Record) -> pd.DataFrame:
         found.append(row | {"long_control_verdict": told["control_verdict"]})
     columns = ["claim_id", "claim", "set", *MEASURED, "verdict", *(f"long_{name}" for name in (*MEASURED, "verdict"))]
     return pd.DataFrame(found, columns=[*columns, "long_control_verdict"])
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """``both`` for a reader: a line per claim and set, differences with their intervals as text."""
+    made = [
+        [
+            row["claim"], f"{row['set']}, {counted(int(row['long_trainings']), 'training')}",
+            with_interval(pd.Series(row)), row["verdict"],
+            with_interval(pd.Series({end: row[f"long_{end}"] for end in ("mean", "low", "high")})),
+            row["long_verdict"], row["long_control_verdict"],
+        ]
+        for row in table.to_dict("records")
+    ]  # fmt: skip
+    return pd.DataFrame(made, columns=HEAD)
+
+
+def finding(table: pd.DataFrame) -> str:
+    """How many verdicts of ``both`` a longer training changes, in a sentence; all kinds of "undecided" are one."""
+    words = [table[column].str.split(" (", regex=False).str[0] for column in ("verdict", "long_verdict")]
+    changed = int((words[0] != words[1]).sum())
+    return f"Trained {LENGTH:g} times as long, {changed} of {len(table)} verdicts are other words."

@@ -12,7 +12,6 @@ import math
 import sys
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from lib.evaluation.intervals import counted
@@ -168,31 +167,12 @@ def _lengths(table: pd.DataFrame) -> list[str]:
     """What a longer training makes of some verdicts: the last section; empty where nothing is recorded."""
     if table.empty:
         return []
-    head = [
-        "claim",
-        "measured on",
-        "with the budget",
-        "verdict",
-        f"{longer.LENGTH:g} times as long",
-        "verdict",
-        "against the control",
-    ]
-    lines = [
-        [
-            row["claim"], f"{PEOPLE[row['set']]}, {counted(int(row['long_trainings']), 'training')}",
-            with_interval(pd.Series(row)), row["verdict"],
-            with_interval(pd.Series({end: row[f"long_{end}"] for end in ("mean", "low", "high")})),
-            row["long_verdict"], row["long_control_verdict"],
-        ]
-        for row in table.to_dict("records")
-    ]  # fmt: skip
-    words = (table[column].str.split(" (", regex=False).str[0] for column in ("verdict", "long_verdict"))
-    changed = int(np.not_equal(*words).sum())
+    shown = longer.shown(table.assign(set=table["set"].map(PEOPLE)))
     return [
         f"## {longer.LENGTH:g} times as long\n",
-        f"The same two rows at both lengths, the controls as long as the methods, one model each where a paper fuses "
-        f"three (`lib/experiments/longer.py`): {changed} of {len(table)} verdicts change.\n",
-        _grid(head, lines),
+        f"{longer.finding(table)} The controls were trained as long as the methods; one model stands where a paper "
+        "fuses three (`lib/experiments/longer.py`).\n",
+        _grid(longer.HEAD, shown.to_numpy().tolist()),
     ]
 
 
