@@ -44,7 +44,7 @@ def published(table: str) -> pd.DataFrame:
 
 def all_published() -> pd.DataFrame:
     """Every number of the five papers."""
-    return _read(FOLDER, tuple(os.stat(FOLDER / f"{paper}.csv").st_mtime_ns for paper in PAPERS)).copy()
+    return _read(FOLDER, _times(*PAPERS)).copy()
 
 
 def wide(table: str, metrics: tuple[str, ...] | None = None) -> pd.DataFrame:
@@ -66,7 +66,12 @@ def claimed() -> pd.DataFrame:
 
     ValueError for a row whose values are not each in the published tables exactly once.
     """
-    path = FOLDER / "claimed.csv"
+    return _claimed(FOLDER, _times("claimed", *PAPERS)).copy()
+
+
+@cache
+def _claimed(folder: Path, times: tuple[int, ...]) -> pd.DataFrame:
+    path = folder / "claimed.csv"
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     if tuple(table.columns) != CLAIMED:
         raise ValueError(f"{path.name} has the columns {', '.join(table.columns)}, not {', '.join(CLAIMED)}")
@@ -96,6 +101,11 @@ def claimed_in_words(claim: str, dataset: str | None = None) -> str:
     where = f"({sets[0] if len(sets) == 1 else f'{len(sets)} sets'})" if len(sets) else ""
     found = dict.fromkeys(f"{value:+.1f}" for value in (rows["difference"].min(), rows["difference"].max()))
     return f"{' to '.join(found)}{unit} {where}" if where else ""
+
+
+def _times(*names: str) -> tuple[int, ...]:
+    """When these files were written: what was read of them holds as long."""
+    return tuple(os.stat(FOLDER / f"{name}.csv").st_mtime_ns for name in names)
 
 
 @cache

@@ -71,7 +71,8 @@ def usual() -> list[str]:
 
 def lengths() -> pd.DataFrame:
     """The claims that were asked at both lengths of training (``longer.both``); empty where none is recorded."""
-    return longer.both([*map(recorded, usual())], recorded("longer"))
+    long = recorded("longer")
+    return longer.both([*map(recorded, PAPERS)] if long else [], long)
 
 
 def counts(table: pd.DataFrame) -> pd.DataFrame:
