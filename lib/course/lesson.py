@@ -118,6 +118,7 @@ class Lesson:
         if alt or not known:
             from IPython.display import display
 
+            figure.alt = alt  # for those that show themselves (``lib.plots.style``)
             display(figure, metadata={"image/png": {"alt": alt}} if alt else None)
             if known:
                 plt.close(figure)  # shown now, with its text; not once more without

@@ -255,6 +255,8 @@ ROOM = 0.4  # halvings between two ticks: a little less than from 1/3 to 1/4
 class Photographs(Figure):
     """A figure full of pictures of people. In a notebook it shows itself as JPEG: a sixth of the bytes of a PNG."""
 
+    alt = ""  # a sentence for who does not see it; without one, what ``described`` finds
+
     def jpeg(self, dpi: float = 80, quality: int = 82) -> bytes:
         stored = io.BytesIO()
         self.savefig(stored, format="jpeg", dpi=dpi, bbox_inches="tight", pil_kwargs={"quality": quality})
@@ -263,12 +265,13 @@ class Photographs(Figure):
     def _ipython_display_(self) -> None:
         from IPython.display import Image, display
 
-        display(Image(data=self.jpeg(), format="jpeg", alt=described(self) or None))
+        display(Image(data=self.jpeg(), format="jpeg", alt=self.alt or described(self) or None))
 
 
 class Chart(Figure):
     """Lines and text on white: in a notebook it shows itself in few colours, a third of the bytes of a full PNG."""
 
+    alt = ""  # as of ``Photographs``
     colours = 256  # fewer for a page of text in a few colours: a quarter of the bytes less with 32
 
     def palette_png(self, dpi: float = 80) -> bytes:
@@ -283,7 +286,7 @@ class Chart(Figure):
     def _ipython_display_(self) -> None:
         from IPython.display import Image, display
 
-        display(Image(data=self.palette_png(), format="png", alt=described(self) or None))
+        display(Image(data=self.palette_png(), format="png", alt=self.alt or described(self) or None))
 
 
 def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (8.0, 4.0), **options) -> tuple[Figure, object]:

@@ -11,6 +11,7 @@ import pytest
 from lib.course import begin, parameters, paths
 from lib.course import notebook as notebooks
 from lib.course.parameters import ParameterError
+from lib.plots import style
 
 
 def namespace(**changes):
@@ -360,6 +361,17 @@ def test_a_figure_with_a_text_is_shown_once_with_it(shown):
     other, _ = plt.subplots()
     lesson.save(other, "line")
     assert len(shown) == 1 and other.number in plt.get_fignums()
+
+
+@pytest.mark.parametrize("kind", [style.Chart, style.Photographs])
+def test_a_figure_that_shows_itself_has_the_text_that_was_written(shown, kind):
+    lesson = begin(namespace(), "03_x", minutes={})
+    for written, read in (("a line that rises", "a line that rises"), ("", "A finding.")):
+        figure, _ = style.figure(FigureClass=kind)
+        style.headline(figure, "A finding.")
+        lesson.save(figure, "line", alt=written)
+        figure._ipython_display_()
+        assert shown[-1][0].alt == read
 
 
 def test_an_answer_is_one_sentence_with_an_interval(shown):
