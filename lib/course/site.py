@@ -114,7 +114,8 @@ def prepare(source: Path) -> None:
     carry_mathjax(static / "mathjax")
 
 
-FOLD = '<details class="beyond"><summary>Beyond the core of this lesson: show it</summary>'
+FOLD = '<details class="beyond"><summary>{}: show it</summary>'
+SUMMARIES = {structure.BEYOND: "Beyond the core of this lesson", structure.TEST: "A test that it does not survive"}
 TRY = (
     f'**A minute, to see it.** <a href="{EXPLORER.name}">Find a person</a> at any resolution, by any of the methods: '
     "one page, nothing to install.\n\n"
@@ -177,9 +178,10 @@ def shown(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     MyST-NB looks for them.
     """
     notebook.cells = notebooks.own_cells(notebook)
-    for first, end in reversed(structure.sections_beyond(notebook)):  # the last first: the others keep their places
+    for first, end in reversed(structure.sections_folded(notebook)):  # the last first: the others keep their places
         heading, _, text = notebook.cells[first].source.partition("\n")
-        notebook.cells[first].source = f"{heading}\n\n{FOLD}\n\n{text.strip()}".rstrip()
+        summary = next(said for start, said in SUMMARIES.items() if heading.startswith(start))
+        notebook.cells[first].source = f"{heading}\n\n{FOLD.format(summary)}\n\n{text.strip()}".rstrip()
         notebook.cells.insert(end, nbformat.v4.new_markdown_cell("</details>"))
     for cell in notebook.cells:
         if cell.cell_type != "code":

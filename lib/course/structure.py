@@ -51,7 +51,11 @@ STUDY = re.compile(
     re.MULTILINE,
 )
 CORE = 45  # minutes of study, what is beyond them is folded
-BEYOND, COLLAPSED = "### Beyond: ", "jp-MarkdownHeadingCollapsed"  # JupyterLab's own mark of a folded section
+BEYOND, TEST = (
+    "### Beyond: ",
+    "### The test",
+)  # headings of what is folded: beyond the core, and what a reader tries first
+COLLAPSED = "jp-MarkdownHeadingCollapsed"  # JupyterLab's own mark of a folded section
 HEADING = re.compile(r"^#{1,3} ", re.MULTILINE)
 NUMBER = re.compile(r"\d+ · ")
 EFFORT = re.compile(r"\A## .*\n\n\*\d+ min · (?:easy|medium|hard)\*$", re.MULTILINE)
@@ -174,26 +178,29 @@ def studied(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
 
 
 def folded(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
-    """What is beyond the core stands under headings of its own, folded in JupyterLab and on the site, and the title
-    cell says how long it takes.
+    """What is beyond the core, and the solution of a hunt, stand under headings of their own, folded in JupyterLab and
+    on the site; the title cell says how long what is beyond takes.
     """
-    there = [cell for cell in notebook.cells if cell.cell_type == "markdown" and BEYOND in cell.source]
+    texts = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    there = [cell for cell in texts if BEYOND in cell.source]
     found = STUDY.search(notebook.cells[0].source)
     if found and bool(found[2]) != bool(there):
         yield f"{len(there)} sections `{BEYOND}...`, and the title cell says {found[2] or 'no'} minutes beyond"
-    for cell in there:
-        if not cell.source.startswith(BEYOND) or not cell.metadata.get(COLLAPSED):
-            yield f"`{BEYOND}...` has to begin its cell, whose metadata have {COLLAPSED}: true"
-    for _, end in sections_beyond(notebook):
+    for heading in (BEYOND, TEST):
+        for cell in (some for some in texts if heading in some.source):
+            if not cell.source.startswith(heading) or not cell.metadata.get(COLLAPSED):
+                yield f"`{heading}...` has to begin its cell, whose metadata have {COLLAPSED}: true"
+    for first, end in sections_folded(notebook):
         if end < len(notebook.cells) and not HEADING.match(notebook.cells[end].source):
-            yield f"the heading after `{BEYOND}...` has to begin its cell: {notebook.cells[end].source[:40]!r}"
+            heading = notebook.cells[first].source.partition("\n")[0]
+            yield f"the heading after `{heading}` has to begin its cell: {notebook.cells[end].source[:40]!r}"
 
 
-def sections_beyond(notebook: nbformat.NotebookNode) -> list[tuple[int, int]]:
-    """(first cell, the cell after the last) of what is beyond the core: up to the next cell with a heading."""
+def sections_folded(notebook: nbformat.NotebookNode) -> list[tuple[int, int]]:
+    """(first cell, the cell after the last) of what is folded: up to the next cell with a heading."""
     headed = [k for k, c in enumerate(notebook.cells) if c.cell_type == "markdown" and HEADING.search(c.source)]
     ends = dict(zip(headed, [*headed[1:], len(notebook.cells)]))
-    return [(k, ends[k]) for k in headed if notebook.cells[k].source.startswith(BEYOND)]
+    return [(k, ends[k]) for k in headed if notebook.cells[k].source.startswith((BEYOND, TEST))]
 
 
 def cited(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:

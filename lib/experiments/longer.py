@@ -29,20 +29,20 @@ HEAD = (
     "claim", "measured on", "with the budget", "verdict", "trained longer", "verdict then", "and against the control",
 )  # fmt: skip
 JBIM, HIM, LIM, ON, BESIDE = (jbim.ONE_OF[of] for of in (jbim.JBIM, jbim.HIM, jbim.LIM, jbim.ON, jbim.BESIDE))
-TRAINED_ON = (*(jbim.ONE_OF[of] for of in (jbim.HIM_ON, jbim.LIM_ON)), ON, *CONTROLS)
+HIM_ON, LIM_ON = jbim.ONE_OF[jbim.HIM_ON], jbim.ONE_OF[jbim.LIM_ON]
 COMPARISONS = [
-    Comparison("SING-joint", sing.ONE_MODEL, sing.ONE_APART, sing.PLAIN),
-    Comparison("SING-sr-helps", sing.ONE_APART, sing.BILINEAR, sing.PLAIN),
-    Comparison("SING-synthetic", sing.ONE_MODEL, sing.NO_COPIES, sing.PLAIN),
+    Comparison("SING-joint", sing.ONE_MODEL, sing.ONE_APART),
+    Comparison("SING-sr-helps", sing.ONE_APART, sing.BILINEAR),
+    Comparison("SING-synthetic", sing.ONE_MODEL, sing.NO_COPIES),
     Comparison("RIPR-sing", ripr.BOTH, sing.ONE_MODEL),
-    Comparison("JBIM-lim-adds", JBIM, HIM, TRAINED_ON),
-    Comparison("JBIM-him-adds", JBIM, LIM, TRAINED_ON),
+    Comparison("JBIM-lim-adds", JBIM, HIM, (HIM_ON, *CONTROLS)),
+    Comparison("JBIM-him-adds", JBIM, LIM, (LIM_ON, *CONTROLS)),
     Comparison("JBIM-him-over-lim", HIM, LIM, ()),
     Comparison("JBIM-joint", JBIM, BESIDE, (ON, *CONTROLS)),
     Comparison("JBIM-sing", JBIM, sing.ONE_MODEL),
     Comparison("JBIM-ripr", JBIM, ripr.BOTH),
-    Comparison("PSHR-sr", pshrnet.SR_ID, pshrnet.ID, CONTROLS),
-    Comparison("PSHR-ps", pshrnet.PS, pshrnet.SR_ID, CONTROLS),
+    Comparison("PSHR-sr", pshrnet.SR_ID, pshrnet.ID),
+    Comparison("PSHR-ps", pshrnet.PS, pshrnet.SR_ID),
     Comparison("FTWA-features", ftwa.FTWA, sing.ONE_MODEL),
 ]
 

@@ -90,7 +90,7 @@ def test_what_is_folded_and_what_figures_say():
     assert shown.cells[3].metadata["mystnb"]["image"]["alt"] == "A curve. A face."
 
 
-def test_what_is_beyond_the_core_is_folded():
+def test_what_is_beyond_the_core_is_folded_and_the_end_of_a_hunt():
     """Up to the next heading, with the cells in between; two sections one after the other are two folds."""
     text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
     cells = [
@@ -101,11 +101,13 @@ def test_what_is_beyond_the_core_is_folded():
         text("### Beyond: c"),
         code("y = 2"),
     ]
-    cells += [text("## D"), text("The end.")]
+    cells += [text("## D"), text("The end."), text("### The test\n\nof it:"), code("z = 3")]
     shown = [cell.source for cell in site.shown(nbformat.v4.new_notebook(cells=cells)).cells]
+    beyond = site.FOLD.format("Beyond the core of this lesson")
     assert shown == [
-        "### A", f"### Beyond: b\n\n{site.FOLD}\n\nWhy.", "x = 1", "So.", "</details>",
-        f"### Beyond: c\n\n{site.FOLD}", "y = 2", "</details>", "## D", "The end.",
+        "### A", f"### Beyond: b\n\n{beyond}\n\nWhy.", "x = 1", "So.", "</details>",
+        f"### Beyond: c\n\n{beyond}", "y = 2", "</details>", "## D", "The end.",
+        f"### The test\n\n{site.FOLD.format('A test that it does not survive')}\n\nof it:", "z = 3", "</details>",
     ]  # fmt: skip
 
 

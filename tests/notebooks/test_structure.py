@@ -195,6 +195,11 @@ ERROR = nbformat.v4.new_output("error", ename="E", evalue="", traceback=["x"])
         (beyond("### Beyond: x"), "1 sections `### Beyond: ...`, and the title cell says no minutes beyond"),
         (beyond("Some text.\n\n### Beyond: x", **FOLDED), "`### Beyond: ...` has to begin its cell, whose metadata"),
         (beyond("### Beyond: x"), "has to begin its cell, whose metadata have jp-MarkdownHeadingCollapsed: true"),
+        (beyond("### The test\n\nof it"), "`### The test...` has to begin its cell, whose metadata have jp-Markdown"),
+        (
+            beyond("### The test", "Text.\n\n## Next", **FOLDED),
+            "the heading after `### The test` has to begin its cell",
+        ),
         (beyond("### Beyond: x", "Text.\n\n### Another", **FOLDED), "has to begin its cell: 'Text."),
         (swap(0, "00](00_start", "50](50_ftwa"), "read after [50](50_ftwa_here.ipynb), which is no earlier lesson"),
         (swap(0, "quick 6 s", "quick 7 s"), "the title cell says quick 7 s, begin says 6 s"),

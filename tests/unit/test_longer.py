@@ -34,7 +34,7 @@ def test_every_row_has_as_many_times_the_budget(long):
     usual = studies.study("sing", long.cells[0].protocol.dataset, "mlr", long.cells, "course", progress=False)
     assert long.images == longer.LENGTH * IMAGES["course"] == longer.LENGTH * usual.images
     assert [name for name, plan in studies.STUDIES.items() if plan.length != 1] == ["longer"]
-    for name in (sing.BICUBIC, sing.ONE_APART, sing.ONE_MODEL, sing.NO_COPIES):
+    for name in (sing.BILINEAR, sing.ONE_APART, sing.ONE_MODEL, sing.NO_COPIES):
         row = long.rows[name]
         long_one, usual_one = (row.make(Bench(study, long.cells[0]), sing.ONE) for study in (long, usual))
         assert long_one.told["epochs"] == pytest.approx(longer.LENGTH * usual_one.told["epochs"], abs=1.5)
