@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.evaluation.intervals import counted
-from lib.experiments import claims, ftwa_cameras, hrnet_branches, longer
+from lib.experiments import claims, ftwa, ftwa_cameras, hrnet_branches, jbim, longer
 from lib.experiments.measured import MeasuredError, measured
 from lib.experiments.published import claimed_in_words
 from lib.experiments.recorded import SETS, TARGETS, recorded
@@ -29,18 +29,33 @@ PAPERS = {"sing": "SING (2018)", "ripr": "RIPR (2019)", "ftwa": "FTWA (2021)", "
 PEOPLE = {"pedestrians": "embedded people", "viper": "VIPeR", "caviar": "CAVIAR4REID"}
 # claims that are judged by no study of the record: table -> preset
 APART = {"superres_claims": "plain", "jbim_ratio_claims": "mlr", "jbim_maps_claims": "mlr"}  # lessons 05, 31, 30
+THRESHOLDS = {  # as ``claims.table`` prints them
+    "1 points": "one point of rank-1",
+    "0.1 dB": "0.1 dB of PSNR",
+    "2 % (log)": "2 % of O",
+    "0.02 doublings": "0.02 doublings of O per halving of r",
+    "0.1 (correlation)": "0.1 of the correlation of FTWA's weights with r",
+    "0.02 (correlation)": "0.02 of that of two networks' maps",
+    "0.01 million weights": "10,000 weights",
+}
 INTRODUCTION = """# The verdicts
 
 Each claim of the five papers (`data/published/claims.csv`, in our words), as the record in `data/measured` has it.
 The difference that has to be above zero is in points of rank-1 where no other unit stands, with a 95 % interval
 over people, splits and trainings. *Reproduced*: above zero, and not all of the interval is negligible.
 *Contradicted*: below zero, likewise. *No effect*: all of it is negligible, which is certain and too small to
-matter. *Undecided*: it could be either, or fewer than three trainings stand behind it. Once as the paper compares;
-and once **against the control**, a row without what the claim is about that was shown as many images, the strongest
-of them on validation people. What a paper prints is of its own network and sets, and no paper prints an interval; where
-only a figure shows it, the field is empty. All of it within one length of training, the same number of images for every
-row; what 2.5 times as many change stands at the end, where it was asked. What the words rest on:
-[lesson 02](notebooks/02_measuring.ipynb), `lib/evaluation/intervals.py`, `lib/experiments/claims.py`.
+matter. *Undecided*: it could be either, or fewer than three trainings stand behind it. A claim that two things are
+alike is reproduced where all of the interval is negligible; a number of weights has no interval and needs no training.
+Negligible is less than {negligible}.
+
+Once as the paper compares; and once **against the control**, rows without what the claim is about that were shown as
+many images, the strongest of them on validation people. Where that field is empty, both rows have what a plain network
+lacks, so that none can answer the claim. A claim that says *control* or *not a row of the paper* is a question of ours
+beside the papers'. What a paper prints is of its own network and sets, and no paper prints an interval; where only a
+figure shows it, the field is empty. All of it within one length of training, the same number of images for every row;
+what 2.5 times as many change stands at the end, where it was asked. The *embedded people* are the rendered ones that
+come with the course. What the words rest on: [lesson 02](notebooks/02_measuring.ipynb), `lib/evaluation/intervals.py`,
+`lib/experiments/claims.py`.
 
 This page is generated (`python -m lib.experiments.verdicts`).
 """
@@ -58,8 +73,10 @@ def board() -> pd.DataFrame:
     known = claims.claims()
     if not parts:
         return pd.DataFrame(columns=["claim_id", "set", "preset", "paper", "verdict", "control_verdict"])
-    found = pd.concat(parts, ignore_index=True)
+    found = pd.concat([*parts, pd.DataFrame(columns=["variant"])], ignore_index=True)
     found = found.assign(paper=found["claim_id"].map(known["paper"])).fillna({"control_verdict": ""})
+    of = found["variant"].map(lambda variant: f": {variant}" if isinstance(variant, str) else "")
+    found["claim"] = found["claim_id"].map(known["claim"]) + of  # in today's words
     order = found.assign(a=found["claim_id"].map(list(known.index).index), b=found["set"].map(SETS.index))
     return found.loc[order.sort_values(["a", "b"], kind="stable").index].reset_index(drop=True)
 
@@ -108,7 +125,7 @@ def boards(table: pd.DataFrame, most: int) -> dict[str, pd.DataFrame]:
 def page(table: pd.DataFrame | None = None, length: pd.DataFrame | None = None) -> str:
     """VERDICTS.md of these judged claims, and of those at two lengths (None: of the record's)."""
     table = board() if table is None else table
-    known, parts = claims.claims(), [INTRODUCTION]
+    known, parts = claims.claims(), [INTRODUCTION.format(negligible=negligible(table) if len(table) else "one point")]
     if len(table):
         given = counts(table)
         head = ["paper", "people", *claims.VERDICTS, *(f"control: {word}" for word in claims.VERDICTS)]
@@ -133,27 +150,62 @@ def page(table: pd.DataFrame | None = None, length: pd.DataFrame | None = None) 
     return "\n".join([*parts, *_lengths(lengths() if length is None else length)])
 
 
+def negligible(table: pd.DataFrame) -> str:
+    """The thresholds of these judged claims, each once, in words."""
+    return ", ".join(THRESHOLDS[one] for one in claims.table(table.to_dict("records"))["no effect within"].unique())
+
+
 def notes(paper: str) -> list[str]:
-    """What bears on a paper's verdicts and stands in no row of them, from the record; empty where it has nothing."""
-    with contextlib.suppress(MeasuredError):
-        if paper == "ftwa":
-            stages = measured(ftwa_cameras.TABLE, "pedestrians").set_index("name")
-            low, full, apart = map(with_interval, (stages.loc[name] for name in ftwa_cameras.GAINS))
-            return [
-                f"Separate first layers gain {low} over one on low resolution, and {full} where nothing is shrunk and "
-                f"each has its own group of cameras: {apart} are left for the resolution "
-                "([lesson 50](notebooks/50_ftwa.ipynb))."
-            ]
-        if paper == "pshrnet":
-            left = measured(hrnet_branches.TABLE, "pedestrians").query("preset == 'mlr'").set_index(["name", "what"])
-            mended, ships, kept = map(with_interval, (left.loc[pair] for pair in hrnet_branches.COMPARED))
-            return [
-                "All rows with an HRNet start from first weights in which three of its four maps have died. "
-                f"Mended, HRNet-ReID gains {mended} on low resolution; minus the plain network, whose own pre-training "
-                f"kept its decay, it has {kept} then, and {ships} as it ships "
-                "([lesson 41](notebooks/41_pshrnet_ablations.ipynb))."
-            ]
-    return []
+    """What bears on a paper's verdicts and stands in no row of them, from the record, of what it has."""
+    found = []
+    for note in NOTES.get(paper, ()):
+        with contextlib.suppress(MeasuredError, KeyError):
+            found.append(note())
+    return found
+
+
+def _stages() -> str:
+    stages = measured(ftwa_cameras.TABLE, "pedestrians").set_index("name")
+    low, full, apart = map(with_interval, (stages.loc[name] for name in ftwa_cameras.GAINS))
+    return (
+        f"Separate first stages gain {low} over one on low resolution, and {full} where nothing is shrunk and each has "
+        f"its own group of cameras: {apart} are left for the resolution ([lesson 50](notebooks/50_ftwa.ipynb))."
+    )
+
+
+def _transformation() -> str:
+    readings = recorded("ftwa_ablations", ["pedestrians"])
+    bare = recorded("ftwa", ["pedestrians"]).difference(ftwa.FTWA, ftwa.B, "pedestrians")
+    same = readings.difference(ftwa.FTWA, ftwa.SWA_IDENTITY, "pedestrians")
+    return (
+        "What FTWA gains over a plain network is not its transformation's: minus its two first stages alone (FTWA-B) "
+        f"it has {with_interval(bare)}, minus the same training with the identity for T {with_interval(same)}."
+    )
+
+
+def _branches() -> str:
+    left = measured(hrnet_branches.TABLE, "pedestrians").query("preset == 'mlr'").set_index(["name", "what"])
+    mended, ships, kept = map(with_interval, (left.loc[pair] for pair in hrnet_branches.COMPARED))
+    return (
+        "All rows with an HRNet start from first weights in which three of its four maps have died. Mended, HRNet-ReID "
+        f"gains {mended} on low resolution; minus the plain network, whose own pre-training kept its decay, it has "
+        f"{kept} then, and {ships} as it ships ([lesson 41](notebooks/41_pshrnet_ablations.ipynb))."
+    )
+
+
+def _fusion() -> str:
+    own = recorded("jbim", ["pedestrians"])
+    pairs = ((jbim.JBIM, jbim.HIM_ON), (jbim.JBIM, jbim.LIM_ON), (jbim.BESIDE, jbim.LIM))
+    high, low, beside = (with_interval(own.difference(*pair, "pedestrians")) for pair in pairs)
+    return (
+        "The control of the first two claims has both pictures and no fusion, which is what it takes back. Over the "
+        f"sharpened picture alone, trained as long, JBIM has {high}, over the small one alone {low}; and the two "
+        f"networks that complement each other have {beside} over the small one's alone "
+        "([lesson 30](notebooks/30_jbim.ipynb))."
+    )
+
+
+NOTES = {"ftwa": (_stages, _transformation), "pshrnet": (_branches,), "jbim": (_fusion,)}
 
 
 def _line(row: dict) -> list[str]:

@@ -9,6 +9,7 @@ from lib.course import structure
 from lib.experiments import claims, verdicts
 from lib.experiments.ftwa_cameras import GAINS
 from lib.experiments.hrnet_branches import COMPARED
+from lib.experiments.recorded import Record
 from lib.plots.board import MOST
 
 
@@ -89,7 +90,8 @@ def test_what_stands_in_no_row_is_said_from_the_record(monkeypatch):
     ]
     tables = {"ftwa_cameras": stages, "hrnet_branches": pd.DataFrame(lines)}
     monkeypatch.setattr(verdicts, "measured", lambda name, people: tables[name])
-    (note,) = verdicts.notes("ftwa")
+    note, transformed = verdicts.notes("ftwa")
+    assert "minus its two first stages alone (FTWA-B) it has" in transformed
     assert "gain +3.0 [-0.5, +5.0] points over one" in note and "and +2.0" in note and ": +1.0" in note
     (note,) = verdicts.notes("pshrnet")
     assert "gains +3.0 [" in note and "it has +1.0 [" in note and "and -2.0 [" in note
@@ -100,4 +102,6 @@ def test_what_stands_in_no_row_is_said_from_the_record(monkeypatch):
         raise verdicts.MeasuredError(name)
 
     monkeypatch.setattr(verdicts, "measured", measured)
-    assert verdicts.notes("ftwa") == verdicts.notes("pshrnet") == []
+    assert verdicts.notes("ftwa") == [transformed] and verdicts.notes("pshrnet") == []
+    monkeypatch.setattr(verdicts, "recorded", lambda *_: Record(*3 * [board.head(0)], {}))
+    assert verdicts.notes("ftwa") == verdicts.notes("jbim") == []
