@@ -1,6 +1,7 @@
 """The explorer as one static file: no server, no kernel, no library (linked from the site).
 
     python -m lib.course.explore_page --out build/explore.html
+    python -m lib.course.explore_page --train       # each method once before, where it was not: half an hour on a core
 
 Whatever was trained on the embedded people is found again (``make course``); on a machine where nothing was, it shows
 what needs no training. Every move of a slider is computed here: people x ratios x kernels x methods. Pictures are
@@ -22,7 +23,7 @@ from PIL import Image
 
 from lib.bars import Bar
 from lib.data import load_dataset
-from lib.experiments.explore import KERNELS, RATIOS, Explorer, trained, untrained
+from lib.experiments.explore import KERNELS, RATIOS, Explorer, train, trained, untrained
 from lib.experiments.study import cells
 from lib.paths import ROOT, write_atomically
 from lib.plots import style
@@ -108,8 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "explore.html")
     parser.add_argument("--profile", default="course", choices=("quick", "course", "paper"))
     parser.add_argument("--people", type=int, default=PEOPLE, help="in the gallery")
+    parser.add_argument("--train", action="store_true", help="the methods that were not trained yet, one model each")
     told = parser.parse_args(arguments)
     (cell,) = cells(load_dataset("pedestrians"), "mlr")
+    if told.train:
+        train(cell, told.profile)
     methods = untrained(cell, told.profile) | trained(cell, told.profile)
     explorer = Explorer(cell.protocol, methods, told.people)
     about = (

@@ -179,6 +179,14 @@ def restored(method: Method, images: Tensor) -> np.ndarray:
     return _bytes(255 * images)
 
 
+def train(cell: Cell, profile: str) -> None:
+    """Train what is missing of ``SHOWN`` in a cell: of a row with anchors the model for 1/3 alone."""
+    for name, rows in SHOWN.items():
+        study = Study(name, STUDIES[name].rows(cell.protocol.dataset), [cell], profile)
+        for row in rows:
+            study.run(row, cell, sing.ONE if study.row(row).ratios else None)
+
+
 def trained(cell: Cell, profile: str) -> dict[str, Method]:
     """{name: method} of ``SHOWN`` that were trained in a cell, found again; nothing is trained. A row with anchors is
     their ensemble, weighed alike, or those of its models that are there.

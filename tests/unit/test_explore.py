@@ -109,6 +109,16 @@ def test_what_was_not_trained_is_left_out(cell, monkeypatch, tmp_path):
     assert explore.trained(cell, "quick") == {}
 
 
+def test_what_is_missing_is_trained_once_each(cell, monkeypatch, tmp_path):
+    monkeypatch.setenv("REID_RUNS", str(tmp_path))
+    monkeypatch.setattr(explore, "SHOWN", {"baseline": explore.SHOWN["baseline"][:1], "sing": explore.SHOWN["sing"]})
+    explore.train(cell, "quick")
+    runs = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("weights.pt")}
+    assert set(explore.trained(cell, "quick")) == {"baseline", "SING"} and len(runs) == 2
+    explore.train(cell, "quick")  # finds them again
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("weights.pt")} == runs
+
+
 # ---- as HTML
 
 
