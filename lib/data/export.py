@@ -225,7 +225,11 @@ def trials_of(text: str) -> list[int]:
 
 
 def here(name: str, root: str | None) -> PersonDataset | None:
-    """The data set, or None where it is not here; other DataErrors are passed on: it is here and damaged."""
+    """The data set, or None where it is not here; other DataErrors are passed on: it is here and damaged. Of
+    somebody's own pictures ("own-shop") the name does not say where they are.
+    """
+    if name.startswith("own-"):
+        return None
     try:
         return load_dataset(name, root=root)
     except NotHere:
@@ -265,10 +269,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def report(path: Path, name: str | None, root: str | None) -> None:
     """Check one exported file and print what was found; DataError where it does not agree."""
     manifests = read_manifests(path)
-    name = name or manifests[0]["set"]
+    if not (name := name or manifests[0].get("set")):
+        raise DataError(f"{path}: the manifest names no set: name its people with --set")
     people = here(name, root)
     check(path, people)
-    compared = f"with {people!r}" if people else f"alone: {name} is not here, so that its images were not compared"
+    apart = f"alone: {name} is not here, so that its images were not compared (--set says where)"
+    compared = f"with {people!r}" if people else apart
     print(f"{path}: {len(manifests)} trial(s) of {manifests[0]['preset']} agree, {compared}")
 
 

@@ -8,6 +8,10 @@ claim to hold. A measured difference comes with an interval (``lib.evaluation.in
     no effect      all of it is negligible, on either side of zero: certain, and too small to matter
     undecided      it includes zero and values that would matter: this scale cannot say
 
+Where few people are tested, those who would differ may all be missing: that nothing was seen among n of them still
+allows 3 / n (the rule of three). A difference of ranks has no effect only where that is negligible as well; else it is
+"undecided (44 people)".
+
 A network trained again comes out differently, by as much as many a claim is about. So a verdict other than undecided
 needs at least three trainings, and the first two words that all of them lie on the same side of zero; else it is
 "undecided (1 training)", "undecided (2 trainings)" or "undecided (trainings disagree)". A difference between methods in
@@ -31,6 +35,7 @@ COLUMNS = ("id", "paper", "table", "claim", "difference")
 VERDICTS = ("reproduced", "contradicted", "no effect", "undecided")
 NEGLIGIBLE = 0.01  # one point of rank-1: the smallest gain that the five papers make a claim of
 TRAININGS = 3
+SEEN_BY_NOBODY = 3.0  # what nobody of n people shows is true of at most 3 / n of all, at 95 %
 
 
 def claims(paper: str | None = None) -> pd.DataFrame:
@@ -56,6 +61,8 @@ def verdict(measured: Difference | Effect, negligible: float = NEGLIGIBLE) -> st
     if not negligible > 0:
         raise ValueError(f"what is negligible lies below a threshold above zero, not {negligible}")
     inside = -negligible < low and high < negligible
+    if inside and people_decide(measured, negligible):
+        return f"undecided ({measured.identities} people)"
     if not (inside or low > 0 or high < 0):
         return "undecided"
     if measured.chance and measured.trainings < TRAININGS:
@@ -65,6 +72,12 @@ def verdict(measured: Difference | Effect, negligible: float = NEGLIGIBLE) -> st
     if measured.chance and not measured.agree:
         return "undecided (trainings disagree)"
     return "reproduced" if low > 0 else "contradicted"
+
+
+def people_decide(measured: Difference | Effect, negligible: float = NEGLIGIBLE) -> bool:
+    """Whether a difference of ranks is of too few people to be called negligible: fewer than 3 / ``negligible``."""
+    of_ranks = str(getattr(measured, "metric", "")).startswith("rank")
+    return of_ranks and SEEN_BY_NOBODY / measured.identities >= negligible
 
 
 def judge(

@@ -24,14 +24,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.data import Protocol, load_dataset
+from lib.data import DataError, Protocol, load_dataset
 from lib.data.dataset import PersonDataset
 from lib.evaluation import Result, evaluate, paired_difference
 from lib.experiments import ftwa, jbim, longer, measured, pshrnet, ripr
 from lib.experiments.baseline import SCRATCH
 from lib.experiments.controls import BASELINE, EVERYWHERE, plain
 from lib.experiments.others import further
-from lib.experiments.record import there, train, unique
+from lib.experiments.record import hours, there, train, unique
 from lib.experiments.scores import scores
 from lib.experiments.study import IMAGES, Cell, Row, Study, cells
 from lib.training import Run
@@ -183,9 +183,10 @@ def trained(study: Study) -> dict[str, list[Cell]]:
 
 
 def write(
-    people: PersonDataset, preset: str, some: Mapping[float, Study], profile: str = PROFILE, papers: str = "earlier"
-) -> list[Path]:
-    """The tables of what is there."""
+    people: PersonDataset, preset: str, some: Mapping[float, Study], profile: str = PROFILE, papers: str = "earlier",
+    dataset: str | None = None,
+) -> list[Path]:  # fmt: skip
+    """The tables of what is there. dataset : as ``load_dataset`` was asked for it, the set's name by default."""
     asked = Asked(further(people, preset) if trained(some[1.0]) else None)
     parts = [part.assign(when=when) for when, part in ((END, ends(some, asked)), (WAY, way(some))) if len(part)]
     frames = {"convergence": pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()}
@@ -194,7 +195,13 @@ def write(
     frames["convergence_order"] = order(some, plain, asked)
     runs = dict.fromkeys(frames, runs_of(some))
     runs["convergence_order"] = runs_of(some) + ([] if plain is some else runs_of(plain, (BASELINE,)))
-    told = {"profile": profile, "dataset": people.name, "seed": 0, "preset": preset, "budget": some[1.0].images}
+    told = {
+        "profile": profile,
+        "dataset": dataset or people.name,
+        "seed": 0,
+        "preset": preset,
+        "budget": some[1.0].images,
+    }
     end = PAPERS[papers]
     return [
         measured.record(f"{name}{end}", frame, runs=unique(runs[name]), **told)
@@ -249,12 +256,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--preset", default="mlr", help="a protocol")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each length")
     parser.add_argument("--papers", choices=PAPERS, default="earlier", help="whose methods")
-    parser.add_argument("--hours", type=float, default=1.0, help="start no training after so many hours")
+    parser.add_argument("--hours", type=hours, default=1.0, help="start no training after so many hours")
     told = parser.parse_args(arguments)
-    people = load_dataset(told.dataset)
-    some = studies(people, told.preset, cells(people, told.preset, seeds=told.seeds), papers=told.papers)
+    try:
+        people = load_dataset(told.dataset)
+        some = studies(people, told.preset, cells(people, told.preset, seeds=told.seeds), papers=told.papers)
+    except (DataError, ValueError) as error:
+        parser.error(str(error))
     missing = train(list(some.values())[::-1], told.hours)
-    for path in write(people, told.preset, some, papers=told.papers):
+    for path in write(people, told.preset, some, papers=told.papers, dataset=told.dataset):
         print(f"written: {path.name}")
     print(f"{missing} trainings are still missing: run the same again" if missing else "complete")
 

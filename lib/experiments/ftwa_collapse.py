@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = {name: study.trained(name).all_runs for name in study.rows}
     found = table(runs)
     print(found.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
-    how = {"profile": told.profile, "dataset": people.name, "seed": 0, "preset": preset, "trials": told.trials}
+    how = {"profile": told.profile, "dataset": told.dataset, "seed": 0, "preset": preset, "trials": told.trials}
     trained = [run for some in runs.values() for run in some]
     print(f"written: {measured.record(TABLE, found, runs=trained, **how).name}")
 

@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shown = listed(found)
     print(shown.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     runs = [run for one in some.values() for run in one.runs()]
-    about = {"profile": told.profile, "dataset": people.name, "seed": 0, "preset": told.preset}
+    about = {"profile": told.profile, "dataset": told.dataset, "seed": 0, "preset": told.preset}
     frames = {"jbim_maps": shown, "jbim_maps_claims": pd.DataFrame([claim(found[APART], preset=told.preset)])}
     for name, frame in frames.items():
         print(f"written: {measured.record(name, frame, runs=runs, **about).name}")

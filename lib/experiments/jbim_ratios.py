@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.data import load_dataset
+from lib.data import DataError, load_dataset
 from lib.data.dataset import PersonDataset
 from lib.evaluation import Result, evaluate, paired_difference
 from lib.experiments import claims, jbim, measured
-from lib.experiments.record import there, train, unique
+from lib.experiments.record import hours, there, train, unique
 from lib.experiments.scores import scores
 from lib.experiments.study import Row, Study, cells
 
@@ -90,11 +90,13 @@ def judged(some: Mapping[str, Study], found: Mapping[tuple[str, str], Sequence[R
     return rows
 
 
-def write(people: PersonDataset, some: Mapping[str, Study], profile: str = "course") -> list[Path]:
-    """The tables of what is there; none where no cell has all four."""
+def write(
+    people: PersonDataset, some: Mapping[str, Study], profile: str = "course", dataset: str | None = None
+) -> list[Path]:
+    """The tables of what is there; none where no cell has all four. dataset : as ``load_dataset`` was asked for it."""
     if not (where := common(some)):
         return []
-    found, told = tested(some), {"profile": profile, "dataset": people.name, "seed": 0, "preset": "mlr"}
+    found, told = tested(some), {"profile": profile, "dataset": dataset or people.name, "seed": 0, "preset": "mlr"}
     trained = [study.trained(jbim.JBIM, [study.cells[k] for k in where]) for study in some.values()]
     runs = unique([run for one in trained for run in one.all_runs])
     frames = {
@@ -109,12 +111,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dataset", default="pedestrians", help="a name of load_dataset, a folder or a CSV file")
     parser.add_argument("--seeds", type=int, default=3, help="trainings on each split")
     parser.add_argument("--trials", type=int, default=1, help="splits")
-    parser.add_argument("--hours", type=float, default=1.0, help="start no training after so many hours")
+    parser.add_argument("--hours", type=hours, default=1.0, help="start no training after so many hours")
     told = parser.parse_args(arguments)
-    people = load_dataset(told.dataset)
-    some = studies(people, told.trials, told.seeds)
+    try:
+        people = load_dataset(told.dataset)
+        some = studies(people, told.trials, told.seeds)
+    except (DataError, ValueError) as error:
+        parser.error(str(error))
     missing = train(list(some.values()), told.hours)
-    for path in write(people, some):
+    for path in write(people, some, dataset=told.dataset):
         print(f"written: {path.name}")
     print(f"{missing} trainings are still missing: run the same again" if missing else "complete")
 

@@ -55,6 +55,8 @@ class Recorded(NamedTuple):
     high: float
     trainings: int
     agree: bool
+    identities: int
+    metric: str = "rank-1"
     chance: bool = True
 
 
@@ -79,7 +81,7 @@ def both(usual: Sequence[Record], long: Record) -> pd.DataFrame:
         for record in usual:
             with contextlib.suppress(KeyError):
                 apart = record.difference(one.a, one.b, told["set"], told["preset"])
-                usually = Recorded(*(apart[name] for name in MEASURED), apart["agree"])
+                usually = Recorded(*(apart[name] for name in (*MEASURED, "agree", "identities")))
                 row |= {name: apart[name] for name in MEASURED} | {"verdict": claims.verdict(usually)}
                 break
         else:

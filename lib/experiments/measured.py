@@ -47,6 +47,10 @@ EVALUATION = [name_of(some) for some in OFFERED] + [
 ]
 
 
+class KeptError(ValueError):
+    """A stored table knows more, or answers another question, and is not written over."""
+
+
 class MeasuredError(LookupError):
     """A measured table is not there or damaged; the message says which run makes it."""
 
@@ -76,12 +80,15 @@ def table_name(what: str, dataset: str, profile: str) -> str:
 
 
 def record(
-    what: str, frame: pd.DataFrame, *, profile: str, dataset: str, seed: int, runs: Iterable[Run] = (), **inputs: Any
-) -> Path:
+    what: str, frame: pd.DataFrame, *, profile: str, dataset: str, seed: int, runs: Iterable[Run] = (),
+    replace: bool = False, **inputs: Any,
+) -> Path:  # fmt: skip
     """Write ``frame`` (one row per number, without its index) and its provenance; returns the CSV's path.
 
     what : short name of the table, e.g. "objective". runs : the trained runs that the numbers are of. inputs : what
     else decided them, JSON-able (trials, grid). ValueError for the profile "quick", an empty frame, nameless columns.
+    KeptError where the stored table answers another question (preset), or has more trainings or splits, and is
+    of today's code; with ``replace`` it gives way all the same.
     How many trainings (seeds) and splits (trials) stand behind a row is counted from the runs where ``inputs`` does
     not say it; a column ``trainings`` or ``trials`` says it row by row.
     """
@@ -111,6 +118,8 @@ def record(
     target = folder() / f"{name}.csv"
     if _same(target, found):
         return target
+    if not replace:
+        _keep(target, frame, found["inputs"])
     circumstances = {
         **machine(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         "numpy": _version("numpy"),
@@ -195,7 +204,10 @@ def keep(lesson: Any, what: str, frame: pd.DataFrame, runs: Sequence[Run] = (), 
     if not lesson.canonical:
         return "not kept: the lesson's parameters were changed, or this is a copy of it"
     inputs |= {key: getattr(lesson, key) for key in ("profile", "dataset", "seed")}
-    path = record(what, frame, runs=runs, lesson=lesson.name, **inputs)
+    try:
+        path = record(what, frame, runs=runs, lesson=lesson.name, **inputs)
+    except KeptError as error:
+        return f"not kept: {error}"
     return f"kept as {path.name}: {len(frame)} rows"
 
 
@@ -257,6 +269,24 @@ def _git(*arguments: str) -> str:
     """What git says in the repository; an OSError or SubprocessError where it says nothing."""
     done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=20, check=True)
     return done.stdout.strip()
+
+
+def _keep(target: Path, frame: pd.DataFrame, inputs: dict) -> None:
+    """KeptError where the stored table is not to be written over: see ``record``."""
+    try:
+        stored = pd.read_csv(target)
+        about = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
+        before = about["inputs"]
+    except (OSError, ValueError, KeyError):
+        return  # none, or a damaged one
+    why = ""
+    if before.get("preset", inputs.get("preset")) != inputs.get("preset", before.get("preset")):
+        why = f"is of the preset {before['preset']}, not {inputs['preset']}"
+    for what in ("trainings", "trials"):
+        if {what} <= set(stored) & set(frame) and stored[what].max() > frame[what].max():
+            why = f"has {stored[what].max()} {what}, and here are {frame[what].max()}"
+    if why and not code_note(about):
+        raise KeptError(f"{target.name} {why}: ask for the same, or move the stored table away first")
 
 
 def _same(target: Path, found: dict) -> bool:

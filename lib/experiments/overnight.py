@@ -33,7 +33,7 @@ from lib.evaluation import Result
 from lib.experiments import record, workers
 from lib.experiments.recorded import SETS
 from lib.experiments.studies import STUDIES
-from lib.experiments.study import View
+from lib.experiments.study import Study, View
 from lib.experiments.workers import Asked
 
 CELLS = {"pedestrians": (1, 3)}  # set -> (splits, trainings on each)
@@ -80,13 +80,18 @@ def job(
     studies = {one: workers.opened(one, people) for one in asked}
     trainings = deque(
         (one, name, cell)
-        for name in list(dict.fromkeys(name for some in studies.values() for name in some.rows))[:first]
+        for name in list(dict.fromkeys(name for some in studies.values() for name in _rows(some)))[:first]
         for one, some in studies.items()
-        if name in some.rows and not isinstance(some.rows[name], View)
+        if name in _rows(some)
         for cell in range(len(some.cells))
     )
     tests = deque((one, name) for one, some in studies.items() for name in some.rows)
     return Job(f"{study}, {people.name}", asked, trainings, tests)
+
+
+def _rows(some: Study) -> list[str]:
+    """What a study trains: its views need no training of their own."""
+    return [name for name, row in some.rows.items() if not isinstance(row, View)]
 
 
 def night(jobs: Sequence[Job], pool: ProcessPoolExecutor, processes: int, end: float) -> int:
@@ -96,10 +101,6 @@ def night(jobs: Sequence[Job], pool: ProcessPoolExecutor, processes: int, end: f
     running: dict[Future, Callable[[Future], int]] = {}
     missing = 0
     while True:
-        if time.time() >= end:
-            missing += sum(len(one.trainings) for one in jobs)
-            for one in jobs:
-                one.trainings.clear()
         tasks = _tasks(jobs, pool, end)
         while len(running) < processes and (task := next(tasks, None)):
             running |= [task]
@@ -177,7 +178,7 @@ def write(tested: Tested) -> str:
     one = next(iter(some))
     people = some[one].cells[0].protocol.dataset
     studies = {one.preset: study for one, study in some.items()}
-    written = record.write(one.study, people, studies, one.profile, trained=whole)
+    written = record.write(one.study, people, studies, one.profile, trained=whole, dataset=one.dataset)
     return ", ".join(path.name for path in written)
 
 
@@ -194,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lib.experiments.overnight", description=__doc__.split("\n\n")[0])
     parser.add_argument("jobs", nargs="*", metavar="STUDY:SET[:ROWS]", help="in this order (default: all)")
     parser.add_argument("--profile", default="course", choices=("course", "paper"))
-    parser.add_argument("--hours", type=float, default=8.0, help="start no training after so many hours")
+    parser.add_argument("--hours", type=record.hours, default=8.0, help="start no training after so many hours")
     parser.add_argument("--processes", type=int, default=2, help="tasks at a time")
     told = parser.parse_args(arguments)
     if told.processes < 1:
@@ -205,10 +206,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if parts is None or parts["study"] not in STUDIES:
             parser.error(f"{one!r} is no STUDY:SET or STUDY:SET:ROWS; the studies: {', '.join(STUDIES)}")
     end = time.time() + 3600 * told.hours
-    jobs = [
-        job(parts["study"], parts["set"], told.profile, first=int(parts["rows"]) if parts["rows"] else None)
-        for parts in found
-    ]
+    try:
+        jobs = [
+            job(parts["study"], parts["set"], told.profile, first=int(parts["rows"]) if parts["rows"] else None)
+            for parts in found
+        ]
+    except (DataError, ValueError) as error:
+        parser.error(str(error))
     with workers.pool(told.processes) as pool:
         missing = night(jobs, pool, told.processes, end)
     print(f"{missing} trainings are still missing: run the same again" if missing else "complete")

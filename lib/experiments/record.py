@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.data import load_dataset
+from lib.data import DataError, load_dataset
 from lib.data.dataset import PersonDataset
 from lib.experiments import measured, workers
 from lib.experiments.scores import scores
@@ -94,15 +95,18 @@ def write(
     seed: int = 0,
     trained: Mapping[str, Mapping[str, Sequence[Cell]]] | None = None,
     replace: bool = False,
+    dataset: str | None = None,
 ) -> list[Path]:
     """The tables of what is there; ``studies`` are one per preset. Nothing is written, and why is said, where
     ``data/measured`` has more (``lost``), unless ``replace``: what another machine has trained is not here.
 
-    trained : {preset: {row: its cells}}, None for all that were trained (``there``).
+    trained : {preset: {row: its cells}}, None for all that were trained (``there``). dataset : as ``load_dataset`` was
+    asked for it: a folder has a table of its own, whatever it is called; the set's name by default.
     """
+    dataset = dataset or people.name
     plan, found, runs = STUDIES[name], {table: [] for table in TABLES}, []
     chosen = {preset: there(some) if trained is None else trained.get(preset, {}) for preset, some in studies.items()}
-    more = [] if replace else lost(name, people.name, profile, chosen)  # asked first: testing takes long
+    more = [] if replace else lost(name, dataset, profile, chosen)  # asked first: testing takes long
     if more:
         few = f"{', '.join(more[:3])}{' and others' if len(more) > 3 else ''}"
         print(
@@ -129,9 +133,9 @@ def write(
         "differences": pd.DataFrame(found["differences"]),
         "claims": pd.DataFrame(found["claims"]),
     }
-    told = {"profile": profile, "dataset": people.name, "seed": seed, "presets": sorted(studies)}
+    told = {"profile": profile, "dataset": dataset, "seed": seed, "presets": sorted(studies)}
     return [
-        measured.record(f"{name}_{table}", frame, runs=unique(runs), **told)
+        measured.record(f"{name}_{table}", frame, runs=unique(runs), replace=replace, **told)
         for table, frame in frames.items()
         if len(frame)
     ]
@@ -149,9 +153,13 @@ def lost(name: str, dataset: str, profile: str, trained: Mapping[str, Mapping[st
         return []
     if stored.attrs["note"] or not any(trained.values()):
         return []
-    rows = stored.drop_duplicates(["preset", "row"]).to_dict("records")
-    had = {(one["preset"], one["row"]): one["trainings"] for one in rows}
-    return sorted({row for (preset, row), n in had.items() if n > len(trained.get(preset, {}).get(row, ()))})
+    more = set()
+    for one in stored.drop_duplicates(["preset", "row"]).to_dict("records"):
+        where = trained.get(one["preset"], {}).get(one["row"], ())
+        splits = {cell.protocol.trial for cell in where}
+        if one["trainings"] > len(where) or one["trials"] > len(splits):
+            more.add(one["row"])
+    return sorted(more)
 
 
 def differences(some: Study, trained: dict[str, list[Cell]], preset: str) -> list[dict]:
@@ -179,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--profile", default="course", choices=measured.EVIDENCE)
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each row on each split")
     parser.add_argument("--trials", type=int, default=1, help="splits")
-    parser.add_argument("--hours", type=float, default=1.0, help="start no training after so many hours")
+    parser.add_argument("--hours", type=hours, default=1.0, help="start no training after so many hours")
     parser.add_argument("--share", default="1/1", help="K/N: this is the K-th of N processes that share the work")
     parser.add_argument("--replace", action="store_true", help="also where the stored tables have more trainings")
     parser.add_argument("--processes", type=int, default=1, help="rows trained and tested at a time")
@@ -187,11 +195,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     share = _share(parser, told.share)
     if told.processes < 1:
         parser.error(f"--processes is at least 1, not {told.processes}")
-    people = load_dataset(told.dataset)
-    presets = told.preset or STUDIES[told.study].presets(people.name)
-    size = told.profile, told.trials, told.seeds
-    asked = {preset: workers.Asked(told.study, told.dataset, preset, *size) for preset in presets}
-    studies = {preset: workers.opened(one, people) for preset, one in asked.items()}
+    try:
+        people = load_dataset(told.dataset)
+        presets = told.preset or STUDIES[told.study].presets(people.name)
+        size = told.profile, told.trials, told.seeds
+        asked = {preset: workers.Asked(told.study, told.dataset, preset, *size) for preset in presets}
+        studies = {preset: workers.opened(one, people) for preset, one in asked.items()}
+    except (DataError, ValueError) as error:
+        parser.error(str(error))
     if told.processes == 1:
         missing = train(list(studies.values()), told.hours, share)
     else:
@@ -199,9 +210,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
             missing = train_beside(pool, {asked[preset]: some for preset, some in studies.items()}, told.hours, share)
             for preset, some in studies.items():
                 workers.tested(pool, asked[preset], some)
-    for path in write(told.study, people, studies, told.profile, replace=told.replace):
+    for path in write(told.study, people, studies, told.profile, replace=told.replace, dataset=told.dataset):
         print(f"written: {path.name}")
     print(f"{missing} rows are still missing: run the same again" if missing else "complete")
+
+
+def hours(text: str) -> float:
+    """A number of hours, at least 0, for argparse; "nan", which no clock reaches, is none."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not found >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours: 0 or more, such as 2 or 0.5")
+    return found
 
 
 def _share(parser: argparse.ArgumentParser, text: str) -> tuple[int, int]:

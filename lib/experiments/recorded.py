@@ -31,8 +31,8 @@ class Record:
     """The tables of one study on several sets, with a column ``set``; what is not recorded yet is not in them.
 
     rows : set, preset, row, metric, value, std, low, high, trainings, trials ... differences : set, preset, row,
-    reference, mean, low, high, trainings, trials, agree. claims : rows of ``lib.experiments.claims``. origins : a line
-    for each set: when and with which code it was measured.
+    reference, mean, low, high, trainings, trials, agree, identities. claims : rows of ``lib.experiments.claims``.
+    origins : a line for each set: when and with which code it was measured.
     """
 
     rows: pd.DataFrame
@@ -109,11 +109,26 @@ def recorded(study: str, sets: Sequence[str] = SETS, profile: str = "course") ->
             with contextlib.suppress(MeasuredError):
                 tables[what] = measured(f"{study}_{what}", name, profile)
         origins[name] = origin(tables["rows"])
+        people = tables["rows"].groupby("preset")["identities"].min()
+        for what in [what for what in tables if what != "rows"]:
+            tables[what] = tables[what].assign(identities=tables[what]["preset"].map(people))
+        if "claims" in tables:
+            tables["claims"] = _few_people(tables["claims"])
         for what, table in tables.items():
             parts[what].append(table.assign(set=name))
     nothing = pd.DataFrame(columns=["set", "preset", "row", "reference", "metric", "claim_id"])
     joined = {what: pd.concat(some, ignore_index=True) if some else nothing for what, some in parts.items()}
     return Record(**joined, origins=origins)
+
+
+def _few_people(table: pd.DataFrame) -> pd.DataFrame:
+    """Judged claims, without those words "no effect" that so few people cannot give (``claims.people_decide``)."""
+    of_ranks = table["unit"].isna() if "unit" in table else pd.Series(True, table.index)
+    few = of_ranks & (claims.SEEN_BY_NOBODY / table["identities"] >= table["negligible"])
+    instead = "undecided (" + table["identities"].astype(str) + " people)"
+    for column in ("verdict", "control_verdict"):
+        table[column] = table[column].mask(few & (table[column] == "no effect"), instead)
+    return table
 
 
 def printed(table: str, names: Mapping[str, tuple[str, str]], of: Callable[[str], str | None]) -> pd.DataFrame:
@@ -140,11 +155,11 @@ def known(record: Record, study: Study, a: str, b: str) -> pd.Series:
     with contextlib.suppress(KeyError):
         if record:
             one = record.difference(a, b, protocol.dataset.name, protocol.preset)
-            columns = {name: one[name] for name in ("mean", "low", "high", "trainings")}
+            columns = {name: one[name] for name in ("mean", "low", "high", "trainings", "identities")}
             source = f"the record, {counted(int(one['trainings']), 'training')}"
             return pd.Series({"set": one["set"], "name": a, "reference": b, **columns, "source": source})
     d = study.difference(a, b)
-    columns = {"mean": d.mean, "low": d.low, "high": d.high, "trainings": d.trainings}
+    columns = {"mean": d.mean, "low": d.low, "high": d.high, "trainings": d.trainings, "identities": d.identities}
     source = f"{counted(d.trainings, 'training')}, just now"
     return pd.Series({"set": protocol.dataset.name, "name": a, "reference": b, **columns, "source": source})
 

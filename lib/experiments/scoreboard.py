@@ -56,8 +56,9 @@ class Contestant(NamedTuple):
         return self.kind != "classical"
 
     def method(self, profile: str) -> Method:
-        """One of its models, set up and not trained."""
+        """One of its models, set up and not trained, without what is there in training alone: a teacher."""
         changes = {"backbone": self.backbone[profile]} if self.backbone else {}
+        changes |= {"elements": ()} if self.kind == "pshrnet" else {}
         method = create_method(self.kind, **changes)
         method.setup(profile, 2)
         return method
@@ -93,7 +94,8 @@ MAP = {"": "value", "_low": "low", "_high": "high"}  # what ends a column of the
 
 def standings(sets: Sequence[str] = SETS, profile: str = "course", preset: str = "mlr") -> pd.DataFrame:
     """Rank-1 (``value``) and mAP, with their intervals, of every contestant that is recorded on a set, and its
-    difference to the baseline there (``mean``, ``low``, ``high``; NaN for the baseline itself); all fractions.
+    difference to the baseline there (``mean``, ``low``, ``high``; NaN for the baseline itself, and where that is not
+    recorded yet); all fractions.
     """
     records = {study: recorded(study, sets, profile) for study in {one.study for one in CONTESTANTS}}
     found = []
@@ -110,8 +112,9 @@ def standings(sets: Sequence[str] = SETS, profile: str = "course", preset: str =
             line |= {f"map{end}": rows.loc["mAP", column] for end, column in MAP.items()}
             line |= {what: int(best[what]) for what in ("trainings", "trials")}
             if one.name != BASELINE:
-                apart = record.difference(one.name, BASELINE, people, preset)
-                line |= {what: float(apart[what]) for what in ("mean", "low", "high")}
+                with contextlib.suppress(KeyError):  # the baseline is not recorded there yet
+                    apart = record.difference(one.name, BASELINE, people, preset)
+                    line |= {what: float(apart[what]) for what in ("mean", "low", "high")}
             found.append(line)
     return pd.DataFrame(found, columns=list(COLUMNS))
 

@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table, runs = objectives(people, where, told.profile)
     if not len(table):
         raise SystemExit("nothing of the scoreboard is trained here: make record STUDY=… first")
-    how = {"profile": told.profile, "dataset": people.name, "seed": 0, "preset": preset, "ratio": RATIO}
+    how = {"profile": told.profile, "dataset": told.dataset, "seed": 0, "preset": preset, "ratio": RATIO}
     print(f"written: {measured.record(TABLE, table, runs=runs, **how).name}")
 
 

@@ -17,12 +17,12 @@ import pandas as pd
 
 from lib.data import load_dataset
 from lib.data.dataset import PersonDataset
-from lib.experiments import measured
+from lib.experiments import measured, pshrnet
 from lib.experiments.controls import BASELINE
 from lib.experiments.record import unique
 from lib.experiments.scoreboard import CONTESTANTS, Contestant
 from lib.experiments.studies import STUDIES
-from lib.experiments.study import Cell, Missing, Study, cells
+from lib.experiments.study import Cell, Missing, Onlooker, Study, cells
 from lib.training import Run
 
 TABLE = "scoreboard_training"
@@ -33,16 +33,26 @@ def behind(one: Contestant, people: PersonDataset, cell: Cell, profile: str) -> 
     """The runs behind a contestant's models in a cell that were trained here, those that they start from among them;
     how many of the models that is; and how many there are.
     """
-    study = Study(one.study, STUDIES[one.study].rows(people), [cell], profile, progress=False)
+    made = STUDIES[one.study].rows(people)
+    study = Study(one.study, made, [cell], profile, progress=False)
     ratios = study.row(one.name).ratios or (None,)
-    there = 0
+    runs, there = [], 0
     for ratio in ratios:
+        alone = Study(one.study, made, [cell], profile, progress=False)  # knows what this model starts from, no more
         try:
-            study.look(one.name, cell, ratio)
+            alone.look(one.name, cell, ratio)
+            runs += alone.runs + _teachers(one, alone, cell)
         except Missing:
             continue
         there += 1
-    return (study.runs if there else []), there, len(ratios)
+    return unique(runs), there, len(ratios)
+
+
+def _teachers(one: Contestant, study: Study, cell: Cell) -> list[Run]:
+    """PS-HRNet's teacher was trained on the same people at full resolution, in a study of its own."""
+    if one.name != pshrnet.PS or (sharp := pshrnet.sharp(Onlooker(study, cell))) is None:
+        return []
+    return [sharp.study.look(pshrnet.HRNET, sharp.cell, None)]
 
 
 def minutes(people: PersonDataset, where: Sequence[Cell], profile: str = "course") -> tuple[pd.DataFrame, list[Run]]:
@@ -91,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not len(table):
         raise SystemExit("nothing of the scoreboard was trained here with one thread: OMP_NUM_THREADS=1 make record …")
     print(table.round(1).to_string(index=False))
-    how = {"profile": told.profile, "dataset": people.name, "seed": 0, "preset": preset}
+    how = {"profile": told.profile, "dataset": told.dataset, "seed": 0, "preset": preset}
     print(f"written: {measured.record(TABLE, table, runs=runs, **how).name}")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 
 from lib.evaluation import Difference, Result, summarise
-from lib.experiments.claims import NEGLIGIBLE, TRAININGS
+from lib.experiments.claims import NEGLIGIBLE, SEEN_BY_NOBODY, TRAININGS
 
 
 def scores(results: Mapping[Hashable, Sequence[Result] | Result], *columns: str, seed: int = 0) -> pd.DataFrame:
@@ -41,15 +42,16 @@ def listed(differences: Mapping[str, Difference]) -> pd.DataFrame:
 
 def said(difference, scale: float = 100.0, unit: str = "points", digits: int = 1) -> str:
     """A difference in words for a title: "+3.2 points"; "no effect" where all of its interval is negligible and there
-    are enough trainings to say so (``lib.experiments.claims``; known of points of rank-1 only); "undecided" where the
-    interval includes zero or is none.
+    are enough trainings and people to say so (``lib.experiments.claims``; known of points of rank-1 only);
+    "undecided" where the interval includes zero or is none.
 
     difference : has mean, low, high and perhaps trainings, as attributes (a Difference) or as a row of a table has
     them. They are shown times ``scale``, which makes points of fractions.
     """
     mean, low, high = _numbers(difference)
-    if unit == "points" and low > -NEGLIGIBLE and high < NEGLIGIBLE and _trainings(difference) >= TRAININGS:
-        return "no effect"
+    if unit == "points" and low > -NEGLIGIBLE and high < NEGLIGIBLE and _about(difference, "trainings", 1) >= TRAININGS:
+        few = SEEN_BY_NOBODY / _about(difference, "identities", math.inf) >= NEGLIGIBLE
+        return "undecided" if few else "no effect"
     return f"{scale * mean:+.{digits}f} {unit}" if low > 0 or high < 0 else "undecided"
 
 
@@ -60,11 +62,11 @@ def with_interval(difference, scale: float = 100.0, unit: str = "points", digits
     return f"{mean} [{low}, {high}] {unit}"
 
 
-def _trainings(difference) -> int:
-    """How many are behind it; 1 where it does not say."""
+def _about(difference, what: str, unsaid: float) -> float:
+    """How many trainings or people are behind it; ``unsaid`` where it does not say."""
     if isinstance(difference, (Mapping, pd.Series)):
-        return int(difference.get("trainings", 1))
-    return getattr(difference, "trainings", 1)
+        return difference.get(what, unsaid)
+    return getattr(difference, what, unsaid)
 
 
 def _numbers(difference) -> tuple[float, float, float]:

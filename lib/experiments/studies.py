@@ -107,9 +107,12 @@ STUDIES: Mapping[str, Plan] = {
 
 
 def study(name: str, people: PersonDataset, preset: str, cells: Sequence[Cell], profile: str, **how: Any) -> Study:
-    """The study of a name with all its rows; ``how`` as in ``Study``. ValueError for an unknown name."""
+    """The study of a name with all its rows; ``how`` as in ``Study``. ValueError for an unknown name, and for a
+    longer one in ``paper``."""
     if name not in STUDIES:
         raise ValueError(f"unknown study {name!r}; known: {', '.join(STUDIES)}")
     plan = STUDIES[name]
+    if plan.length != 1 and profile == "paper":
+        raise ValueError(f"{name} is of so many images; in paper the papers' own epochs decide: use course")
     how = {"images": round(plan.length * IMAGES[profile])} | how
     return Study(f"{name} ({people.name}, {preset})", plan.rows(people), cells, profile, **how)

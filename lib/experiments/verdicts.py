@@ -44,7 +44,8 @@ Each claim of the five papers (`data/published/claims.csv`, in our words), as th
 The difference that has to be above zero is in points of rank-1 where no other unit stands, with a 95 % interval
 over people, splits and trainings. *Reproduced*: above zero, and not all of the interval is negligible.
 *Contradicted*: below zero, likewise. *No effect*: all of it is negligible, which is certain and too small to
-matter. *Undecided*: it could be either, or fewer than three trainings stand behind it. A claim that two things are
+matter. *Undecided*: it could be either, or fewer than three trainings stand behind it, or so few people that what
+nobody of them showed could still be true of more than a negligible share. A claim that two things are
 alike is reproduced where all of the interval is negligible; a number of weights has no interval and needs no training.
 Negligible is less than {negligible}.
 

@@ -116,6 +116,8 @@ class GalleryCopies(Wrapped):
     name = "ftwa, gallery copies"
 
     def __init__(self, method: Ftwa, ratio: float):
+        if not 0 < ratio < 1:
+            raise ValueError(f"gallery copies are made at a ratio in (0, 1), not {ratio}")
         super().__init__(method)
         self.ratio = ratio
 

@@ -11,15 +11,16 @@ from lib.evaluation import Effect, mean_difference, paired_difference
 from lib.evaluation.intervals import Difference, Training
 from lib.experiments import claims
 from lib.experiments.published import all_published
+from lib.experiments.scores import said
 
 NAN = float("nan")
 
 
-def difference(mean: float, low: float, high: float, values=None, chance=True) -> Difference:
+def difference(mean: float, low: float, high: float, values=None, chance=True, people=400) -> Difference:
     """With three trainings that agree, unless ``values`` says otherwise."""
     values = [mean] * 3 if values is None else values
     trainings = tuple(Training(0, seed, value) for seed, value in enumerate(values))
-    return Difference("rank-1", mean, low, high, 0.95, trainings, 100, chance)
+    return Difference("rank-1", mean, low, high, 0.95, trainings, people, chance)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,18 @@ def test_a_verdict_needs_three_trainings_that_agree():
     assert claims.verdict(difference(0.0, -0.005, 0.005, [0.001, 0.001, -0.002])) == "no effect"  # signs of nothing
     # nothing is drawn: one is all there is
     assert claims.verdict(difference(0.03, 0.01, 0.05, [0.03], chance=False)) == "reproduced"
+
+
+@pytest.mark.parametrize(("people", "decides"), [(25, False), (300, False), (301, True), (400, True)])
+def test_nothing_seen_among_few_people_is_no_certainty(people, decides):
+    """Of one in fifty who would gain, 25 people show none in 60 % of cases: no gain is not seen to be small there."""
+    nothing = difference(0.0, 0.0, 0.0, people=people)
+    assert claims.verdict(nothing) == ("no effect" if decides else f"undecided ({people} people)")
+    assert claims.counts([{"dataset": "few", "verdict": claims.verdict(nothing)}])["undecided"].item() == (not decides)
+    assert said(nothing) == ("no effect" if decides else "undecided")
+    assert claims.verdict(difference(0.03, 0.01, 0.05, people=people)) == "reproduced"  # what is seen is seen
+    dB = Difference("PSNR", 0.0, -0.01, 0.01, 0.95, nothing.per_training, people)  # a mean, not a count of few
+    assert claims.verdict(dB, 0.1) == "no effect"
 
 
 def test_people_alone_decide_nothing():

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from lib.data import DataError, DataWarning, load_dataset, load_protocol, make_protocol
-from lib.data.export import check, export, main
+from lib.data.export import check, export, here, main
 from lib.data.manifest import canonical, sha256
 from lib.data.protocol import read_manifests
 
@@ -207,6 +207,13 @@ def test_on_the_command_line(sets, tmp_path, capsys, monkeypatch, quiet):
     assert "viper is not here" in capsys.readouterr().out
     assert main(told) == 1
     assert "viper was not found below" in capsys.readouterr().err
+    manifest = read_manifests(path)[0] | {"set": "own-shop"}  # somebody's own: no name says where they are
+    path.write_text(json.dumps({"protocols": [{"manifest": manifest, "sha256": sha256(manifest)}]}))
+    main(["--check", str(path)])
+    assert "'own-shop' is no set" not in capsys.readouterr().err
+    assert here("own-shop", None) is None
+    path.write_text(json.dumps({"protocols": [{"manifest": {}, "sha256": sha256({})}]}))
+    assert main(["--check", str(path)]) == 1 and "names no set: name its people" in capsys.readouterr().err
     for text in ("{}", "[]", "7", "{", '{"protocols": [1]}'):
         path.write_text(text)
         assert main(["--check", str(path)]) == 1

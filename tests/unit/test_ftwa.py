@@ -484,6 +484,9 @@ def test_a_gallery_image_has_its_copy_for_the_low_stream_and_a_probe_is_transfor
         gallery, probe = method.vectors(batch, "gallery"), method.vectors(third, "probe")
     for found, maps in zip((*gallery, *probe), (sharp, small, method.transform(small), small), strict=True):
         torch.testing.assert_close(found, maps.mean((2, 3)))
+    for ratio in (0.0, 1.0):
+        with pytest.raises(ValueError, match=r"a ratio in \(0, 1\), not"):
+            GalleryCopies(method, ratio)
     half = GalleryCopies(method, 1 / 2)
     deeper = Batch.shown(canvases, rows, [1 / 2] * 5)
     C = b.channels

@@ -13,7 +13,17 @@ import pytest
 
 from lib.definitions import definitions
 from lib.experiments import measured as rooms
-from lib.experiments.measured import MeasuredError, code_note, keep, measured, origin, outdated, record, table_name
+from lib.experiments.measured import (
+    KeptError,
+    MeasuredError,
+    code_note,
+    keep,
+    measured,
+    origin,
+    outdated,
+    record,
+    table_name,
+)
 from lib.training.sources import Code
 
 TABLE = pd.DataFrame({"r1": [0.125, 1.0], "curve": ["r = r", "r, 1"], "value": [1 / 3, np.nan], "pairs": [7, 12]})
@@ -59,6 +69,29 @@ def test_the_same_numbers_from_the_same_inputs_write_nothing(shelf):
     record("objective", TABLE.assign(pairs=8), **WHAT)
     assert measured("objective", "viper")["pairs"].tolist() == [8, 8]
     assert sorted(p.name for p in shelf.iterdir()) == ["objective-viper.csv", "objective-viper.json"]
+
+
+def test_a_table_that_knows_more_is_kept(shelf):
+    """Three trainings are not replaced by one, nor one question's answer by another's; with ``replace`` they are."""
+    several = TABLE.assign(trainings=[3, 1], trials=3)
+    path = record("objective", several, **WHAT, preset="mlr")
+    before = path.read_text()
+    for fewer in ({"trainings": 2}, {"trials": 1}):
+        with pytest.raises(KeptError, match=r"objective-viper.csv has 3 tr\w+, and here are [12]: ask for the same"):
+            record("objective", several.assign(**fewer), **WHAT, preset="mlr")
+    with pytest.raises(KeptError, match="is of the preset mlr, not vr"):
+        record("objective", several, **WHAT, preset="vr")
+    assert path.read_text() == before
+    record("objective", several.assign(trainings=1), **WHAT, preset="mlr", replace=True)
+    assert measured("objective", "viper")["trainings"].tolist() == [1, 1]
+    record("objective", several.assign(trainings=4), **WHAT, preset="mlr")  # more is written
+
+
+def test_a_table_of_other_code_gives_way(shelf, monkeypatch):
+    record("objective", TABLE.assign(trainings=3), **WHAT, runs=[run()])
+    monkeypatch.setattr(rooms, "code_note", lambda provenance: "measured with other code")
+    record("objective", TABLE.assign(trainings=1), **WHAT, runs=[run()])
+    assert measured("objective", "viper")["trainings"].tolist() == [1, 1]
 
 
 def test_names_keep_profiles_and_data_sets_apart():

@@ -13,7 +13,7 @@ from lib.course import notebook as notebooks
 from lib.course import structure
 from lib.data import load_dataset
 from lib.evaluation import complexity, objective
-from lib.experiments import jbim, scoreboard, scoreboard_objective, scoreboard_training, sing
+from lib.experiments import jbim, pshrnet, pshrnet_results, scoreboard, scoreboard_objective, scoreboard_training, sing
 from lib.experiments.controls import BASELINE, CONTROLS, EVERYWHERE
 from lib.experiments.recorded import recorded
 from lib.experiments.scores import with_interval
@@ -47,6 +47,17 @@ def test_the_standings_are_the_records():
     assert (at["value"].between(at["level_low"], at["level_high"])).all()
 
 
+def test_a_record_without_the_baseline_has_no_differences_yet(monkeypatch):
+    one = recorded("sing", ["viper"])
+    rows = one.rows[one.rows["row"] != BASELINE]
+    apart = one.differences[(one.differences["row"] != BASELINE) & (one.differences["reference"] != BASELINE)]
+    night = dataclasses.replace(one, rows=rows, differences=apart)
+    nothing = dataclasses.replace(one, rows=rows.head(0), differences=apart.head(0), origins={})
+    monkeypatch.setattr(scoreboard, "recorded", lambda study, *more: night if study == "sing" else nothing)
+    table = scoreboard.standings(["viper"]).set_index("name")
+    assert "SING" in table.index and table["mean"].isna().all() and table["value"].notna().all()
+
+
 def test_a_method_on_another_network_stands_beside_its_own_plain_one():
     table = scoreboard.over_own_network()
     record = recorded("pshrnet")
@@ -64,6 +75,8 @@ def test_the_costs_of_a_search():
     one = complexity(method, method.canvas, lambda m, images: m.backbone(images))
     assert costs.loc[list(CONTROLS), "macs"].tolist() == [2 * one.macs] * 2  # a probe and a gallery image
     (sing,) = (some for some in scoreboard.CONTESTANTS if some.name == "SING")
+    own = pshrnet_results.costs("course").set_index("part").loc["PS-HRNet", "weights"]
+    assert costs.loc["PS-HRNet", "weights"] == own  # its teacher is there in training alone
     assert sing.models == 3 and costs.loc["SING", "macs"] > 3 * 2 * one.macs  # and the super-resolution of the probe
 
 
@@ -123,6 +136,35 @@ def test_minutes_of_training_are_all_runs_behind_a_method(tmp_path, monkeypatch,
     one = study.run(sing.SING, where[0], study.row(sing.SING).ratios[1]).seconds
     assert table.loc[sing.SING, "minutes"] == pytest.approx(3 * one / 60)
     assert table.loc[sing.SING, ["models", "timed"]].tolist() == [3, 1]
+
+
+def test_the_teacher_is_trained_too(tmp_path, monkeypatch, one_thread):
+    monkeypatch.setenv("REID_RUNS", str(tmp_path / "runs"))
+    people = load_dataset("pedestrians", identities=40)
+    (cell,) = cells(people, "mlr")
+    study = Study("pshrnet", STUDIES["pshrnet"].rows(people), [cell], "quick", progress=False)
+    pupil = study.run(pshrnet.PS, cell)
+    (one,) = (some for some in scoreboard.CONTESTANTS if some.name == pshrnet.PS)
+    runs, there, models = scoreboard_training.behind(one, people, cell, "quick")
+    assert (there, models) == (1, 1) and pupil.key in {run.key for run in runs}
+    teacher = [run for run in runs if run.protocol.preset == "plain"]
+    assert len(teacher) == 1 and teacher[0].seconds > 0
+
+
+def test_models_that_lack_what_they_start_from_are_not_counted(tmp_path, monkeypatch, one_thread):
+    """JBIM for 1/3 is there, of the other two only HIM: their seconds are not counted, and so not multiplied."""
+    monkeypatch.setenv("REID_RUNS", str(tmp_path / "runs"))
+    people = load_dataset("pedestrians", identities=40)
+    (cell,) = cells(people, "mlr")
+    study = Study("jbim", STUDIES["jbim"].rows(people), [cell], "quick", progress=False)
+    (one,) = (some for some in scoreboard.CONTESTANTS if some.name == jbim.JBIM)
+    ratios = study.row(jbim.JBIM).ratios
+    study.run(jbim.JBIM, cell, ratios[1])
+    alone = scoreboard_training.behind(one, people, cell, "quick")
+    assert len(alone[0]) == 3 and alone[1:] == (1, 3)
+    study.run(jbim.HIM, cell, ratios[0])
+    again = scoreboard_training.behind(one, people, cell, "quick")
+    assert [run.key for run in again[0]] == [run.key for run in alone[0]] and again[1:] == (1, 3)
 
 
 @pytest.mark.parametrize("other", [{"device_kind": "cuda"}, {"threads": 2}, {"device": "another CPU"}])

@@ -523,24 +523,26 @@ def test_the_record_keeps_what_is_not_trained_here(people, monkeypatch, capsys):
             ("plain", "SING", "mAP", 1),
         ],
         columns=["preset", "row", "metric", "trainings"],
-    )
+    ).assign(trials=1)
     stored.attrs["note"] = ""
     monkeypatch.setattr(measured, "measured", lambda what, dataset, profile: stored)
 
-    def lost(sing, him, plain):
-        """With so many trainings here."""
-        return record.lost(
-            "small",
-            "viper",
-            "course",
-            {"mlr": {"SING": [0] * sing, "HIM": [0] * him, "more": [0]}, "plain": {"SING": plain}},
-        )
+    def where(trainings, trials=1):
+        """So many cells, on so many splits."""
+        return [SimpleNamespace(protocol=SimpleNamespace(trial=k % trials)) for k in range(trainings)]
 
-    assert lost(3, 3, [0]) == [] and lost(4, 3, [0, 1]) == []
-    assert lost(2, 3, [0]) == ["SING"] and lost(3, 3, []) == ["SING"] and lost(2, 0, [0]) == ["HIM", "SING"]
+    def lost(sing, him, plain, splits=1):
+        """With so many trainings here."""
+        one = {"SING": where(sing, splits), "HIM": where(him, splits), "more": where(1)}
+        return record.lost("small", "viper", "course", {"mlr": one, "plain": {"SING": where(plain)}})
+
+    assert lost(3, 3, 1) == [] and lost(4, 3, 2) == []
+    assert lost(2, 3, 1) == ["SING"] and lost(3, 3, 0) == ["SING"] and lost(2, 0, 1) == ["HIM", "SING"]
+    stored["trials"] = [3, 3, 1, 1]  # SING's three trainings were on three splits: three on one are fewer
+    assert lost(3, 3, 1) == ["SING"] and lost(3, 3, 1, splits=3) == [] == lost(9, 9, 1, splits=3)
     assert record.lost("small", "viper", "course", {"mlr": {}}) == []  # nothing new: nothing is written anyway
     stored.attrs["note"] = "measured with other code"
-    assert lost(1, 0, []) == []
+    assert lost(1, 0, 0) == []
 
 
 def test_of_two_records_the_second_has_the_sets_that_the_first_lacks():
@@ -552,6 +554,24 @@ def test_of_two_records_the_second_has_the_sets_that_the_first_lacks():
     assert both.rank1("SING") == {"pedestrians": 0.5, "viper": 0.7}
     assert both.origins == {"pedestrians": "pedestrians, 0.5", "viper": "viper, 0.7"}
     assert (has(0.5) | has(0.7, "viper")).rank1("SING") == {"viper": 0.7} and not has(0.5) | has(0.7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sing", "--hours", "nan"], "'nan' is no number of hours"),
+        (["sing", "--hours", "-1"], "'-1' is no number of hours"),
+        (["sing", "--dataset", "nosuch"], "nosuch"),
+        (["sing", "--preset", "nosuch"], "nosuch"),
+        (["longer", "--profile", "paper"], "the papers' own epochs decide: use course"),
+    ],
+)
+def test_bad_arguments_of_the_record_are_one_line(arguments, said, people, monkeypatch, capsys):
+    if "--dataset" not in arguments:
+        monkeypatch.setattr(record, "load_dataset", lambda name: people)
+    with pytest.raises(SystemExit) as stop:
+        record.main(arguments)
+    assert stop.value.code == 2 and said in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_nothing_is_tested_for_a_record_that_is_kept(people, monkeypatch, capsys):
