@@ -25,8 +25,10 @@ from lib.experiments.study import Comparison, Row, View
 
 LENGTH = 2.5
 MEASURED = ("mean", "low", "high", "trainings")
+CONTROL = ("control_mean", "control_low", "control_high", "control_verdict")
 HEAD = (
-    "claim", "measured on", "with the budget", "verdict", "trained longer", "verdict then", "and against the control",
+    "claim", "measured on", "with the budget", "verdict", "trained longer", "verdict then", "against the control then",
+    "verdict against it",
 )  # fmt: skip
 JBIM, HIM, LIM, ON, BESIDE = (jbim.ONE_OF[of] for of in (jbim.JBIM, jbim.HIM, jbim.LIM, jbim.ON, jbim.BESIDE))
 HIM_ON, LIM_ON = jbim.ONE_OF[jbim.HIM_ON], jbim.ONE_OF[jbim.LIM_ON]
@@ -70,8 +72,8 @@ def rows() -> list[Row | View]:
 
 def both(usual: Sequence[Record], long: Record) -> pd.DataFrame:
     """Each claim of ``COMPARISONS`` at both lengths, of the same two rows: claim_id, claim, set, and for both mean,
-    low, high, trainings, verdict (those of ``long`` begin with ``long_``), with ``long_control_verdict``. Claims that
-    one of the records lacks are left out.
+    low, high, trainings, verdict (those of ``long`` begin with ``long_``), and of ``long`` the same against the control
+    (``long_control_mean`` ...). Claims that one of the records lacks are left out.
 
     usual : the records of the papers' own studies; the first that has the two rows tells. long : that of ``rows``.
     """
@@ -87,9 +89,10 @@ def both(usual: Sequence[Record], long: Record) -> pd.DataFrame:
         else:
             continue
         row |= {f"long_{name}": told[name] for name in (*MEASURED, "verdict")}
-        found.append(row | {"long_control_verdict": told["control_verdict"]})
-    columns = ["claim_id", "claim", "set", *MEASURED, "verdict", *(f"long_{name}" for name in (*MEASURED, "verdict"))]
-    return pd.DataFrame(found, columns=[*columns, "long_control_verdict"])
+        found.append(row | {f"long_{name}": told[name] for name in CONTROL})
+    both = [*MEASURED, "verdict"]
+    columns = ["claim_id", "claim", "set", *both, *(f"long_{name}" for name in (*both, *CONTROL))]
+    return pd.DataFrame(found, columns=columns)
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -97,17 +100,23 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     made = [
         [
             row["claim"], f"{row['set']}, {counted(int(row['long_trainings']), 'training')}",
-            with_interval(pd.Series(row)), row["verdict"],
-            with_interval(pd.Series({end: row[f"long_{end}"] for end in ("mean", "low", "high")})),
-            row["long_verdict"], row["long_control_verdict"],
+            _said(row, ""), row["verdict"],
+            _said(row, "long_"), row["long_verdict"],
+            _said(row, "long_control_"), row["long_control_verdict"] if _said(row, "long_control_") else "",
         ]
         for row in table.to_dict("records")
     ]  # fmt: skip
     return pd.DataFrame(made, columns=HEAD)
 
 
+def _said(row: dict, prefix: str) -> str:
+    """A difference with its interval; "" where there is none."""
+    ends = pd.Series({end: row[f"{prefix}{end}"] for end in ("mean", "low", "high")})
+    return "" if ends.isna().any() else with_interval(ends)
+
+
 def finding(table: pd.DataFrame) -> str:
     """How many verdicts of ``both`` a longer training changes, in a sentence; all kinds of "undecided" are one."""
     words = [table[column].str.split(" (", regex=False).str[0] for column in ("verdict", "long_verdict")]
     changed = int((words[0] != words[1]).sum())
-    return f"Trained {LENGTH:g} times as long, {changed} of {len(table)} verdicts are other words."
+    return f"Trained {LENGTH:g} times as long, {changed} of {len(table)} verdicts change."

@@ -11,7 +11,9 @@ from lib.experiments import longer, sing, studies, verdicts
 from lib.experiments.recorded import Record
 from lib.experiments.study import IMAGES, Bench, Row, cells
 
-SETTLED = {"mean": 0.03, "low": 0.02, "high": 0.04, "trainings": 3, "trials": 1, "agree": True}
+NAN = float("nan")
+NO_CONTROL = {"control_mean": NAN, "control_low": NAN, "control_high": NAN, "control_verdict": NAN}
+SETTLED = {"mean": 0.03, "low": 0.02, "high": 0.04, "trainings": 3, "trials": 1, "agree": True, "identities": 400}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def test_every_claim_has_its_rows_and_every_row_a_claim(long):
 
 
 def test_both_lengths_of_the_same_two_rows():
-    claim = {"claim_id": "SING-joint", "claim": "learned together", "verdict": "no effect", "control_verdict": ""}
+    claim = {"claim_id": "SING-joint", "claim": "learned together", "verdict": "no effect"} | NO_CONTROL
     of_long = record(judged=[claim | {"mean": 0.001, "low": -0.004, "high": 0.006}, claim | {"claim_id": "JBIM-joint"}])
     # the record has the two rows the other way round; the second record does not count, and no record has JBIM's
     usual = [
@@ -59,20 +61,24 @@ def test_both_lengths_of_the_same_two_rows():
     ]
     (row,) = longer.both(usual, of_long).to_dict("records")
     assert (row["mean"], row["low"], row["high"]) == (-0.02, -0.03, -0.011) and row["verdict"] == "contradicted"
-    assert (row["long_mean"], row["long_verdict"], row["long_control_verdict"]) == (0.001, "no effect", "")
+    assert (row["long_mean"], row["long_verdict"]) == (0.001, "no effect")
+    assert longer.shown(pd.DataFrame([row])).loc[0].tolist()[2:] == [
+        "-2.0 [-3.0, -1.1] points", "contradicted", "+0.1 [-0.4, +0.6] points", "no effect", "", "",
+    ]  # fmt: skip
     assert longer.both(usual, record()).empty and longer.both([], of_long).empty
 
 
 def test_the_page_says_what_a_longer_training_changes():
     at = {"claim": "learned together", "set": "pedestrians", "mean": 0.02, "low": 0.01, "high": 0.03, "trainings": 3}
     at |= {"long_trainings": 3, "long_control_verdict": "no effect"} | dict.fromkeys(("long_mean", "long_low"), 0.0)
+    at |= dict.fromkeys(("long_control_mean", "long_control_low", "long_control_high"), 0.001)
     rows = [
         at | {"long_high": 0.005, "verdict": "reproduced", "long_verdict": "no effect"},
         at | {"long_high": 0.05, "verdict": "undecided (trainings disagree)", "long_verdict": "undecided"},
     ]
     text = verdicts.page(verdicts.board().head(0), pd.DataFrame(rows))
-    assert "## 2.5 times as long" in text and "1 of 2 verdicts are other words" in text
-    assert "| +2.0 [+1.0, +3.0] points | reproduced | +0.0 [+0.0, +0.5] points | no effect | no effect |" in text
+    assert "## 2.5 times as long" in text and "1 of 2 verdicts change" in text
+    assert "| +2.0 [+1.0, +3.0] points | reproduced | +0.0 [+0.0, +0.5] points | no effect | +0.1 [" in text
     assert "times as long" not in verdicts.page(verdicts.board().head(0), pd.DataFrame(rows).head(0))
 
 
