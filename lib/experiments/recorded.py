@@ -151,13 +151,13 @@ def known(record: Record, study: Study, a: str, b: str) -> pd.Series:
     """Row a minus row b on the study's own people: set, name (a), reference (b), mean, low, high, trainings; of the
     record where it has both rows, else of what the study itself has trained. ``source`` says which, in words.
     """
-    protocol = study.cells[0].protocol
+    protocol, one = study.cells[0].protocol, None
     with contextlib.suppress(KeyError):
-        if record:
-            one = record.difference(a, b, protocol.dataset.name, protocol.preset)
-            columns = {name: one[name] for name in ("mean", "low", "high", "trainings", "identities")}
-            source = f"the record, {counted(int(one['trainings']), 'training')}"
-            return pd.Series({"set": one["set"], "name": a, "reference": b, **columns, "source": source})
+        one = record.difference(a, b, protocol.dataset.name, protocol.preset) if record else None
+    if one is not None:
+        columns = {name: one[name] for name in ("mean", "low", "high", "trainings", "identities")}
+        source = f"the record, {counted(int(one['trainings']), 'training')}"
+        return pd.Series({"set": one["set"], "name": a, "reference": b, **columns, "source": source})
     d = study.difference(a, b)
     columns = {"mean": d.mean, "low": d.low, "high": d.high, "trainings": d.trainings, "identities": d.identities}
     source = f"{counted(d.trainings, 'training')}, just now"

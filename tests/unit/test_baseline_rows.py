@@ -177,7 +177,8 @@ def test_a_family_without_the_longer_training_is_not_drawn():
 @pytest.mark.parametrize("tables", [("rows",), ("rows", "differences")])
 def test_a_study_without_claims_or_of_one_row_is_recorded_all_the_same(runs, tables):
     for what in tables:
-        measured.record(f"baseline_{what}", pd.DataFrame({"row": ["a"]}), profile="quick", dataset="viper", seed=0)
+        frame = pd.DataFrame({"row": ["a"], "preset": "mlr", "identities": 316})
+        measured.record(f"baseline_{what}", frame, profile="quick", dataset="viper", seed=0)
     found = recorded("baseline", ("viper", "caviar"), "quick")
     assert list(found.origins) == ["viper"] and found.claims.empty and len(found.rows) == 1
     assert found.differences.empty is ("differences" not in tables)

@@ -594,7 +594,7 @@ def test_a_lesson_shows_the_record_and_else_what_it_trained(trained, tmp_path, m
     assert set(gains(empty, trained, sing.BICUBIC, ["SING", CONTROLS[0]])["set"]) == {"pedestrians"}
     rows = [
         {"preset": "mlr", "row": row, "reference": sing.BICUBIC, "mean": mean, "low": mean - 0.01, "high": mean + 0.01,
-         "trainings": 3, "trials": 1, "agree": True, "set": name}
+         "trainings": 3, "trials": 1, "agree": True, "identities": 400, "set": name}
         for name, row, mean in [("pedestrians", CONTROLS[0], 0.2), ("viper", "SING", 0.3), ("viper", CONTROLS[0], 0.4)]
     ]  # fmt: skip
     judged = [
