@@ -126,16 +126,15 @@ def others() -> list[Row]:
     ]
 
 
-COMPARISONS = [
+TABLE_2_COMPARISONS = [
     Comparison("FTWA-two-stream", B, BARE),
     Comparison("FTWA-raft", R, B, (COPIES, IDENTITY, *CONTROLS)),
     Comparison("FTWA-swa", FTWA, R, (*R_ALONE.values(), *CONTROLS)),
-    Comparison("FTWA-best", FTWA, RIPR),
-    Comparison("FTWA-features", FTWA, SING),
     Comparison("FTWA-copies", R, IDENTITY, ()),
     Comparison("FTWA-augment", FTWA, EVERYWHERE, ()),
     Comparison("FTWA-metric", FTWA, EQUAL, (RULES["high"], RULES["low"])),
 ]
+COMPARISONS = [*TABLE_2_COMPARISONS, Comparison("FTWA-best", FTWA, RIPR), Comparison("FTWA-features", FTWA, SING)]
 # row -> (method, variant) in the paper's tables
 TABLE_1 = {SING: ("SING", ""), RIPR: ("RIFE", ""), FTWA: ("FTWA", "")}
 TABLE_2 = {

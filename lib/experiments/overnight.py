@@ -30,7 +30,7 @@ from functools import partial
 
 from lib.data import DataError, load_dataset
 from lib.evaluation import Result
-from lib.experiments import record, workers
+from lib.experiments import pools, record, workers
 from lib.experiments.recorded import SETS
 from lib.experiments.studies import STUDIES
 from lib.experiments.study import Study, View
@@ -213,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ]
     except (DataError, ValueError) as error:
         parser.error(str(error))
-    with workers.pool(told.processes) as pool:
+    with pools.pool(told.processes) as pool:
         missing = night(jobs, pool, told.processes, end)
     print(f"{missing} trainings are still missing: run the same again" if missing else "complete")
 

@@ -28,7 +28,7 @@ import pandas as pd
 
 from lib.data import DataError, load_dataset
 from lib.data.dataset import PersonDataset
-from lib.experiments import measured, workers
+from lib.experiments import measured, pools, workers
 from lib.experiments.scores import scores
 from lib.experiments.studies import STUDIES
 from lib.experiments.study import Cell, Study, common
@@ -206,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if told.processes == 1:
         missing = train(list(studies.values()), told.hours, share)
     else:
-        with workers.pool(told.processes) as pool:
+        with pools.pool(told.processes) as pool:
             missing = train_beside(pool, {asked[preset]: some for preset, some in studies.items()}, told.hours, share)
             for preset, some in studies.items():
                 workers.tested(pool, asked[preset], some)

@@ -19,6 +19,8 @@ from lib.experiments.study import Plan, Study
 SETS = ("pedestrians", "viper", "caviar")  # that the repository has a record of
 GAINS = ["set", "name", "reference", "mean", "low", "high", "trainings"]  # columns of ``gains``
 NO_VERDICT = "none (a quick run)"
+# what a line of each of a record's tables is about; a difference is about its two rows in either order
+KEYS = {"rows": ("row",), "differences": ("row", "reference"), "claims": ("claim_id", "variant")}
 # what a paper calls the protocol that a preset is on a set
 TARGETS = {
     ("mlr", "viper"): "MLR-VIPeR", ("mlr", "cuhk03"): "MLR-CUHK03", ("mlr", "sysu"): "MLR-SYSU",
@@ -32,7 +34,7 @@ class Record:
 
     rows : set, preset, row, metric, value, std, low, high, trainings, trials ... differences : set, preset, row,
     reference, mean, low, high, trainings, trials, agree, identities. claims : rows of ``lib.experiments.claims``.
-    origins : a line for each set: when and with which code it was measured.
+    origins : for each set when and with which code it was measured: a line, or one for each study (``|``).
     """
 
     rows: pd.DataFrame
@@ -44,14 +46,19 @@ class Record:
         return bool(self.origins)
 
     def __or__(self, other: Record) -> Record:
-        """This record, and of sets that it does not have the other one's."""
-        more = {name: line for name, line in other.origins.items() if name not in self.origins}
-        joined = {}
-        for what in ("rows", "differences", "claims"):
+        """This record, and what it lacks of the other one's: rows, differences and claims on a set and preset."""
+        joined, origins = {}, dict(self.origins)
+        for what, key in KEYS.items():
             mine, theirs = getattr(self, what), getattr(other, what)
-            parts = [part for part in (mine, theirs[theirs["set"].isin(more)]) if len(part)]
+            known = set(_keys(mine, key))
+            more = theirs.loc[[one not in known for one in _keys(theirs, key)]]
+            parts = [part for part in (mine, more) if len(part)]
             joined[what] = pd.concat(parts, ignore_index=True) if parts else mine
-        return Record(**joined, origins={**self.origins, **more})
+            for name in dict.fromkeys(more["set"]):
+                line = other.origins[name]
+                if line not in origins.get(name, "").splitlines():
+                    origins[name] = f"{origins[name]}\n{line}" if name in origins else line
+        return Record(**joined, origins=origins)
 
     def difference(self, a: str, b: str, people: str, preset: str | None = None) -> pd.Series:
         """Row a minus row b on a set: mean, low, high, trainings, trials, agree. KeyError where it is not recorded."""
@@ -119,6 +126,13 @@ def recorded(study: str, sets: Sequence[str] = SETS, profile: str = "course") ->
     nothing = pd.DataFrame(columns=["set", "preset", "row", "reference", "metric", "claim_id"])
     joined = {what: pd.concat(some, ignore_index=True) if some else nothing for what, some in parts.items()}
     return Record(**joined, origins=origins)
+
+
+def _keys(table: pd.DataFrame, key: Sequence[str]) -> list[tuple]:
+    """What each line of a record's table is about: set, preset, and the columns ``key`` (an absent one is empty)."""
+    columns = [table[name].fillna("") if name in table else [""] * len(table) for name in key]
+    about = [frozenset(one) if key == KEYS["differences"] else one for one in zip(*columns, strict=True)]
+    return list(zip(table["set"], table["preset"], about, strict=True))
 
 
 def _few_people(table: pd.DataFrame) -> pd.DataFrame:

@@ -77,6 +77,11 @@ def _ftwa(people: PersonDataset) -> list[Row | View]:
     return [*ftwa.rows(), *ftwa.views(), *ftwa.others(), *ftwa.ablations()]
 
 
+def _ftwa_table_2(people: PersonDataset) -> list[Row | View]:
+    """Lesson 50's own rows, Table 2 and what it lacks, without the other papers' methods: a night on any machine."""
+    return [*ftwa.rows(), *ftwa.views()]
+
+
 def _ftwa_ablations(people: PersonDataset) -> list[Row | View]:
     """Lesson 51's own rows: a night on any machine, without the other papers' methods of ``ftwa``."""
     return [*ftwa.readings(), *controls()]
@@ -100,6 +105,7 @@ STUDIES: Mapping[str, Plan] = {
     "pshrnet_plain": Plan(_pshrnet_plain, _with_full("plain"), pshrnet.PLAIN_COMPARISONS),
     "pshrnet_one_camera": Plan(_pshrnet_one_camera, _with_full("mlr-one-camera"), pshrnet.ONE_CAMERA_COMPARISONS),
     "ftwa": Plan(_ftwa, _one_side, ftwa.COMPARISONS, ftwa.judged),
+    "ftwa_table_2": Plan(_ftwa_table_2, _one_side, ftwa.TABLE_2_COMPARISONS, ftwa.judged),
     "ftwa_ablations": Plan(_ftwa_ablations, _one_side, ()),
     "longer": Plan(_longer, _one_side, longer.COMPARISONS, length=longer.LENGTH),
     "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS, ripr.judged),

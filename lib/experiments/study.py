@@ -12,18 +12,18 @@ differences; ``lib.experiments.record`` trains what is missing over hours and wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from lib.bars import work
+from lib.bars import Bar, work
 from lib.data import Protocol, make_protocol
 from lib.data.dataset import PersonDataset
 from lib.evaluation import Difference, Result, evaluate, paired_difference
-from lib.experiments import claims
+from lib.experiments import claims, pools
 from lib.experiments.trained import Trained
 from lib.methods.method import Method
 from lib.training import Run, fit
@@ -221,6 +221,32 @@ class Study:
                 self._runs[key] = fit(method, cell.protocol, watch=watch, watch_every=LOOK, **how)
         return self._runs[key]
 
+    def train(self, processes: int | None = None) -> None:
+        """Train every model that is not there yet, so many at a time (None: ``pools.usual``), each with one thread. A
+        run that two rows need is trained by one of them, while the other waits.
+        """
+        missing = list(self._missing())
+        processes = min(pools.usual() if processes is None else processes, len(missing))
+        if processes < 2:
+            for name, cell, ratio in missing:
+                self.run(name, self.cells[cell], ratio)
+            return
+        rows, how = list(self.rows.values()), {"options": self.options, "images": self.images, "progress": False}
+        there = Study(self.name, rows, self.cells, self.profile, **how)
+        with Bar(f"{self.name}: {processes} at a time", len(missing), "models", show=self.progress) as bar:
+            for done in pools.each(pools.pool(processes, there), _train, missing):
+                bar.step(done)
+
+    def _missing(self) -> Iterator[tuple[str, int, float | None]]:
+        """Row, position of the cell and anchor of all models that were not trained yet."""
+        for row in self.rows.values():
+            for ratio in (row.ratios or (None,)) if isinstance(row, Row) else ():
+                for k, cell in enumerate(self.cells):
+                    try:
+                        self.look(row.name, cell, ratio)
+                    except Missing:
+                        yield row.name, k, ratio
+
     @property
     def runs(self) -> list[Run]:
         """All that was trained or found again so far, the runs that others start from among them."""
@@ -310,6 +336,12 @@ class Study:
             against = self.difference(comparison.longer or a, control, where=where)
             what = what | {"control_row": control} | ({"against_it": comparison.longer} if comparison.longer else {})
         return claims.judge(comparison.claim, self.difference(a, b, where=where), control=against, **what)
+
+
+def _train(name: str, cell: int, ratio: float | None) -> None:
+    """In a process of ``Study.train``."""
+    (study,) = pools.received()
+    study.run(name, study.cells[cell], ratio)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import contextlib
 import math
 import sys
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 
 import pandas as pd
 
@@ -66,7 +68,8 @@ def board() -> pd.DataFrame:
     """All judged claims of the record, in the order of the papers and of ``claims.csv``: the columns of
     ``claims.judge`` with set, preset, and paper; a claim about several networks has a row for each (``variant``).
     """
-    parts = [some.claims for some in map(recorded, usual()) if some and len(some.claims)]
+    of_studies = reduce(or_, map(recorded, usual()))  # a claim that two studies judge is the first one's
+    parts = [of_studies.claims] if len(of_studies.claims) else []
     for name, preset in APART.items():
         for people in SETS:
             with contextlib.suppress(MeasuredError):

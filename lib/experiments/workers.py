@@ -1,19 +1,16 @@
 """The record's work, shared by several processes of one machine.
 
-One training of the course's small networks leaves most of a GPU idle, and of a CPU all cores but one. Each process
-makes the study for itself, from its name; a run that two rows need is trained by one while the other waits.
+Each process makes the study for itself, from its name; a run that two rows need is trained by one while the other
+waits.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
-
-import torch
 
 from lib.data import load_dataset
 from lib.data.dataset import PersonDataset
@@ -52,11 +49,6 @@ def own_study(asked: Asked) -> Study:
 @lru_cache(maxsize=8)
 def _people(dataset: str) -> PersonDataset:
     return load_dataset(dataset)
-
-
-def pool(processes: int) -> ProcessPoolExecutor:
-    """So many processes, each with one thread; fresh ones, because a GPU that was touched survives no fork."""
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,))
 
 
 def train(asked: Asked, row: str, cell: int, end: float) -> str | None:

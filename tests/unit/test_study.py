@@ -16,7 +16,7 @@ from lib.data import load_dataset, make_protocol
 from lib.data.canvases import Canvases
 from lib.evaluation import evaluate, extract, mean_difference
 from lib.evaluation.restoration import psnr
-from lib.experiments import claims, ftwa, jbim, measured, record, ripr, sing, studies, workers
+from lib.experiments import claims, ftwa, jbim, measured, pools, record, ripr, sing, studies, workers
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls, plain
 from lib.experiments.published import published
@@ -655,7 +655,7 @@ def test_several_processes_train_and_test_what_one_does(monkeypatch, tmp_path, c
     some, alone = workers.opened(asked, people), workers.opened(asked, people)
     for one in (some, alone):  # two of its rows
         one.rows = {name: one.rows[name] for name in ("baseline", "baseline, from scratch")}
-    with workers.pool(2) as pool:
+    with pools.pool(2) as pool:
         assert record.train_beside(pool, {asked: some}, hours=0) == 2
         assert record.train_beside(pool, {asked: some}, hours=1) == 0
         assert len(capsys.readouterr().out.splitlines()) == 2
