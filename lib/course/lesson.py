@@ -36,7 +36,7 @@ MEANING = {
 ANSWER = "The answer: "  # how the printed answer begins: publishing finds it in the stored outputs by this
 INTERVAL = re.compile(r"\[[^\[\],]+, [^\[\],]+\]|±")
 SOURCE_LINES = 60  # of what a lesson shows of lib: more is not read
-HARDWARE = {"quick": "2 CPU cores", "course": "2 CPU cores", "paper": "one H200-class GPU"}
+HARDWARE = {"quick": "one CPU core", "course": "one CPU core", "paper": "one H200-class GPU"}
 
 
 @dataclass(frozen=True)
@@ -145,18 +145,23 @@ class Lesson:
         self.guesses.clear()  # a cell that is run again: what was guessed before counts no more
         self.guesses.update({number: guess for number, guess in guesses.items() if guess not in (None, "")})
 
-    def predictions(self, answers: Mapping[int, str]) -> None:
-        """Show what became of the predictions that were asked for, beside the reader's guess where one was made, once
-        in a lesson, under "What we see".
+    def predictions(self, answers: Mapping[int, str], published: Mapping[int, str] | None = None) -> None:
+        """Show what became of the predictions that were asked for, beside the reader's guess where one was made and the
+        paper's number where it has one, once in a lesson, under "What we see".
 
         answers : {1: "sentence", 2: ...}, a sentence made from what was measured for every question of the numbered
             list under "Predict before you run". ValueError for other numbers than 1, 2, ... or an empty sentence.
+        published : {1: "+8.2 (MLR-VIPeR)"}, of some of them; ValueError for a number that no answer has.
         """
         self._numbered(answers)
+        published = published or {}
+        if unasked := published.keys() - answers.keys():
+            raise ValueError(f"published numbers of predictions that were not asked for: {sorted(unasked)}")
         lines = []
         for number, text in answers.items():
             guessed = f"You expected: {self.guesses[number]}. Measured: " if number in self.guesses else ""
-            lines.append(f"{number}. {guessed}{_one_sentence(text, f'prediction {number}')}")
+            printed = f" Published: {published[number]}." if published.get(number) else ""
+            lines.append(f"{number}. {guessed}{_one_sentence(text, f'prediction {number}')}{printed}")
         head = "What was to be predicted:"
         _show("\n".join([head, *lines]), "\n".join([f"**{head}**", "", *lines]))
 

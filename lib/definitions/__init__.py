@@ -25,6 +25,7 @@ How it is done, a module each, from the left to the right:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import types
 from collections.abc import Iterable, Mapping
@@ -64,7 +65,8 @@ def definitions(
         return _follow(Package(Path(root)), starts, entries, aside)
     disk = Package()
     changed = [name for name, loaded in LOADED.items() if disk.read(name) != loaded]
-    before = _follow(Package(texts=LOADED), starts, entries, aside)
+    named = all(isinstance(start, str) for start in starts)
+    before = _of_names(tuple(starts), tuple(entries), tuple(aside)) if named else _loaded(starts, entries, aside)
     if changed:
         try:
             after = _follow(disk, starts, entries, aside)
@@ -75,7 +77,7 @@ def definitions(
                 f"{few(different)} changed on disk after it was imported: what runs here is the code as it was before; "
                 "restart the kernel"
             )
-    return before
+    return dict(before)
 
 
 def definitions_of_text(text: str, aside: Iterable[object] = (), root: Path = ROOT) -> dict[str, str]:
@@ -112,6 +114,15 @@ def _name(value: object) -> str:
     if isinstance(value, types.ModuleType):
         return value.__name__
     return value if isinstance(value, str) else name_of(value) or repr(value)
+
+
+def _loaded(starts: Iterable[object], entries: Iterable[str], aside: Iterable[str]) -> dict[str, str]:
+    return _follow(Package(texts=LOADED), list(starts), list(entries), list(aside))
+
+
+@functools.lru_cache(maxsize=256)  # of names alone: what was imported stays as it is, and each table asks for its own
+def _of_names(starts: tuple[str, ...], entries: tuple[str, ...], aside: tuple[str, ...]) -> Mapping[str, str]:
+    return types.MappingProxyType(_loaded(starts, entries, aside))
 
 
 def _follow(package: Package, starts: list[object], entries: list[str], aside: list[str]) -> dict[str, str]:

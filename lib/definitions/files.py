@@ -41,7 +41,8 @@ class Package:
         path = self.root.joinpath(*name.split("."))
         for file, is_package in ((path / "__init__.py", True), (path.with_suffix(".py"), False)):
             try:
-                return file.read_text(encoding="utf-8"), is_package
+                state = file.stat()
+                return _text(file, state.st_mtime_ns, state.st_size), is_package
             except (FileNotFoundError, NotADirectoryError):
                 continue
         return None
@@ -52,6 +53,11 @@ class Package:
             found = self.read(name) if is_ours(name) else None
             self.modules[name] = None if found is None else _module(name, *found)
         return self.modules[name]
+
+
+@functools.lru_cache(maxsize=1024)  # every table that is read asks for all files
+def _text(file: Path, changed: int, size: int) -> str:
+    return file.read_text(encoding="utf-8")
 
 
 @functools.lru_cache(maxsize=1024)

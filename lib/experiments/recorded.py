@@ -116,6 +116,8 @@ def recorded(study: str, sets: Sequence[str] = SETS, profile: str = "course") ->
             with contextlib.suppress(MeasuredError):
                 tables[what] = measured(f"{study}_{what}", name, profile)
         origins[name] = origin(tables["rows"])
+        for table in tables.values():
+            table.attrs.clear()  # pandas copies them with every step, and ``origins`` has what they say
         people = tables["rows"].groupby("preset")["identities"].min()
         for what in [what for what in tables if what != "rows"]:
             tables[what] = tables[what].assign(identities=tables[what]["preset"].map(people))

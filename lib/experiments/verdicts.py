@@ -31,6 +31,8 @@ PAPERS = {"sing": "SING (2018)", "ripr": "RIPR (2019)", "ftwa": "FTWA (2021)", "
 PEOPLE = {"pedestrians": "embedded people", "viper": "VIPeR", "caviar": "CAVIAR4REID"}
 # claims that are judged by no study of the record: table -> preset
 APART = {"superres_claims": "plain", "jbim_ratio_claims": "mlr", "jbim_maps_claims": "mlr"}  # lessons 05, 31, 30
+# protocols beside a set's usual one, on which some claims are judged as well: preset -> what the claim then adds
+ELSEWHERE = {"mlr-one-camera": "where one camera is low", "vr": "where both sides are low"}
 THRESHOLDS = {  # as ``claims.table`` prints them
     "1 points": "one point of rank-1",
     "0.1 dB": "0.1 dB of PSNR",
@@ -66,7 +68,8 @@ This page is generated (`python -m lib.experiments.verdicts`).
 
 def board() -> pd.DataFrame:
     """All judged claims of the record, in the order of the papers and of ``claims.csv``: the columns of
-    ``claims.judge`` with set, preset, and paper; a claim about several networks has a row for each (``variant``).
+    ``claims.judge`` with set, preset, and paper; a claim about several networks, or on several protocols
+    of a set, has a row for each (``variant``).
     """
     of_studies = reduce(or_, map(recorded, usual()))  # a claim that two studies judge is the first one's
     parts = [of_studies.claims] if len(of_studies.claims) else []
@@ -79,6 +82,7 @@ def board() -> pd.DataFrame:
         return pd.DataFrame(columns=["claim_id", "set", "preset", "paper", "verdict", "control_verdict"])
     found = pd.concat([*parts, pd.DataFrame(columns=["variant"])], ignore_index=True)
     found = found.assign(paper=found["claim_id"].map(known["paper"])).fillna({"control_verdict": ""})
+    found["variant"] = found["variant"].fillna(found["preset"].map(ELSEWHERE))
     of = found["variant"].map(lambda variant: f": {variant}" if isinstance(variant, str) else "")
     found["claim"] = found["claim_id"].map(known["claim"]) + of  # in today's words
     order = found.assign(a=found["claim_id"].map(list(known.index).index), b=found["set"].map(SETS.index))

@@ -96,7 +96,7 @@ def test_begin_returns_the_checked_values(capsys):
         lesson.trials
     first = capsys.readouterr().out
     assert first.startswith("03_objective · profile quick")
-    assert "about 30 s on 2 CPU cores" in first
+    assert "about 30 s on one CPU core" in first
     assert "paper 20 min on one H200-class GPU" in first
     assert "torch" in first and "Python" in first and "thread" in first
 
@@ -418,6 +418,19 @@ def test_a_guess_stands_beside_what_was_measured(shown):
     for wrong in ({}, {2: "x"}):
         with pytest.raises(ValueError, match="predictions are numbered 1, 2"):
             lesson.guess(wrong)
+
+
+def test_the_paper_s_number_stands_behind_where_it_has_one(shown):
+    lesson = begin(namespace(), "03_x", minutes={})
+    lesson.guess({1: "+5", 2: "", 3: ""})
+    lesson.predictions({1: "Yes.", 2: "By half.", 3: "No."}, {1: "+8.2 (MLR-VIPeR)", 2: ""})
+    assert shown[0][0]["text/plain"].splitlines()[1:] == [
+        "1. You expected: +5. Measured: Yes. Published: +8.2 (MLR-VIPeR).",
+        "2. By half.",
+        "3. No.",
+    ]
+    with pytest.raises(ValueError, match=r"not asked for: \[4\]"):
+        lesson.predictions({1: "Yes.", 2: "By half.", 3: "No."}, {4: "+1.0"})
 
 
 @pytest.mark.parametrize(("name", "up"), [("03_x", "../"), ("solutions/03_x", "../../")])
