@@ -1,10 +1,11 @@
-"""Two trainings beside each other with one thread each (``Study.train``), beside one after the other with both threads.
+"""Trainings beside each other with one thread each (``Study.train``), beside one after the other with all threads.
 
     python -m benchmarks.side_by_side                    # three minutes, on idle cores
     python -m benchmarks.side_by_side --images 6400      # longer: what starting the processes costs counts less
 
-Of a row of FTWA's, of PS-HRNet's and of JBIM's, two trainings each that differ in their seed. Seconds, the time that
-the processes take to start among them; the peer is torch's own threads. On a GPU a study trains one model at a time.
+Of a row of FTWA's, of PS-HRNet's and of JBIM's as many trainings as there are threads, which differ in their seed.
+Seconds, the time that the processes take to start among them; the peer is torch's own threads. On a GPU a study trains
+one model at a time.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def record(
     if _same(target, found):
         return target
     if not replace:
-        _keep(target, frame, found["inputs"])
+        _may_replace(target, frame, found["inputs"])
     circumstances = {
         **machine(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         "numpy": _version("numpy"),
@@ -271,7 +271,7 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _keep(target: Path, frame: pd.DataFrame, inputs: dict) -> None:
+def _may_replace(target: Path, frame: pd.DataFrame, inputs: dict) -> None:
     """KeptError where the stored table is not to be written over: see ``record``."""
     try:
         stored = pd.read_csv(target)

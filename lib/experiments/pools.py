@@ -21,6 +21,7 @@ import torch
 from lib.models.devices import resolve_device
 
 LOOK = 1.0  # seconds from one look at what is done to the next
+MOST = 4  # trainings at a time in a lesson: each takes one to two gigabytes
 
 
 def pool(processes: int, *kept: Any) -> ProcessPoolExecutor:
@@ -36,8 +37,8 @@ def received() -> list[Any]:
 
 
 def usual() -> int:
-    """How many trainings a lesson runs at a time: as many as torch has threads here; one on a GPU."""
-    return torch.get_num_threads() if resolve_device(None).type == "cpu" else 1
+    """How many trainings a lesson runs at a time: as many as torch has threads here, up to ``MOST``; one on a GPU."""
+    return min(torch.get_num_threads(), MOST) if resolve_device(None).type == "cpu" else 1
 
 
 def each(pool: ProcessPoolExecutor, do: Callable[..., Any], pieces: Sequence[tuple]) -> Iterator[int]:

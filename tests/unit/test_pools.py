@@ -101,5 +101,7 @@ def test_one_at_a_time_on_a_gpu_and_else_a_core_each(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pools.usual() == 3
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    assert pools.usual() == pools.MOST  # what memory allows
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pools.usual() == 1
