@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import pandas as pd
 
@@ -17,6 +19,7 @@ from lib.experiments.scores import with_interval
 from lib.experiments.study import Plan, Study
 
 SETS = ("pedestrians", "viper", "caviar")  # that the repository has a record of
+PAPERS = ("sing", "ripr", "ftwa", "pshrnet", "jbim")  # their own studies
 GAINS = ["set", "name", "reference", "mean", "low", "high", "trainings"]  # columns of ``gains``
 NO_VERDICT = "none (a quick run)"
 # what a line of each of a record's tables is about; a difference is about its two rows in either order
@@ -128,6 +131,16 @@ def recorded(study: str, sets: Sequence[str] = SETS, profile: str = "course") ->
     nothing = pd.DataFrame(columns=["set", "preset", "row", "reference", "metric", "claim_id"])
     joined = {what: pd.concat(some, ignore_index=True) if some else nothing for what, some in parts.items()}
     return Record(**joined, origins=origins)
+
+
+def of_all_papers(
+    record: Record, sets: Sequence[str] = SETS, profile: str = "course", preset: str = "mlr"
+) -> pd.DataFrame:
+    """The ``rows`` of a record, and what it lacks of those of the five papers' own studies, on one preset (CAVIAR: its
+    own).
+    """
+    rows = reduce(or_, (recorded(study, sets, profile) for study in PAPERS), record).rows
+    return rows[Record._at(rows, preset)]
 
 
 def _keys(table: pd.DataFrame, key: Sequence[str]) -> list[tuple]:
