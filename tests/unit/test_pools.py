@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lib.data import load_dataset
-from lib.experiments import pools, sing
+from lib.experiments import pools
 from lib.experiments.controls import CONTROLS, controls, plain
 from lib.experiments.study import Row, Study, View, cells
 from lib.models.state import WeightsUnavailable
@@ -45,13 +45,12 @@ def people():
 
 
 def test_models_side_by_side_are_those_of_one_after_the_other(people, monkeypatch, tmp_path):
-    """Of a row that another one needs, of one with anchors, and of one that was there before."""
-    rows = [*sing.one_model()[:2], *controls(), View("again", CONTROLS[0], None)]
+    rows = [*controls(), View("again", CONTROLS[0], None)]
     weights = {}
     for folder, processes in (("side by side", 2), ("in turn", 1)):
         monkeypatch.setenv("REID_RUNS", str(tmp_path / folder))
         study = Study("few", rows, cells(people, "mlr", seeds=2), "quick", progress=False)
-        study.run(CONTROLS[0], study.cells[1])
+        study.run(CONTROLS[0], study.cells[1])  # there before
         study.train(processes)
         assert not list(study._missing())
         weights[folder] = {
