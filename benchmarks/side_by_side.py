@@ -1,7 +1,7 @@
 """Trainings beside each other with one thread each (``Study.train``), beside one after the other with all threads.
 
     python -m benchmarks.side_by_side                    # three minutes, on idle cores
-    python -m benchmarks.side_by_side --images 6400      # longer: what starting the processes costs counts less
+    python -m benchmarks.side_by_side --images 25600     # the course's budget: starting the processes counts less
 
 Of a row of FTWA's, of PS-HRNet's and of JBIM's as many trainings as there are threads, which differ in their seed.
 Seconds, the time that the processes take to start among them; the peer is torch's own threads. On a GPU a study trains

@@ -222,11 +222,13 @@ class Study:
         return self._runs[key]
 
     def train(self, processes: int | None = None) -> None:
-        """Train every model that is not there yet, so many at a time (None: ``pools.usual``), each with one thread. A
-        run that two rows need is trained by one of them, while the other waits.
+        """Train every model that is not there yet, so many at a time (None: ``pools.usual``; in ``quick`` one, since
+        the processes take longer to start than a model to train), each with one thread. A run that two rows need is
+        trained by one of them, while the other waits.
         """
         missing = list(self._missing())
-        processes = min(pools.usual() if processes is None else processes, len(missing))
+        usual = 1 if self.profile == "quick" else pools.usual()
+        processes = min(usual if processes is None else processes, len(missing))
         if processes < 2:
             for name, cell, ratio in missing:
                 self.run(name, self.cells[cell], ratio)

@@ -66,6 +66,16 @@ def test_models_side_by_side_are_those_of_one_after_the_other(people, monkeypatc
         assert all(torch.equal(value, weights["in turn"][one][name]) for name, value in state.items()), one
 
 
+def test_quick_trains_one_model_after_the_other(people, monkeypatch, tmp_path):
+    """Its trainings take less time than a process takes to start."""
+    monkeypatch.setenv("REID_RUNS", str(tmp_path))
+    monkeypatch.setattr(pools, "usual", lambda: 2)
+    monkeypatch.setattr(pools, "pool", lambda *_: pytest.fail("another process"))
+    study = Study("few", controls(), cells(people, "mlr"), "quick", progress=False)
+    study.train()
+    assert not list(study._missing())
+
+
 def test_what_one_raises_is_raised_and_the_others_are_dropped(people, monkeypatch, tmp_path):
     monkeypatch.setenv("REID_RUNS", str(tmp_path))
     bad = Row("no weights", partial(plain, weights={"backbone": "pedestrians"}, backbone="bottleneck-4-1"))
