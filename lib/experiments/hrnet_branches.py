@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lib.data import load_dataset
+from lib.data import Protocol, load_dataset
 from lib.data.canvases import Canvases
 from lib.data.dataset import PersonDataset
 from lib.evaluation import evaluate, paired_difference
@@ -43,10 +43,15 @@ TABLE = "hrnet_branches"
 PICTURES = 200  # that the spread is over
 
 
-def without_decay(plan: str = PLAN, network: str = NETWORK, canvas: tuple[int, int] = CANVAS) -> Run:
-    """The pre-training of the file that ships but for its weight decay: same people, rate, length and seed."""
+def pretraining(plan: str, network: str, canvas: tuple[int, int]) -> tuple[Baseline, Protocol, str]:
+    """A plan's pre-training but for its weight decay, same people, rate and length: method, people, profile."""
     method = Baseline(**pretraining_method(network, canvas, plan).told | {"weight_decay": 0.0})
-    return fit(method, pretraining_set(plan), profile_of(network, canvas, plan), seed=0, progress=False)
+    return method, pretraining_set(plan), profile_of(network, canvas, plan)
+
+
+def without_decay() -> Run:
+    """The pre-training of the file that ships but for its weight decay."""
+    return fit(*pretraining(PLAN, NETWORK, CANVAS), seed=0, progress=False)
 
 
 def spread(network: HRNet, pictures: Tensor) -> pd.Series:

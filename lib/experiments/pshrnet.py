@@ -11,6 +11,7 @@ had a training of its own: so there are controls (``CONTROLS_OWN``) that it lack
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from lib.experiments.trained import RATIOS, Trained
 from lib.methods import create_method
 from lib.methods.method import Method
 from lib.methods.pshrnet import AUTHORS, ELEMENTS
+from lib.training import Run
 from lib.training.weights import load_first_weights
 
 PS, SR_ID, ID = "PS-HRNet", "PS-HRNet, SR+ID", "PS-HRNet, ID"
@@ -62,9 +64,9 @@ RATES = {HRNET_C: 4e-3, FORGETFUL: 4e-3}
 JOINT = {name: f"{name} (joint ResNet)" for name in NETWORKS}
 
 
-def first_weights(sr: bool = False) -> dict[str, Any]:
+def first_weights(sr: bool = False, backbone: Run | str = "pedestrians") -> dict[str, Any]:
     """Of the re-id network and, with ``sr``, of the super-resolution."""
-    return {"backbone": "pedestrians"} | ({"sr": "pedestrians"} if sr else {})
+    return {"backbone": backbone} | ({"sr": "pedestrians"} if sr else {})
 
 
 def epochs_of(bench: Bench) -> dict[str, int]:
@@ -101,12 +103,13 @@ def pupil(
     teacher: str = HRNET,
     siamese: bool = True,
     start: bool = False,
+    first: Run | str = "pedestrians",
     **changes: Any,
 ) -> Method:
-    """The second phase: a super-resolution of ``NETWORKS`` before a network of Table VI; with ``siamese`` beside the
-    teacher (a row), and with ``start`` from where the teacher ended.
+    """The second phase: a super-resolution of ``NETWORKS`` before a network of Table VI, whose first weights are
+    ``first``; with ``siamese`` beside the teacher (a row), and with ``start`` from where the teacher ended.
     """
-    settings = {"weights": first_weights(sr != "bicubic"), "network": NETWORKS[sr][bench.profile]}
+    settings = {"weights": first_weights(sr != "bicubic", first), "network": NETWORKS[sr][bench.profile]}
     settings |= {"pairs": pairs(bench), **network_of(bench, network)}
     if siamese or start:
         run = bench.run(teacher)
@@ -142,31 +145,37 @@ def beginning(profile: str) -> nn.Module:
     return method.sr
 
 
-def as_it_is(bench: Bench, ratio: float | None, name: str = HRNET) -> Method:
-    """A teacher (a row of ``plain_rows``): trained on the same people at full resolution, where a set has that."""
-    there = sharp(bench)
+def as_it_is(
+    bench: Bench, ratio: float | None, name: str = HRNET, rows: Sequence[Row] | None = None, **changes: Any
+) -> Method:
+    """A teacher (one of ``rows``; None: ``plain_rows``), trained on the same people at full resolution; where a set has
+    none, on its sharper camera's, as ``changes`` say.
+    """
+    there = sharp(bench, rows)
     if there is None:
-        high = {"pairs": "synthetic", "sees": "high"}
-        return recognise(bench, None, **high) if name == HRNET else longer(bench, None, **high)
+        high = {"pairs": "synthetic", "sees": "high"} | changes
+        return longer(bench, None, **high) if name == LONGER else recognise(bench, None, **high)
     run = there.run(name)
     told = {setting: value for setting, value in run.method.told.items() if setting not in ("weights", "epochs")}
     return create_method("hrnet-reid", weights={"backbone": run, "head": run}, epochs=0, **told)
 
 
-def longer(bench: Bench, ratio: float | None, **changes: Any) -> Method:
-    """HRNet-ReID trained on as long again: a teacher that knows more than the pupil can learn in its time."""
-    run = bench.run(HRNET)
+def longer(bench: Bench, ratio: float | None, of: str = HRNET, **changes: Any) -> Method:
+    """HRNet-ReID (the row ``of``) trained on as long again: a teacher that knows more than the pupil can learn in its
+    time.
+    """
+    run = bench.run(of)
     return recognise(bench, None, weights={"backbone": run, "head": run}, **changes)
 
 
-def trained_on(bench: Bench, ratio: float | None) -> Method:
+def trained_on(bench: Bench, ratio: float | None, of: str = HRNET) -> Method:
     """The control of PS: the teacher's network trained on as long as the pupil, by L_ID on the pictures shown."""
-    return longer(bench, None, pairs=pairs(bench))
+    return longer(bench, None, of, pairs=pairs(bench))
 
 
-def sharp(bench: Bench) -> Bench | None:
-    """The bench of the same people, split and seed at full resolution; None where the set's pictures are low as they
-    come.
+def sharp(bench: Bench, rows: Sequence[Row] | None = None) -> Bench | None:
+    """The bench of the same people, split and seed at full resolution, with ``rows`` (None: ``plain_rows``); None where
+    the set's pictures are low as they come.
     """
     protocol = bench.protocol
     if pairs(bench) == "synthetic":
@@ -174,7 +183,8 @@ def sharp(bench: Bench) -> Bench | None:
     cell = Cell(make_protocol(protocol.dataset, "plain", trial=protocol.trial, seed=protocol.seed), bench.cell.seed)
     usual = bench.study
     how = {"options": usual.options, "images": usual.images, "progress": usual.progress}
-    return type(bench)(Study(f"{usual.name}, full resolution", plain_rows(), [cell], usual.profile, **how), cell)
+    rows = plain_rows() if rows is None else rows
+    return type(bench)(Study(f"{usual.name}, full resolution", rows, [cell], usual.profile, **how), cell)
 
 
 def rows() -> list[Row | View]:

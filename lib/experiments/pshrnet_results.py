@@ -5,6 +5,7 @@ the resolution inside the network, and what a picture costs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from lib.experiments import claims, pshrnet
 from lib.experiments.ripr import NEGLIGIBLE_DB, degraded, psnr_difference
 from lib.experiments.ripr import restored as pictures_of
 from lib.experiments.sing import restored
-from lib.experiments.study import Bench, Cell, Onlooker, Study, common
+from lib.experiments.study import Bench, Cell, Onlooker, Row, Study, common
 from lib.methods import create_method
 from lib.models.superres import create_superres
 
@@ -66,20 +67,34 @@ def figure_5(
     )
 
 
-def resolution_effect(study: Study, where: Sequence[Cell] | None = None, metric: str = "rank-1") -> Difference:
+class Inside(NamedTuple):
+    """The rows that ``resolution_effect`` asks, an HRNet and a ResNet each: on low resolution, and at full (the rows of
+    ``pshrnet.sharp``, None for the usual ones)."""
+
+    low: tuple[str, str] = (pshrnet.ID, pshrnet.JOINT["bicubic"])
+    high: tuple[str, str] = (pshrnet.HRNET, pshrnet.RESNET)
+    rows: Sequence[Row] | None = None
+
+
+INSIDE = Inside()
+
+
+def resolution_effect(
+    study: Study, where: Sequence[Cell] | None = None, metric: str = "rank-1", of: Inside = INSIDE
+) -> Difference:
     """Does it pay to keep the resolution inside the network? HRNet-ReID minus a ResNet on low resolution, minus the
     same at full resolution: above zero where the HRNet is a remedy for low resolution, and not only the better network.
 
     All four learn by L_ID from what they are tested on, the same people. ValueError where a set has no full resolution.
     """
     where = study.cells if where is None else list(where)
-    low = [study.results(name, where) for name in (pshrnet.ID, pshrnet.JOINT["bicubic"])]
+    low = [study.results(name, where) for name in of.low]
     high: list[list] = [[], []]
     for cell in where:
-        there = pshrnet.sharp(Bench(study, cell))
+        there = pshrnet.sharp(Bench(study, cell), of.rows)
         if there is None:
             raise ValueError(f"{cell.protocol.dataset.name} has no pictures sharper than it shows")
-        for side, name in zip(high, (pshrnet.HRNET, pshrnet.RESNET), strict=True):
+        for side, name in zip(high, of.high, strict=True):
             side += there.study.results(name)
     return interaction(tuple(low), tuple(high), metric)
 
@@ -92,10 +107,13 @@ def judged(study: Study, trained: Mapping[str, Sequence[Cell]]) -> list[dict]:
     if where := _cells(trained, pshrnet.SR_ID, pshrnet.PS):
         apart = psnr_difference(study, pshrnet.SR_ID, pshrnet.PS, where)
         found.append(equivalent(claims.judge("PSHR-psnr-ps", apart, **in_db)))
-    where = _cells(trained, pshrnet.ID, pshrnet.JOINT["bicubic"])
-    if where := [cell for cell in where if _sharp_is_there(study, cell)]:
-        found.append(claims.judge("PSHR-resnet", resolution_effect(study, where)))
-    return found
+    return found + inside(study, trained)
+
+
+def inside(study: Study, trained: Mapping[str, Sequence[Cell]], of: Inside = INSIDE) -> list[dict]:
+    """The verdict on ``resolution_effect``, where all its rows were trained; ``trained`` as in ``Plan``."""
+    where = [cell for cell in _cells(trained, *of.low) if _sharp_is_there(study, cell, of)]
+    return [claims.judge("PSHR-resnet", resolution_effect(study, where, of=of))] if where else []
 
 
 def equivalent(row: dict) -> dict:
@@ -125,8 +143,7 @@ def _cells(trained: Mapping[str, Sequence[Cell]], *names: str) -> list[Cell]:
     return common(trained, *names) if set(names) <= set(trained) else []
 
 
-def _sharp_is_there(study: Study, cell: Cell) -> bool:
+def _sharp_is_there(study: Study, cell: Cell, of: Inside) -> bool:
     """Whether the rows at full resolution were trained in a cell; nothing is trained."""
-    there = pshrnet.sharp(Onlooker(study, cell))
-    rows = (pshrnet.HRNET, pshrnet.RESNET)
-    return there is not None and all(there.study.is_there(name, there.cell) for name in rows)
+    there = pshrnet.sharp(Onlooker(study, cell), of.rows)
+    return there is not None and all(there.study.is_there(name, there.cell) for name in of.high)

@@ -9,7 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lib.data.dataset import PersonDataset
-from lib.experiments import baseline, ftwa, jbim, jbim_tables, longer, pshrnet, pshrnet_results, ripr, sing
+from lib.experiments import (
+    baseline,
+    ftwa,
+    jbim,
+    jbim_tables,
+    longer,
+    pshrnet,
+    pshrnet_no_decay,
+    pshrnet_results,
+    ripr,
+    sing,
+)
 from lib.experiments.controls import controls
 from lib.experiments.study import IMAGES, Cell, Plan, Row, Study, View
 
@@ -73,6 +84,10 @@ def _pshrnet_one_camera(people: PersonDataset) -> list[Row | View]:
     return [row for row in pshrnet.rows() if row.name in pshrnet.ONE_CAMERA]
 
 
+def _pshrnet_no_decay(people: PersonDataset) -> list[Row]:
+    return pshrnet_no_decay.rows()
+
+
 def _ftwa(people: PersonDataset) -> list[Row | View]:
     return [*ftwa.rows(), *ftwa.views(), *ftwa.others(), *ftwa.ablations()]
 
@@ -104,6 +119,13 @@ STUDIES: Mapping[str, Plan] = {
     "pshrnet": Plan(_pshrnet, _one_side, pshrnet.COMPARISONS, pshrnet_results.judged),
     "pshrnet_plain": Plan(_pshrnet_plain, _with_full("plain"), pshrnet.PLAIN_COMPARISONS),
     "pshrnet_one_camera": Plan(_pshrnet_one_camera, _with_full("mlr-one-camera"), pshrnet.ONE_CAMERA_COMPARISONS),
+    "pshrnet_no_decay": Plan(
+        _pshrnet_no_decay,
+        _one_side,
+        pshrnet_no_decay.COMPARISONS,
+        pshrnet_no_decay.judged,
+        variant=pshrnet_no_decay.VARIANT,
+    ),
     "ftwa": Plan(_ftwa, _one_side, ftwa.COMPARISONS, ftwa.judged),
     "ftwa_table_2": Plan(_ftwa_table_2, _one_side, ftwa.TABLE_2_COMPARISONS, ftwa.judged),
     "ftwa_ablations": Plan(_ftwa_ablations, _one_side, ()),

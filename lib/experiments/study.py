@@ -154,12 +154,21 @@ class Bench:
         """The run of another row (and anchor) in this cell, trained now if it was not."""
         return self.study.run(name, self.cell, ratio)
 
+    def first(self, method: Method, people: Protocol, profile: str) -> Run:
+        """A run on other people, with seed 0, that rows start from: made now if it was not."""
+        return fit(method, people, profile, seed=0, progress=self.study.progress)
+
 
 class Onlooker(Bench):
-    """A bench that trains nothing."""
+    """A bench that trains nothing: Missing where something would have to be trained."""
 
     def run(self, name: str, ratio: float | None = None) -> Run:
         return self.study.look(name, self.cell, ratio)
+
+    def first(self, method: Method, people: Protocol, profile: str) -> Run:
+        if not finished(method, people, profile, 0):
+            raise Missing(f"first weights of {method.name} from {people.dataset.name}")
+        return super().first(method, people, profile)
 
 
 class Study:
@@ -351,7 +360,8 @@ class Plan:
     """``rows(people)``: the most telling first. ``presets(set's name)``: what it is measured on. ``comparisons``:
     claims that one row beats another. ``judged(study, trained)``: the verdicts on claims that are about something else
     than rank-1, as ``lib.experiments.claims.judge`` gives them, where ``trained``, {row: the cells that it was trained
-    in}, allows it. ``length``: its budget, in budgets of all other studies.
+    in}, allows it. ``length``: its budget, in budgets of all other studies. ``variant``: what its claims add to the
+    papers', where another study judges the same ones.
     """
 
     rows: Callable[[PersonDataset], Sequence[Row | View]]
@@ -359,6 +369,7 @@ class Plan:
     comparisons: Sequence[Comparison]
     judged: Callable[[Study, Mapping[str, Sequence[Cell]]], list[dict]] = lambda study, trained: []
     length: float = 1.0
+    variant: str = ""
 
 
 def validation_score(protocol: Protocol) -> Callable[[Method], float]:

@@ -11,6 +11,7 @@ import contextlib
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 
@@ -20,7 +21,7 @@ from lib.evaluation.intervals import counted
 from lib.experiments import claims, ftwa, ftwa_cameras, hrnet_branches, jbim, longer
 from lib.experiments.measured import MeasuredError, measured
 from lib.experiments.published import claimed_in_words
-from lib.experiments.recorded import SETS, TARGETS, recorded
+from lib.experiments.recorded import SETS, TARGETS, Record, recorded
 from lib.experiments.scores import with_interval
 from lib.experiments.studies import STUDIES
 from lib.paths import ROOT, write_atomically
@@ -71,7 +72,7 @@ def board() -> pd.DataFrame:
     ``claims.judge`` with set, preset, and paper; a claim about several networks, or on several protocols
     of a set, has a row for each (``variant``).
     """
-    of_studies = reduce(or_, map(recorded, usual()))  # a claim that two studies judge is the first one's
+    of_studies = reduce(or_, map(_record_of, usual()))  # a claim that two studies judge is the first one's
     parts = [of_studies.claims] if len(of_studies.claims) else []
     for name, preset in APART.items():
         for people in SETS:
@@ -87,6 +88,12 @@ def board() -> pd.DataFrame:
     found["claim"] = found["claim_id"].map(known["claim"]) + of  # in today's words
     order = found.assign(a=found["claim_id"].map(list(known.index).index), b=found["set"].map(SETS.index))
     return found.loc[order.sort_values(["a", "b"], kind="stable").index].reset_index(drop=True)
+
+
+def _record_of(study: str) -> Record:
+    """The record of a study, its claims with what they add to the papers'."""
+    found, variant = recorded(study), STUDIES[study].variant
+    return replace(found, claims=found.claims.assign(variant=variant)) if variant and len(found.claims) else found
 
 
 def usual() -> list[str]:
