@@ -282,7 +282,7 @@ TABLE_5 = {
     HRNET: ("HRNet-ReID", "average and max pooling"),
 }  # fmt: skip
 TABLE_6 = {
-    PCB: ("PCB", "ResNet-50"), DENSENET: ("DenseNet-121", "DenseNet"), HRNET_C: ("HRNet-W32-C", "HRNetV2-W32"),
+    PCB: ("PCB", "ResNet-50"), DENSENET: ("DenseNet-121", "DenseNet"), HRNET_C_CE: ("HRNet-W32-C", "HRNetV2-W32"),
     HRNET: ("HRNet-ReID", "HRNetV2-W32"),
 }  # fmt: skip
 TABLE_7 = {

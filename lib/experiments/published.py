@@ -20,7 +20,7 @@ from lib.paths import DATA
 FOLDER = DATA / "published"
 COLUMNS = ("paper", "table", "method", "variant", "dataset", "metric", "value", "note")
 PAPERS = ("sing", "ripr", "jbim", "pshrnet", "ftwa")
-CLAIMED = ("id", "table", "dataset", "metric", "a", "a_variant", "b", "b_variant")
+CLAIMED = ("id", "table", "dataset", "metric", "a", "a_variant", "b_table", "b", "b_variant")
 PERCENT = ("rank-1", "rank-5", "rank-10", "rank-20", "mAP")
 
 
@@ -61,7 +61,7 @@ def wide(table: str, metrics: tuple[str, ...] | None = None) -> pd.DataFrame:
 
 
 def claimed() -> pd.DataFrame:
-    """What the papers print for their claims (``data/published/claimed.csv``: which two values of a table), as far as
+    """What the papers print for their claims (``data/published/claimed.csv``: which value minus which), as far as
     two printed values say it: id, table, dataset, metric, difference (of a and b, in the table's unit).
 
     ValueError for a row whose values are not each in the published tables exactly once.
@@ -78,8 +78,8 @@ def _claimed(folder: Path, times: tuple[int, ...]) -> pd.DataFrame:
     place = ["table", "dataset", "metric", "method", "variant"]
     values = all_published().groupby(place)["value"].agg(["size", "first"])
     sides = []
-    for side in ("a", "b"):
-        keys = pd.MultiIndex.from_frame(table[["table", "dataset", "metric", side, f"{side}_variant"]], names=place)
+    for side, where in (("a", "table"), ("b", "b_table")):
+        keys = pd.MultiIndex.from_frame(table[[where, "dataset", "metric", side, f"{side}_variant"]], names=place)
         found = values.reindex(keys)
         if (wrong := (found["size"] != 1).to_numpy()).any():
             raise ValueError(

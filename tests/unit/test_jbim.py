@@ -340,7 +340,9 @@ def runs(tmp_path_factory):
     made["apart"] = train("him-lim", weights=first, epochs=0)
     made["other start"] = train("jbim", weights=first, epochs=0, seed=1)
     made["sequential"] = train("sr-then-him", restore_epochs=1)
-    made["sequential, beside"] = train("him-lim", weights={"him": made["sequential"], "lim": lim}, epochs=0)
+    beside = {"him": made["sequential"], "lim": lim}
+    made["sequential, beside"] = train("him-lim", weights=beside, epochs=0)
+    made["sequential, trained on"] = train("him-lim", weights=beside)
     return first | made
 
 
@@ -364,7 +366,11 @@ def test_without_the_fusion_him_and_lim_go_on_as_they_would_alone(runs):
     assert not [n for n in runs["him-lim"].method.state_dict() if n.startswith("ffn")]
     before, after = (runs[name].method.state_dict() for name in ("apart", "him-lim"))
     assert any(not torch.equal(before[n], after[n]) for n in before if n.startswith("lim.backbone"))
+    beside = runs["sequential, trained on"].method.state_dict()  # another HIM
+    assert all(torch.equal(beside[n], after[n]) for n in after if n.startswith("lim."))
+    assert any(not torch.equal(beside[n], after[n]) for n in after if n.startswith("him.backbone"))
     joint = runs["jbim"].method.state_dict()
+    assert any(not torch.equal(joint[n], after[n]) for n in after if n.startswith("lim.backbone"))
     assert any(not torch.equal(joint[n], after[n]) for n in after if n.startswith("him.backbone"))
 
 
