@@ -18,7 +18,8 @@ from operator import or_
 import pandas as pd
 
 from lib.evaluation.intervals import counted
-from lib.experiments import claims, ftwa, ftwa_cameras, hrnet_branches, jbim, longer
+from lib.experiments import claims, ftwa, ftwa_cameras, hrnet_branches, jbim, longer, pshrnet, pshrnet_no_decay
+from lib.experiments.controls import BASELINE
 from lib.experiments.measured import MeasuredError, measured
 from lib.experiments.published import claimed_in_words
 from lib.experiments.recorded import SETS, TARGETS, Record, recorded
@@ -208,6 +209,33 @@ def _branches() -> str:
     )
 
 
+def _alive() -> str:
+    anew, of = recorded("pshrnet_no_decay", ["pedestrians"]), pshrnet_no_decay.ROWS
+    pairs = ((pshrnet.SR_ID, pshrnet.ID), (pshrnet.PS, pshrnet.SR_ID), (pshrnet.PS, BASELINE))
+    restored, taught, plain = (with_interval(anew.difference(of[a], of[b], "pedestrians")) for a, b in pairs)
+    return (
+        "With all networks, the plain one too, from first weights that were made without decay: super-resolution "
+        f"{restored}, the teacher {taught}, PS-HRNet minus the plain network {plain}."
+    )
+
+
+def _stripes() -> str:
+    own = recorded("pshrnet", ["pedestrians"])
+    plain, whole = (with_interval(own.difference(pshrnet.PCB, b, "pedestrians")) for b in (BASELINE, pshrnet.PS))
+    return (
+        f"PCB, which is built for no resolution at all, has {plain} over the plain network and {whole} over PS-HRNet "
+        "([lesson 40](notebooks/40_pshrnet.ipynb))."
+    )
+
+
+def _narrow() -> str:
+    recorded("pshrnet", ["pedestrians"]).claim("PSHR-rcan", "pedestrians")  # nothing to say where it is not judged
+    return (
+        "RCAN enlarges by four here, and so shrinks all pictures to a quarter first, sharp ones of the gallery too: "
+        "its verdict is about that ([lesson 41](notebooks/41_pshrnet_ablations.ipynb))."
+    )
+
+
 def _fusion() -> str:
     own = recorded("jbim", ["pedestrians"])
     pairs = ((jbim.JBIM, jbim.HIM_ON), (jbim.JBIM, jbim.LIM_ON), (jbim.BESIDE, jbim.LIM))
@@ -220,7 +248,7 @@ def _fusion() -> str:
     )
 
 
-NOTES = {"ftwa": (_stages, _transformation), "pshrnet": (_branches,), "jbim": (_fusion,)}
+NOTES = {"ftwa": (_stages, _transformation), "pshrnet": (_branches, _alive, _stripes, _narrow), "jbim": (_fusion,)}
 
 
 def _line(row: dict) -> list[str]:
