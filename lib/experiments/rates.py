@@ -60,7 +60,7 @@ def fusion(name: str, rate: float) -> Row:
 FUSION = "JBIM's fusion"
 SEARCHES = {
     "pshrnet": Search(
-        (HRNET, HRNET_C, RESNET, PCB, DENSENET), (5e-4, 1e-3, 2e-3, 4e-3), network, preset="plain", images=8000
+        (HRNET, HRNET_C, RESNET, PCB, DENSENET), (5e-4, 1e-3, 2e-3, 4e-3, 8e-3), network, preset="plain", images=8000
     ),
     "jbim": Search((FUSION,), (0.1, 0.3, 1.0, 3.0, 10.0, 30.0), fusion, jbim.one_model()[:2]),
 }
