@@ -2,12 +2,12 @@
 none does.
 
 Rules for all notebooks: nbformat 4.5, the python3 kernel, exactly one parameters cell right at the start, ``begin``
-after it with the declared names, short code cells, no shell or magics, no imported name given away, formulas that every
-parser reads. Rules for lessons: title, cost and expectation first, the headings of the rhythm in their order, every
-prediction that is asked for answered. Rules for solutions: effort, a hint and a check for every exercise, a written
-answer to every why. Rules for stored outputs: executed top to bottom without error in the course profile, the question
-answered in one sentence that stands in the title as well, exact facts have their output, no warnings, progress bars,
-addresses, folders or hosts of a machine, under 300 KB.
+after it with the declared names, short code cells, no shell or magics, no imported name given away, formulas that
+every parser reads. Rules for lessons: title, cost and expectation first, the headings of the rhythm in their order,
+every prediction that is asked for answered. Rules for solutions: effort, a hint and a check for every exercise, a
+written answer to every question. Rules for stored outputs: executed top to bottom without error in the course profile,
+the question answered in one sentence that stands in the title as well, exact facts have their output, no warnings,
+progress bars, addresses, folders or hosts of a machine, under 300 KB.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ HEADING = re.compile(r"^#{1,3} ", re.MULTILINE)
 NUMBER = re.compile(r"\d+ · ")
 EFFORT = re.compile(r"\A## .*\n\n\*\d+ min · (?:easy|medium|hard)\*$", re.MULTILINE)
 HINT = re.compile(r"<details><summary>Hint</summary>\n\n\S.*?\n\n</details>", re.DOTALL)
-YOURSELF = "# check yourself"
+YOURSELF, TAG = "# check yourself", "check"  # how a cell of asserts begins, and its tag
+ASKED = re.compile(r"\?|\bwhy\b", re.IGNORECASE)
 FREE = {"92_hunt", "99_explore"}  # errors to find, and a tool: no lessons with a rhythm
 PROGRESS = re.compile(r"\d+%\|[^\n]*\||\r|\bit/s\b|\bs/it\b| · \d+%(?: · |$)")  # tqdm's, and lib.bars'
 ADDRESS = re.compile(r"<[^<>\n]* at 0x[0-9a-fA-F]{6,}>")
@@ -260,25 +261,30 @@ def no_guess(asked: Sequence[int]) -> str:
 
 
 def reasons(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
-    """Who is asked why in an exercise finds a written answer in its solution."""
+    """Who is asked something in an exercise, or why, finds a written answer in its solution: a number that is printed
+    does not say what it is an answer to. What a hint asks is a help, and no question.
+    """
     if not name.startswith("solutions/"):
         return
     asked, written = {}, set()
     for heading, cell, text in _parts(notebook):
         solution = "solution" in notebooks.tags(cell)
-        if solution and cell.cell_type == "markdown":
+        if cell.cell_type == "markdown" and solution:
             written.add(heading)
-        comments = [line for line in text.splitlines() if line.startswith("#")] if cell.cell_type == "code" else [text]
-        if (solution or cell.cell_type == "markdown") and re.search(r"\bwhy\b", "\n".join(comments), re.IGNORECASE):
+        elif cell.cell_type == "markdown":
+            text = HINT.sub("", text)
+        elif solution:  # its comments are the task
+            text = "\n".join(line for line in text.splitlines() if line.startswith("#"))
+        if heading and solution != (cell.cell_type == "markdown") and ASKED.search(text):
             asked[heading] = None
     for heading in asked:
         if heading not in written:
-            yield f"`## {heading}` asks why: its answer is a text cell tagged `solution`, which is missing"
+            yield f"`## {heading}` asks a question: its answer is a text cell tagged `solution`, which is missing"
 
 
 def helped(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
-    """Every exercise says how long it takes and how hard it is, has one hint in a fold, and a cell of asserts that
-    stays in the student's notebook.
+    """Every exercise says how long it takes and how hard it is, has one hint in a fold, and a cell of asserts, tagged
+    ``check``, that stays in the student's notebook. No other cell has the tag.
     """
     if not name.startswith("solutions/"):
         return
@@ -287,6 +293,14 @@ def helped(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
         for heading, cell, text in _parts(notebook)
         if cell.cell_type == "code" and text.startswith(YOURSELF) and "solution" not in notebooks.tags(cell)
     }
+    for number, cell in enumerate(notebook.cells):
+        begins = cell.cell_type == "code" and cell.source.startswith(YOURSELF)
+        if begins and TAG not in notebooks.tags(cell):
+            yield f"cell {number} begins with `{YOURSELF}` and is not tagged `{TAG}`"
+        elif begins and not re.search(r"^\s*assert\b", cell.source, re.MULTILINE):
+            yield f"cell {number} is a check without an assert"
+        elif not begins and TAG in notebooks.tags(cell):
+            yield f"cell {number} is tagged `{TAG}` and does not begin with `{YOURSELF}`"
     asked = [(h, text) for h, cell, text in _parts(notebook) if NUMBER.match(h) and text.startswith("## ")]
     if not asked:
         yield "it has no exercises (`## 1 · …`)"

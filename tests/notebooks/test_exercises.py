@@ -31,6 +31,8 @@ def test_answers_are_taken_out(lesson_folder):
         "# Square the values of x and print their mean, with three digits.\n# your turn",
         "*Your answer.*",
     ]
+    (check,) = (cell for cell in exercise.cells if "check" in notebooks.tags(cell))
+    assert check.source == solution.cells[5].source and check.source.startswith("# check yourself")
     assert notebooks.parameters_cell(exercise).source == notebooks.parameters_cell(solution).source
     assert all(cell.execution_count is None and not cell.outputs for cell in exercise.cells if cell.cell_type == "code")
     assert notebooks.declaration(exercise).name == "exercises/42_template"

@@ -250,14 +250,32 @@ def test_each_rule_catches_its_breach(broken, change, message):
     assert any(message in problem for problem in broken(change))
 
 
-def test_a_why_wants_a_written_answer(lesson_folder):
-    path = lesson_folder / "solutions" / "42_template.ipynb"
-    notebook = notebooks.read(path)
+@pytest.mark.parametrize("asked", ["Why is the mean not exactly a third?", "Say why.", "Is the mean a third?"])
+@pytest.mark.parametrize("where", ["text", "heading", "comment"])
+def test_a_question_wants_a_written_answer(lesson_folder, asked, where):
+    notebook = notebooks.read(lesson_folder / "solutions" / "42_template.ipynb")
+    heading = "1 · Bend the line" if where != "heading" else f"1 · {asked}"
+    notebook.cells[6].source = asked if where == "text" else "Say it in words."
+    notebook.cells[3].source = notebook.cells[3].source.replace("1 · Bend the line", heading)
+    if where == "comment":
+        notebook.cells[4].source = f"# {asked}\n{notebook.cells[4].source}"
+    assert list(structure.reasons(notebook, "solutions/42_template")) == []
     del notebook.cells[-1]
-    notebooks.write(notebook, path)
-    assert structure.problems(path, "solutions/42_template", (structure.reasons,)) == [
-        "`## 1 · Bend the line` asks why: its answer is a text cell tagged `solution`, which is missing"
+    assert list(structure.reasons(notebook, "solutions/42_template")) == [
+        f"`## {heading}` asks a question: its answer is a text cell tagged `solution`, which is missing"
     ]
+
+
+def test_what_is_no_question_needs_no_answer(lesson_folder):
+    """A hint may ask back, the title as well; a conditional of the code is no task."""
+    notebook = notebooks.read(lesson_folder / "solutions" / "42_template.ipynb")
+    del notebook.cells[-1]
+    notebook.cells[6].source = "Say it in words."
+    notebook.cells[0].source = "# Exercises 42 · Is it small?"
+    notebook.cells[3].source = notebook.cells[3].source.replace("element:", "element, so what is x**2? Why:")
+    notebook.cells[4].source += '\nprint("why?")'
+    notebook.cells[5].source += "  # why?"
+    assert list(structure.reasons(notebook, "solutions/42_template")) == []
 
 
 @pytest.mark.parametrize(
@@ -277,6 +295,23 @@ def test_an_exercise_says_its_effort_and_has_a_hint(lesson_folder, old, new, mes
     for cell in notebook.cells:
         cell.source = cell.source.replace(old, new, 1)
     assert any(message in problem for problem in structure.helped(notebook, "solutions/42_template"))
+
+
+def test_a_check_is_tagged_and_asserts(lesson_folder):
+    notebook = notebooks.read(lesson_folder / "solutions" / "42_template.ipynb")
+    check = notebook.cells[5]
+    check.metadata["tags"] = []
+    assert list(structure.helped(notebook, "solutions/42_template")) == [
+        "cell 5 begins with `# check yourself` and is not tagged `check`"
+    ]
+    check.metadata["tags"], source = ["check"], check.source
+    check.source = source.replace("assert ", "result = ")
+    assert list(structure.helped(notebook, "solutions/42_template")) == ["cell 5 is a check without an assert"]
+    check.source = source
+    notebook.cells[4].metadata["tags"] = ["solution", "check"]
+    assert list(structure.helped(notebook, "solutions/42_template")) == [
+        "cell 4 is tagged `check` and does not begin with `# check yourself`"
+    ]
 
 
 def test_the_main_line_stands_by_itself(lesson_folder):
