@@ -385,8 +385,8 @@ def effects(
     """Differences with intervals, one row each, grouped; those whose interval excludes zero are filled, and what is
     negligible is shaded. Groups of very different size have a scale each: small ones would vanish beside large ones.
 
-    table : group, name, mean, low, high (fractions; drawn times ``scale``, in ``unit``). negligible : in ``unit``, where
-    it is another than that of points; then what lies within it altogether is filled in grey.
+    table : group, name, mean, low, high (fractions; drawn times ``scale``, in ``unit``). negligible : in ``unit``,
+    where that is not points; what lies within it altogether is then filled in grey.
     """
     within = style.NEGLIGIBLE if unit == "points" else negligible
     groups = list(dict.fromkeys(table["group"]))
