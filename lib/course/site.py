@@ -88,14 +88,7 @@ def prepare(source: Path) -> None:
     for path in files:
         where = path.relative_to(paths.ROOT)
         notebook = shown(notebooks.read(path))
-        linked: set[str] = set()
-        for cell in notebook.cells:
-            if cell.cell_type == "markdown":
-                cell.source = with_terms(pages.relinked(cell.source, where), terms, linked)
-            for output in cell.get("outputs", []):
-                if "text/markdown" in output.get("data", {}):
-                    text = pages.relinked("".join(output.data["text/markdown"]), where)
-                    output.data["text/markdown"] = with_terms(text, terms, linked)
+        link_texts(notebook, lambda text, where=where: pages.relinked(text, where), terms)
         notebooks.write(notebook, source / where)
     for name in TEXTS:
         if (paths.ROOT / name).exists():
@@ -198,6 +191,20 @@ def shown(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if said := " ".join(one["alt"] for one in about):
             cell.metadata["mystnb"] = {"image": {"alt": said}}
     return notebook
+
+
+def link_texts(notebook: nbformat.NotebookNode, relinked: Callable[[str], str], terms: Sequence[str]) -> None:
+    """Change the texts of a notebook, cells and outputs: ``relinked``, and each of ``terms`` linked at its first
+    mention.
+    """
+    linked: set[str] = set()
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_terms(relinked(cell.source), terms, linked)
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}):
+                text = relinked("".join(output.data["text/markdown"]))
+                output.data["text/markdown"] = with_terms(text, terms, linked)
 
 
 def is_aside(cell: nbformat.NotebookNode) -> bool:
