@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import io
 import json
 import re
@@ -274,6 +275,19 @@ def test_the_page_says_what_it_is_of(cell, taught, monkeypatch, tmp_path):
     data, why = explore_page.made(cell, "quick", 7)
     assert "of another question" in why and why in data["about"] and "needs no training" in data["about"]
     assert [method["name"] for method in data["methods"]] == list(explore.untrained(cell, "quick"))
+
+
+def test_what_is_committed_is_small_and_intact():
+    about = json.loads((explore_kept.FOLDER / explore_kept.ABOUT).read_text(encoding="utf-8"))
+    assert {path.name for path in explore_kept.FOLDER.iterdir()} == {*about["files"], explore_kept.ABOUT}
+    for name, digest in about["files"].items():
+        content = (explore_kept.FOLDER / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest and len(content) <= explore_kept.LARGEST
+    assert about["left_out"] == [] and "+changes" not in about["made"]["commit"]
+    moves = len(explore.KERNELS) * len(explore.RATIOS) * explore_page.PEOPLE
+    for method in json.loads((explore_kept.FOLDER / explore_kept.MOVES).read_text(encoding="utf-8")):
+        assert len(method["place"]) == moves and len(method["order"]) == moves * explore_page.TOP
+        assert about["runs"][method["name"]]
 
 
 def test_the_page_is_one_file(data, monkeypatch):
