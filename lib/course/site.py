@@ -24,13 +24,15 @@ import nbformat
 
 from lib.course import notebook as notebooks
 from lib.course import paths, reference, structure
-from lib.course.notebook import MAIN_LINE
 
 SITE = paths.ROOT / "site"  # what is written by hand: index, glossary, settings, style
 EXPLORER = paths.ROOT / "build" / "explore.html"  # python -m lib.course.explore_page
 NEEDS = {"sphinx": "sphinx", "myst_nb": "myst-nb", "furo": "furo", "mathjax": "django-static-mathjax"}
-HOUR = ("00", "90")  # the problem, and what is left of each method: 55 minutes of study
+# The problem, and what is left of each method. Of lesson 90 the sections that need no lesson before it
+HOUR = {"00": (), "90": ("The question", "What the papers claim", "Published beside measured", "What we see")}
+DAY = ("00", "01", "02", "03", "04", "05", "10", "90")  # how it is measured, and one method whole
 TEXTS = ("data/README.md", "CONTRIBUTING.md", "VERDICTS.md")  # pages where they exist
+EXPLAINED = ("VERDICTS.md",)  # those of them for who reads, not for who writes code: with links to the glossary
 FOLDERS = {  # the page that a link to a folder leads to
     "notebooks": "/index.md",
     "notebooks/exercises": "/exercises.md",
@@ -86,17 +88,12 @@ def prepare(source: Path) -> None:
     for path in files:
         where = path.relative_to(paths.ROOT)
         notebook = shown(notebooks.read(path))
-        linked: set[str] = set()
-        for cell in notebook.cells:
-            if cell.cell_type == "markdown":
-                cell.source = with_terms(pages.relinked(cell.source, where), terms, linked)
-            for output in cell.get("outputs", []):
-                if "text/markdown" in output.get("data", {}):
-                    output.data["text/markdown"] = pages.relinked("".join(output.data["text/markdown"]), where)
+        link_texts(notebook, lambda text, where=where: pages.relinked(text, where), terms)
         notebooks.write(notebook, source / where)
     for name in TEXTS:
         if (paths.ROOT / name).exists():
-            pages.write(name, pages.relinked((paths.ROOT / name).read_text(encoding="utf-8"), Path(name)))
+            text = pages.relinked((paths.ROOT / name).read_text(encoding="utf-8"), Path(name))
+            pages.write(name, with_terms(text, terms, set()) if name in EXPLAINED else text)
     for name in ("exercises", "solutions"):
         pages.write(f"{name}.md", listing(name.capitalize(), f"notebooks/{name}", files, INTRODUCTIONS[name]))
     for module in modules:
@@ -104,8 +101,9 @@ def prepare(source: Path) -> None:
     pages.write("reference.md", reference_page(modules))
     pages.write("equations.md", reference.equations_page(reference.equations(modules)))
     shutil.copy(SITE / "glossary.md", source / "glossary.md")
-    pages.write("teaching.md", teaching((SITE / "teaching.md").read_text(encoding="utf-8"), notebooks.lesson_files()))
-    pages.write("index.md", index((SITE / "index.md").read_text(encoding="utf-8"), notebooks.lesson_files()))
+    for name, made in (("teaching.md", teaching), ("index.md", index)):
+        text = made((SITE / name).read_text(encoding="utf-8"), notebooks.lesson_files())
+        pages.write(name, with_terms(text, terms, set()))
     shutil.copy(SITE / "conf.py", source / "conf.py")
     static = source / "_static"
     static.mkdir()
@@ -195,6 +193,20 @@ def shown(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
+def link_texts(notebook: nbformat.NotebookNode, relinked: Callable[[str], str], terms: Sequence[str]) -> None:
+    """Change the texts of a notebook, cells and outputs: ``relinked``, and each of ``terms`` linked at its first
+    mention.
+    """
+    linked: set[str] = set()
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_terms(relinked(cell.source), terms, linked)
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}):
+                text = relinked("".join(output.data["text/markdown"]))
+                output.data["text/markdown"] = with_terms(text, terms, linked)
+
+
 def is_aside(cell: nbformat.NotebookNode) -> bool:
     """Code that who reads for the idea passes over: parameters, ``begin``, imports alone, and what draws a figure."""
     if "parameters" in notebooks.tags(cell) or re.search(r"\bbegin\(|\blesson\.save\(|\bplt\.", cell.source):
@@ -239,9 +251,11 @@ def index(text: str, files: Mapping[str, Path]) -> str:
     """The first page: ways through the course, and the table of its lessons."""
     lessons = {name: notebooks.read(path) for name, path in files.items() if "/" not in name}
     rows = ["| lesson | what it asks | what was measured | study | machine |", "|---|---|---|---|---|"]
+    reading = {}
     for name, notebook in lessons.items():
         said = structure.answers(notebook)
         study = structure.STUDY.search(notebook.cells[0].source)
+        reading[name[:2]] = int(study[1]) if study else 0
         minutes = notebooks.duration(notebooks.declared_minutes(notebook, "course"))
         cells = [link(name, notebook), question(notebook), said[0] if said else ""]
         cells += [f"{study[1]}{f' + {study[2]}' if study[2] else ''} min" if study else "", minutes]
@@ -250,15 +264,33 @@ def index(text: str, files: Mapping[str, Path]) -> str:
     def way(chosen: Callable[[str], bool]) -> str:
         return " · ".join(link(name, notebook) for name, notebook in lessons.items() if chosen(name[:2]))
 
+    hour = {name[:2]: passage(name, notebook) for name, notebook in lessons.items() if name[:2] in HOUR}
     made = {
-        "hour": way(lambda number: number in HOUR),
-        "day": way(lambda number: number in MAIN_LINE),
-        "rest": way(lambda number: number not in MAIN_LINE),
+        **{f"hour_{number}": text for number, text in hour.items()},
+        "day": way(lambda number: number in DAY),
+        "rest": way(lambda number: number not in DAY),
+        "day_hours": f"{sum(reading.get(number, 0) for number in DAY) / 60:.0f}",
+        "all_hours": f"{sum(reading.values()) / 60:.0f}",
         "table": "\n".join(rows),
         "explore": TRY if EXPLORER.exists() else "",
         "board": "VERDICTS\n" if (paths.ROOT / "VERDICTS.md").exists() else "",
     }
     return re.sub(r"\{\{ (\w+) \}\}", lambda found: made[found[1]], text)
+
+
+def passage(name: str, notebook: nbformat.NotebookNode) -> str:
+    """What is read of a lesson in an hour: all of it with its minutes, or links to sections.
+
+    SiteError for a section that the lesson does not have.
+    """
+    if not (sections := HOUR[name[:2]]):
+        study = structure.STUDY.search(notebook.cells[0].source)
+        return f"{link(name, notebook)} ({study[1]} minutes)"
+    there = {line[3:] for cell in notebook.cells for line in cell.source.splitlines() if line.startswith("## ")}
+    if lost := set(sections) - there:
+        raise SiteError(f"lesson {name} has no section {', '.join(sorted(lost))}: HOUR names it")
+    parts = [f"[{one}](notebooks/{name}.ipynb#{one.lower().replace(' ', '-')})" for one in sections]
+    return f"{link(name, notebook)}: {', '.join(parts)}"
 
 
 def teaching(text: str, files: Mapping[str, Path]) -> str:
@@ -284,7 +316,8 @@ def question(notebook: nbformat.NotebookNode) -> str:
     for cell in notebook.cells:
         found = re.search(r"^## The question\s+(.+?)(?:^#|\Z)", cell.source, re.DOTALL | re.MULTILINE)
         if cell.cell_type == "markdown" and found:
-            sentences = re.split(r"(?<=[.?!])\s+", " ".join(found[1].split()))
+            plain = " ".join(found[1].replace("**", "").split())  # a question may be bold to its mark
+            sentences = re.split(r"(?<=[.?!])\s+", plain)
             asked = [sentence for sentence in sentences if sentence.endswith("?")]
             return LINK.sub(r"\2", (asked or sentences)[0])
     return ""

@@ -27,6 +27,7 @@ from lib.experiments.study import Cell, Missing, Study
 from lib.methods.ensemble import AdaptiveEnsemble
 from lib.methods.method import Method
 from lib.models.activation import look, similarity_maps
+from lib.training import Run
 
 RATIOS = (1.0, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 6, 1 / 8, 1 / 16)
 KERNELS = ("bicubic", "nearest")
@@ -80,6 +81,7 @@ class Explorer:
         self.gallery = rows["gallery"]
         self.probes = rows["probe"].drop_duplicates("pid", ignore_index=True)  # one picture of each
         self.all_probes = rows["probe"]
+        self.protocol = protocol
         self.protocols = {kernel: _with_kernel(protocol, kernel) for kernel in KERNELS}
         self._pictures: dict[float, list[np.ndarray]] = {}
         self._gallery: dict[tuple[str, float], Tensor] = {}
@@ -100,6 +102,10 @@ class Explorer:
     def name_of(self, probe: int) -> str:
         """Whom a probe shows, as the set calls them."""
         return str(self.probes["pid"][probe])
+
+    def left(self, probe: int, ratio: float, kernel: str = KERNELS[0]) -> np.ndarray:
+        """(h, w, 3) uint8: what the camera gives of the ``probe``-th person, see ``Look``. Errors as ``looks``."""
+        return _shrunk(self.protocols[kernel], int(self.probes["image"].iloc[probe]), _checked(ratio))
 
     def look(
         self, name: str, probe: int, ratio: float, kernel: str = KERNELS[0], where: bool = False, gallery: float = 1.0
@@ -187,23 +193,32 @@ def train(cell: Cell, profile: str) -> None:
             study.run(row, cell, sing.ONE if study.row(row).ratios else None)
 
 
-def trained(cell: Cell, profile: str) -> dict[str, Method]:
-    """{name: method} of ``SHOWN`` that were trained in a cell, found again; nothing is trained. A row with anchors is
-    their ensemble, weighed alike, or those of its models that are there.
+def runs_in(cell: Cell, profile: str) -> dict[str, dict[float | None, Run]]:
+    """{name: {anchor: run}} of ``SHOWN`` that were trained in a cell, found again; nothing is trained. The anchor is
+    None for a row without; of a row with anchors, those that are there.
     """
-    found, people = {}, cell.protocol.dataset
+    there, people = {}, cell.protocol.dataset
     for name, rows in SHOWN.items():
         study = Study(name, STUDIES[name].rows(people), [cell], profile, progress=False)
         for row in rows:
             runs = {}
             for ratio in study.row(row).ratios or (None,):
                 with suppress(Missing):
-                    runs[ratio] = study.look(row, cell, ratio).method
-            if len(runs) > 1:
-                found[row] = AdaptiveEnsemble(list(runs.values()), list(runs), None)
-            elif runs:
-                found[row] = next(iter(runs.values()))
-    return found
+                    runs[ratio] = study.look(row, cell, ratio)
+            if runs:
+                there[row] = runs
+    return there
+
+
+def fused(runs: Mapping[float | None, Run]) -> Method:
+    """A row's models as one method: the only one, or their ensemble, weighed alike."""
+    methods = [run.method for run in runs.values()]
+    return methods[0] if len(methods) == 1 else AdaptiveEnsemble(methods, list(runs), None)
+
+
+def trained(cell: Cell, profile: str) -> dict[str, Method]:
+    """{name: method} of ``SHOWN`` that were trained in a cell, see ``runs_in`` and ``fused``."""
+    return {name: fused(runs) for name, runs in runs_in(cell, profile).items()}
 
 
 def untrained(cell: Cell, profile: str) -> dict[str, Method]:

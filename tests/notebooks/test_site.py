@@ -32,6 +32,15 @@ def test_a_term_is_linked_where_it_first_stands():
     assert site.with_terms("SR and SING", terms, linked) == "{term}`SR` and SING"  # the page goes on
 
 
+def test_terms_are_linked_in_what_a_lesson_says_of_its_results():
+    said = nbformat.v4.new_output("display_data", {"text/markdown": ["SR is no ", "mAP."], "text/plain": "SR"})
+    cells = [nbformat.v4.new_markdown_cell("An SR."), nbformat.v4.new_code_cell("SR", outputs=[said])]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    site.link_texts(notebook, lambda text: text.replace("no", "not"), ["SR", "mAP"])
+    assert notebook.cells[0].source == "An {term}`SR`." and notebook.cells[1].source == "SR"
+    assert notebook.cells[1].outputs[0].data == {"text/markdown": "SR is not {term}`mAP`.", "text/plain": "SR"}
+
+
 def test_the_glossary_knows_every_acronym_of_the_lessons():
     known, unknown = {*site.glossary_terms(GLOSSARY), *KNOWN}, {}
     for path in notebooks.lesson_files().values():
@@ -112,12 +121,30 @@ def test_what_is_beyond_the_core_is_folded_and_the_end_of_a_hunt():
 
 
 def test_the_ways_through_the_course():
-    text = "{{ hour }}\n{{ day }}\n{{ rest }}\n{{ table }}\n{{ board }}"
-    hour, day, rest, *_ = site.index(text, notebooks.lesson_files()).splitlines()
+    text = "{{ hour_00 }} {{ hour_90 }}\n{{ day }}\n{{ rest }}\n{{ day_hours }} {{ all_hours }}"
+    hour, day, rest, hours, *_ = site.index(text, notebooks.lesson_files()).splitlines()
     lessons = [name for name in notebooks.lesson_files() if "/" not in name]
-    linked = [re.findall(r"notebooks/(\d\d)_", way) for way in (hour, day, rest)]
+    linked = [re.findall(r"notebooks/(\d\d)_\w+\.ipynb\)", way) for way in (hour, day, rest)]
     assert linked[0] == sorted(site.HOUR) and set(linked[0]) <= set(linked[1])
+    assert linked[1] == ["00", "01", "02", "03", "04", "05", "10", "90"]
     assert sorted(linked[1] + linked[2]) == [name[:2] for name in lessons]
+    assert "(35 minutes)" in hour and "90_one_protocol.ipynb#published-beside-measured)" in hour
+    day_hours, all_hours = map(int, hours.split())
+    assert 4 <= day_hours <= 6 < all_hours, "more than a day of reading is no day"
+
+
+def test_an_hour_names_sections_that_are_there(monkeypatch):
+    monkeypatch.setattr(site, "HOUR", {"90": ("The question", "The weather")})
+    with pytest.raises(site.SiteError, match="90_one_protocol has no section The weather"):
+        site.index("", notebooks.lesson_files())
+
+
+def test_a_lesson_asks_a_question_also_in_bold():
+    files = notebooks.lesson_files()
+    asked = {name: site.question(notebooks.read(path)) for name, path in files.items() if "/" not in name}
+    assert asked["02_measuring"].startswith("Which rule made one number out of the matrix")
+    assert [name for name, question in asked.items() if question and not question.endswith("?")] == []
+    assert not any("**" in question for question in asked.values())
 
 
 def test_the_instructors_page_has_every_question_with_what_was_measured():
@@ -288,6 +315,13 @@ def test_every_notebook_is_a_page_with_its_neighbours(pages):
         assert page.folded > 3 and any("glossary.html#term-" in link for link in page.links)
         for kind in ("exercises", "solutions"):
             assert f"notebooks/{kind}/{name}.html" in pages
+
+
+def test_terms_are_linked_once_on_every_page_that_is_read(pages):
+    """On the first page, the verdicts, the instructor's page; a lesson stands for all."""
+    for name in ("index.html", "VERDICTS.html", "teaching.html", "notebooks/90_one_protocol.html"):
+        terms = [link.partition("#")[2] for link in pages[name].links if "glossary.html#term-" in link]
+        assert len(terms) > 5 and len(terms) == len(set(terms)), name
 
 
 def test_every_figure_says_what_it_shows(pages):

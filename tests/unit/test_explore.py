@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import functools
+import hashlib
 import io
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lib.course import explore_page
+from lib.course import explore_kept, explore_page
 from lib.data import load_dataset
 from lib.data.resolution import low_resolution_size
 from lib.evaluation import extract
@@ -169,6 +173,121 @@ def test_a_sheet_has_every_picture_in_its_box():
     for picture, (x, y, w, h) in zip(pictures, boxes, strict=True):
         assert (h, w) == picture.shape[:2]
         assert abs(whole[y : y + h, x : x + w].mean() - picture.mean()) < 12  # the format blurs edges
+
+
+@pytest.fixture(scope="module")
+def taught(cell, tmp_path_factory):
+    """Two methods, one with a super-resolution, trained for a moment; what they say is kept."""
+    folder = tmp_path_factory.mktemp("explore")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REID_RUNS", str(tmp_path_factory.mktemp("runs")))
+        rows = {"baseline": explore.SHOWN["baseline"][:1], "sing": explore.SHOWN["sing"]}
+        patch.setattr(explore, "SHOWN", rows)
+        explore.train(cell, "quick")
+        runs = explore.runs_in(cell, "quick")
+        methods = {name: explore.fused(some) for name, some in runs.items()}
+        direct = explore.Explorer(cell.protocol, methods, people=8)
+        searched = [explore_page.searched(direct, name) for name in methods]
+        explore_kept.keep(direct, searched, runs, "quick", explore_page.TOP, folder)
+    return direct, searched, runs, folder
+
+
+@pytest.fixture
+def kept(taught, tmp_path):
+    """The folder, to be changed at will."""
+    return Path(shutil.copytree(taught[3], tmp_path / "explore"))
+
+
+def test_what_is_kept_is_what_the_trained_methods_say(taught, explorer, kept):
+    """Read beside methods that were never trained: the same lists, places and pictures, and the page has them first."""
+    direct, searched, runs, _ = taught
+    methods, about = explore_kept.read(explorer, "quick", explore_page.TOP, kept)
+    assert methods == json.loads(json.dumps(searched))
+    assert about["runs"] == {name: {r.directory.name: r.key for r in some.values()} for name, some in runs.items()}
+    assert set(about["left_out"]) == {n for rows in explore.SHOWN.values() for n in rows} - {"baseline", "SING"}
+    sing = next(method for method in methods if method["name"] == "SING")
+    for kernel, ratio, person in ((0, 0, 0), (1, 4, 5), (1, 7, 7)):
+        at = (kernel * len(explore.RATIOS) + ratio) * len(explorer.probes) + person
+        one = direct.look("SING", person, explore.RATIOS[ratio], explore.KERNELS[kernel])
+        assert sing["order"][at * explore_page.TOP : (at + 1) * explore_page.TOP] == list(one.order[: explore_page.TOP])
+        assert sing["place"][at] == one.place
+    assert sing["seen"]["uri"].startswith("data:image/webp;base64,") and (kept / "sing.webp").is_file()
+    data = explore_page.computed(explorer, "about", methods, ["baseline: a-run"])
+    assert [method["name"] for method in data["methods"]] == ["baseline", "SING", *explorer.methods]
+    assert "a-run" in explore_page.page(data)
+
+
+def test_what_is_kept_of_others_is_not_shown(cell, taught, explorer, kept, monkeypatch):
+    read = functools.partial(explore_kept.read, top=explore_page.TOP, folder=kept)
+    fewer = explore.Explorer(cell.protocol, explorer.methods, people=7)
+    with pytest.raises(explore_kept.Stale, match="of other people, or of another question: people 8, here 7"):
+        read(fewer, "quick")
+    with pytest.raises(explore_kept.Stale, match="profile quick, here course"):
+        read(explorer, "course")
+    about = json.loads((kept / "provenance.json").read_text())
+    told = about | {"of": about["of"] | {"data": "0" * 64}}
+    (kept / "provenance.json").write_text(json.dumps(told))
+    with pytest.raises(explore_kept.Stale, match="data 000000000000, here"):
+        read(explorer, "quick")
+    start = next(iter(about["code"]["definitions"]))
+    code = about["code"] | {"definitions": about["code"]["definitions"] | {start: "00000000"}}
+    (kept / "provenance.json").write_text(json.dumps(about | {"code": code}))
+    with pytest.raises(explore_kept.Stale, match=f"of other code: {re.escape(start)} changed"):
+        read(explorer, "quick")
+    code = about["code"] | {"starts": ["lib.methods.gone.Gone"]}
+    (kept / "provenance.json").write_text(json.dumps(about | {"code": code}))
+    with pytest.raises(explore_kept.Stale, match="of other code: .*gone"):
+        read(explorer, "quick")
+    (kept / "provenance.json").write_text(json.dumps(about))
+    (kept / "moves.json").write_text("[]")
+    with pytest.raises(explore_kept.Stale, match=r"moves.json is not the file that provenance.json describes"):
+        read(explorer, "quick")
+    (kept / "provenance.json").write_text("{}")
+    with pytest.raises(explore_kept.Stale, match="damaged"):
+        read(explorer, "quick")
+    (kept / "provenance.json").unlink()
+    with pytest.raises(explore_kept.Stale, match=r"provenance.json is not there"):
+        read(explorer, "quick")
+
+
+def test_only_what_was_trained_and_is_small_is_kept(taught, kept, monkeypatch):
+    direct, searched, runs, _ = taught
+    before = {path: path.read_bytes() for path in kept.iterdir()}
+    with pytest.raises(ValueError, match="SING has no run"):
+        explore_kept.keep(direct, searched, {"baseline": runs["baseline"]}, "quick", 10, kept)
+    monkeypatch.setattr(explore_kept, "LARGEST", 100)
+    with pytest.raises(ValueError, match="at most 100"):
+        explore_kept.keep(direct, searched, runs, "quick", 10, kept)
+    assert {path: path.read_bytes() for path in kept.iterdir()} == before
+    monkeypatch.undo()
+    explore_kept.keep(direct, searched[:1], runs, "quick", 10, kept)
+    assert sorted(path.name for path in kept.iterdir()) == ["moves.json", "provenance.json"]
+
+
+def test_the_page_says_what_it_is_of(cell, taught, monkeypatch, tmp_path):
+    """From what is kept, with the trainings' names; without it, that it is not shown and why."""
+    monkeypatch.setattr(explore_kept, "FOLDER", taught[3])
+    monkeypatch.setenv("REID_RUNS", str(tmp_path))
+    data, why = explore_page.made(cell, "quick", 8)
+    assert why == "" and [method["name"] for method in data["methods"]][:2] == ["baseline", "SING"]
+    assert "Not trained and so not here: " in data["about"] and "JBIM" in data["about"]
+    assert len(data["trainings"]) == 2 and taught[2]["baseline"][None].directory.name in data["trainings"][0]
+    data, why = explore_page.made(cell, "quick", 7)
+    assert "of another question" in why and why in data["about"] and "needs no training" in data["about"]
+    assert [method["name"] for method in data["methods"]] == list(explore.untrained(cell, "quick"))
+
+
+def test_what_is_committed_is_small_and_intact():
+    about = json.loads((explore_kept.FOLDER / explore_kept.ABOUT).read_text(encoding="utf-8"))
+    assert {path.name for path in explore_kept.FOLDER.iterdir()} == {*about["files"], explore_kept.ABOUT}
+    for name, digest in about["files"].items():
+        content = (explore_kept.FOLDER / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest and len(content) <= explore_kept.LARGEST
+    assert about["left_out"] == [] and "+changes" not in about["made"]["commit"]
+    moves = len(explore.KERNELS) * len(explore.RATIOS) * explore_page.PEOPLE
+    for method in json.loads((explore_kept.FOLDER / explore_kept.MOVES).read_text(encoding="utf-8")):
+        assert len(method["place"]) == moves and len(method["order"]) == moves * explore_page.TOP
+        assert about["runs"][method["name"]]
 
 
 def test_the_page_is_one_file(data, monkeypatch):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 import browser
 import pytest
 
-from lib.course import explore_page
+from lib.course import explore_kept, explore_page
 from lib.data import load_dataset
 from lib.experiments import explore
+from lib.experiments.baseline import HISTOGRAM
 from lib.experiments.study import cells
 
 pytestmark = pytest.mark.skipif(
@@ -74,3 +77,46 @@ def test_it_fits_a_phone(window):
         ".map(e => e.tagName + '#' + e.id)"
     )
     assert wide == []
+
+
+# from a slider's event to the last change of the page, in ms
+TIMED = """
+const [name, value, done] = arguments, slider = document.getElementById(name);
+let last = performance.now();
+const observer = new MutationObserver(() => { last = performance.now(); });
+observer.observe(document.body, {attributes: true, childList: true, subtree: true, characterData: true});
+const started = performance.now();
+slider.value = value;
+slider.dispatchEvent(new Event('input'));
+setTimeout(() => { observer.disconnect(); done(last - started); }, 400);
+"""
+
+
+@pytest.mark.slow
+def test_the_whole_page_shows_what_is_kept_of_every_method(window, tmp_path):
+    """The page of the site, of ``data/explore``; beside it colours alone, which are searched now."""
+    (cell,) = cells(load_dataset("pedestrians"), "mlr")
+    colours = {HISTOGRAM: explore.untrained(cell, "course")[HISTOGRAM]}
+    explorer = explore.Explorer(cell.protocol, colours, explore_page.PEOPLE)
+    try:
+        kept, _ = explore_kept.read(explorer, "course", explore_page.TOP)
+    except explore_kept.Stale as stale:
+        pytest.skip(f"data/explore is not of today's code: {stale}")
+    (tmp_path / "explore.html").write_text(explore_page.page(explore_page.computed(explorer, "about", kept)))
+    window.open((tmp_path / "explore.html").as_uri())
+    window.until(DRAWN)
+    assert window.run("return document.getElementById('method').options.length") == len(kept) + 1
+    people, top, took = len(explorer.probes), explore_page.TOP, []
+    shown = explorer.gallery["pid"].to_numpy()
+    for number, method in enumerate(kept):
+        person, ratio = 7 * number % people, number % len(explore.RATIOS)
+        for name, value in (("person", person), ("ratio", ratio), ("method", number)):
+            took.append(window.call("execute/async", script=TIMED, args=[name, value]))
+        at = ratio * people + person
+        right = shown[method["order"][at * top : (at + 1) * top]] == explorer.probes["pid"][person]
+        whose = ["the right person" if one else "another person" for one in right]
+        wanted = "; ".join(f"Place {place}: {who}" for place, who in enumerate(whose, 1))
+        window.until(LIST.replace("return ", "return arguments[0] === "), wanted)
+        assert window.until(DRAWN)
+    assert window.log() == []
+    print(f"a move: {median(took):.0f} ms, {min(took):.0f} to {max(took):.0f}")
