@@ -9,7 +9,7 @@ from lib.course import structure
 from lib.experiments import claims, verdicts
 from lib.experiments.ftwa_cameras import GAINS
 from lib.experiments.hrnet_branches import COMPARED
-from lib.experiments.recorded import Record
+from lib.experiments.recorded import Record, recorded
 from lib.plots.board import MOST
 
 
@@ -105,3 +105,45 @@ def test_what_stands_in_no_row_is_said_from_the_record(monkeypatch):
     assert verdicts.notes("ftwa") == [transformed] and verdicts.notes("pshrnet") == []
     monkeypatch.setattr(verdicts, "recorded", lambda *_: Record(*3 * [board.head(0)], {}))
     assert verdicts.notes("ftwa") == verdicts.notes("jbim") == []
+
+
+def judged(**columns) -> pd.DataFrame:
+    """Claims as the board has them: each column a value for all or a list."""
+    usual = {"paper": "pshrnet", "set": "pedestrians", "claim_id": "PSHR-ps", "against_it": None, "trainings": 3}
+    return pd.DataFrame(usual | {"verdict": "undecided", "control_verdict": "contradicted"} | columns)
+
+
+def test_a_control_on_another_network_is_named():
+    table = judged(
+        claim_id=["PSHR-ps", "PSHR-ps", "PSHR-ca", "JBIM-osnet", "JBIM-over-osnet", "PSHR-pool"],
+        paper=[*["pshrnet"] * 3, "jbim", "jbim", "pshrnet"],
+        set=["pedestrians", "caviar", "pedestrians", "pedestrians", "pedestrians", "pedestrians"],
+        control_row=["baseline", "HRNet-ReID", "baseline", "baseline", "baseline", None],
+        control_verdict=[*["contradicted"] * 5, ""],
+    )
+    assert verdicts.other_network(table).tolist() == [True, False, False, True, False, False]
+    assert verdicts.marked(table)["control_row"].tolist()[:3] == ["baseline, another network", "HRNet-ReID", "baseline"]
+    (remark,) = verdicts.remarks(table)
+    assert remark.startswith("The control of 2 verdicts is *another network*")
+    assert "1 of PS-HRNet (2021) on embedded people, 1 of JBIM (2022) on embedded people" in remark
+    level = recorded("jbim", ["pedestrians"]).rank1("OSNet", "mlr")["pedestrians"]
+    assert f"OSNet {100 * level:.1f} %" in remark
+    assert verdicts.remarks(table.iloc[1:3]) == verdicts.remarks(table.head(0)) == []
+
+
+def test_too_few_trainings_are_counted_for_each_set():
+    table = judged(
+        set=["viper"] * 4 + ["pedestrians"],
+        trainings=[1, 2, 2, 1, 3],
+        verdict=["undecided (1 training)", "undecided", "undecided", "reproduced", "undecided"],  # weights need none
+        control_verdict="",
+        control_row=None,
+    )
+    (remark,) = verdicts.remarks(table)
+    assert ": 3 of the 4 on VIPeR (1 with 1 training, 2 with 2 trainings). " in remark
+
+
+def test_the_page_says_what_its_counts_leave_out():
+    text, table = verdicts.page(), verdicts.board()
+    assert all(f"\n{remark}\n" in text for remark in verdicts.remarks(table))
+    assert text.count(", another network)") == verdicts.other_network(table).sum()
