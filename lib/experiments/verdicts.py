@@ -159,9 +159,9 @@ def _networks(table: pd.DataFrame) -> str:
     alone = [f"{name} {100 * level['pedestrians']:.1f} %" for name, level in known.items() if level]
     levels = f" (alone, trained as long, rank-1 on embedded people: {', '.join(alone)})" if alone else ""
     return (
-        f"The control of {counted(len(found), 'verdict')} is *another network* than the claim's ({', '.join(where)}): the "
-        f"strongest row on validation people is the plain ResNet. Against the control these verdicts measure the network "
-        f"and its first weights{levels} as well as the claim."
+        f"The control of {counted(len(found), 'verdict')} is another network than the claim's ({', '.join(where)}): "
+        "the strongest row on validation people is the plain ResNet. Against the control these verdicts measure the "
+        f"network and its first weights{levels} as well as the claim."
     )
 
 
@@ -176,9 +176,8 @@ def _few_trainings(table: pd.DataFrame) -> str:
             where.append(f"{of.sum()} of the {(table['set'] == people).sum()} on {PEOPLE[people]} ({behind})")
     if not where:
         return ""
-    return (
-        f"Verdicts with fewer than {claims.TRAININGS} trainings: {', '.join(where)}. They are undecided whatever is true."
-    )
+    least = claims.TRAININGS
+    return f"Verdicts with fewer than {least} trainings: {', '.join(where)}. They are undecided whatever is true."
 
 
 def boards(table: pd.DataFrame, most: int) -> dict[str, pd.DataFrame]:
@@ -199,6 +198,24 @@ def boards(table: pd.DataFrame, most: int) -> dict[str, pd.DataFrame]:
             where = f", {page + 1} of {pages}" if pages > 1 else ""
             found[f"{title}{where}"] = cells[(cells["paper"] == paper) & cells["claim"].isin(few)].drop(columns="paper")
     return found
+
+
+def shown(table: pd.DataFrame, paper: str) -> str:
+    """All judged claims of a paper for readers, as a table in Markdown: a line for each set that a claim was measured
+    on, with what the paper prints, and the difference with its interval and verdict, as the paper compares and against
+    the control; in points of rank-1 where no unit stands. A claim stands in the first of its lines.
+    """
+    part = marked(table[table["paper"] == paper]).to_dict("records")
+    lines, last = [], ""
+    for row, told in zip(part, claims.table(part, unit="").to_dict("records"), strict=True):
+        known, claim = int(row["trainings"]), f"{told['claim']} ({told['table']})"
+        few = f" ({counted(known, 'training')})" if known < claims.TRAININGS else ""
+        pairs = (("as the paper compares", "verdict"), ("against the control", "verdict against it"))
+        said = [f"{' '.join(told[name].split())}: {told[word]}" if told[word] else "" for name, word in pairs]
+        prints = claimed_in_words(row["claim_id"], TARGETS.get((row["preset"], row["set"])))
+        lines.append(["" if claim == last else claim, f"{PEOPLE[row['set']]}{few}", prints, *said])
+        last = claim
+    return _grid(["claim", "measured on", "the paper prints", "as the paper compares", "against the control"], lines)
 
 
 def page(table: pd.DataFrame | None = None, length: pd.DataFrame | None = None) -> str:
