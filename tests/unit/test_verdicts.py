@@ -6,6 +6,7 @@ import pandas as pd
 
 from lib.course import notebook as notebooks
 from lib.course import structure
+from lib.evaluation.intervals import counted
 from lib.experiments import claims, verdicts
 from lib.experiments.ftwa_cameras import GAINS
 from lib.experiments.hrnet_branches import COMPARED
@@ -27,11 +28,11 @@ def test_every_claim_is_judged_or_said_to_be_missing():
 
 def test_the_counts_are_those_of_the_rows():
     table = verdicts.board()
-    counted = verdicts.counts(table)
+    given = verdicts.counts(table)
     words = list(claims.VERDICTS)
-    assert counted[words].to_numpy().sum() == len(table)
-    assert counted[[f"control: {word}" for word in words]].to_numpy().sum() == (table["control_verdict"] != "").sum()
-    for (paper, people), row in counted.iterrows():
+    assert given[words].to_numpy().sum() == len(table)
+    assert given[[f"control: {word}" for word in words]].to_numpy().sum() == (table["control_verdict"] != "").sum()
+    for (paper, people), row in given.iterrows():
         (key,) = (name for name, title in verdicts.PAPERS.items() if title == paper)
         (where,) = (name for name, title in verdicts.PEOPLE.items() if title == people)
         part = table[(table["paper"] == key) & (table["set"] == where)]
@@ -158,7 +159,7 @@ def test_all_claims_of_a_paper_are_in_its_table():
         assert len(cells) == len(part), paper
     text = verdicts.shown(table, "sing")
     viper = table[(table["claim_id"] == "SING-alpha-zero") & (table["set"] == "viper")].iloc[0]
-    known = f"VIPeR ({int(viper['trainings'])} training{'s' * (viper['trainings'] > 1)})"
+    known = f"VIPeR ({counted(int(viper['trainings']), 'training')})"
     assert viper["trainings"] >= claims.TRAININGS or known in text
     assert text.count("Three anchors fused are better than one") == 1  # on three sets
     assert "] dB: " in text and "] : " not in text
