@@ -12,3 +12,5 @@ DATASETS = (  # those of lib.data.readers.READERS, which imports torch; a test c
     "msmt17",
     "sysu",
 )
+# what a page or a figure about several sets of people calls them
+PEOPLE = {"pedestrians": "embedded people", "viper": "VIPeR", "caviar": "CAVIAR4REID"}

@@ -5,23 +5,28 @@ printed over its own baseline. From ``data/measured`` alone; a method that is no
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
 from lib.data.batches import Batch, ByHand
 from lib.evaluation import complexity
+from lib.evaluation.intervals import counted
 from lib.evaluation.timing import milliseconds
 from lib.experiments import ftwa, jbim, pshrnet, ripr, sing
+from lib.experiments.claims import TRAININGS
 from lib.experiments.controls import BASELINE, EVERYWHERE
 from lib.experiments.measured import MeasuredError, measured
 from lib.experiments.published import published
 from lib.experiments.recorded import SETS, recorded
+from lib.experiments.scores import with_interval
 from lib.methods import create_method
 from lib.methods.method import Method
+from lib.names import PEOPLE
 
 
 class Gain(NamedTuple):
@@ -89,6 +94,7 @@ COLUMNS = (
     "set", "name", "value", "level_low", "level_high", "map", "map_low", "map_high", "mean", "low", "high", "trainings",
     "trials",
 )  # fmt: skip
+ABSENT = "not recorded"
 MAP = {"": "value", "_low": "low", "_high": "high"}  # what ends a column of the mAP's -> the record's column
 
 
@@ -200,3 +206,134 @@ def published_gains() -> pd.DataFrame:
         if one.gain
     ]
     return pd.DataFrame(rows)
+
+
+def decided(table: pd.DataFrame) -> pd.DataFrame:
+    """Those of ``standings`` that are set against the plain network with three trainings: fewer decide nothing."""
+    return table[table["mean"].notna() & (table["trainings"] >= TRAININGS)]
+
+
+def few_trainings(table: pd.DataFrame) -> list[str]:
+    """The others that have a difference, on any set: "FFSR + RIFE on VIPeR (2 trainings)"."""
+    few = table[table["mean"].notna() & (table["trainings"] < TRAININGS)]
+    return [f"{row['name']} on {PEOPLE[row['set']]}{_few(row)}" for row in few.to_dict("records")]
+
+
+def above(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """{set: its rows whose whole interval lies above the plain network, the largest gain first}, where any does."""
+    rows = decided(table).query("low > 0").sort_values("mean", ascending=False, kind="stable")
+    return {people: rows[rows["set"] == people] for people in dict.fromkeys(table["set"]) if people in set(rows["set"])}
+
+
+def halves(table: pd.DataFrame, gains: pd.DataFrame, people: str = "pedestrians") -> dict[str, bool]:
+    """{method: whether its estimate on a set is at least half of its published gain}, of those that are decided."""
+    measured_gains = decided(table).query("set == @people").set_index("name")["mean"]
+    printed = gains.set_index("name")["gain"]
+    return {
+        name: bool(100 * measured_gains[name] >= printed[name] / 2) for name in printed.index if name in measured_gains
+    }
+
+
+def finding(table: pd.DataFrame, gains: pd.DataFrame) -> str:
+    """What is left of the published gains, in a sentence: how many keep half, and which methods lie above the plain
+    network, with their gains beside the published ones; where none does, the best of them.
+
+    table : of ``standings``. gains : of ``published_gains``.
+    """
+    ours = table[table["name"].isin(gains["name"])]
+    kept, printed = halves(ours, gains), gains.set_index("name")["gain"]
+    said = [
+        f"{listed(f'{row.name} ({_plain(row)} of {printed[row.name]:+.1f} points)' for row in part.itertuples(False))}"
+        f" on {PEOPLE[people]}"
+        for people, part in above(ours).items()
+    ]
+    half = f"{sum(kept.values())} of {len(kept)} gains keep half of their size on {PEOPLE['pedestrians']}"
+    if said:
+        rest = f"above it lie only {'; '.join(said)}"
+    else:
+        best = decided(ours).nlargest(1, "mean").itertuples(False)
+        rest = ", ".join(["above it lies none", *(f"the best is {one.name} with {_plain(one)}" for one in best)])
+    return f"Over one plain network, trained as long, {half}; {rest}."
+
+
+def of_cost(table: pd.DataFrame, costs: pd.DataFrame) -> str:
+    """Which networks lie above the plain one, and how many of its multiply-adds each takes: a title."""
+    macs = costs.set_index("name")["macs"]
+    times = macs / macs[BASELINE]
+    found = above(table[table["name"].isin(macs.index)])
+    said = [
+        f"{listed(f'{name} (at {times[name]:.1f} times its cost)' for name in part['name'])} on {PEOPLE[people]}"
+        for people, part in found.items()
+    ]
+    return f"Above the plain network lie only {'; '.join(said)}" if said else "No network lies above the plain one"
+
+
+def listed(names: Iterable[str]) -> str:
+    """ "A, B and C"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _plain(row) -> str:
+    """A difference in points, without the unit."""
+    return with_interval(row._asdict(), unit="").strip()
+
+
+def shown(
+    table: pd.DataFrame, people: str, gains: pd.DataFrame, apart: pd.DataFrame, cost: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """The scoreboard of a set for readers: a row per contestant, in words where it is not recorded.
+
+    table : of ``standings``. gains : of ``published_gains``. apart : of ``objectives``; without any on this set there
+    is no column. cost : columns of numbers by name, None for none.
+    """
+    here, far = (rows[rows["set"] == people].set_index("name") for rows in (table, apart))
+    printed = {row.name: f"{row.gain:+.1f} ({row.dataset})" for row in gains.itertuples(False)}
+    lines = []
+    for one in CONTESTANTS:
+        line = {"method": one.name, "rank-1, %": ABSENT, "mAP, %": ABSENT, "minus the plain network": ABSENT}
+        line["in its paper"] = printed.get(one.name, "")
+        if one.name in here.index:
+            row = here.loc[one.name]
+            line["rank-1, %"] = _level(row, "value", "level_low", "level_high")
+            line["mAP, %"] = _level(row, "map", "map_low", "map_high")
+            if np.isfinite(row["mean"]):
+                line["minus the plain network"] = f"{with_interval(row, unit='').strip()}{_few(row)}"
+            elif one.name == BASELINE:
+                line["minus the plain network"] = ""
+            line |= {"trainings": str(row["trainings"]), "splits": str(row["trials"])}
+        if len(far):
+            line["O(1/4, 1)"] = _far(far.loc[one.name]) if one.name in far.index else ABSENT
+        if cost is not None:
+            about = cost.loc[one.name] if one.name in cost.index else cost.iloc[0] * np.nan
+            line |= {name: "" if np.isnan(value) else f"{value:.3g}" for name, value in about.items()}
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("").set_index("method")
+
+
+def _level(row: pd.Series, *columns: str) -> str:
+    value, low, high = (100 * row[name] for name in columns)
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _far(row: pd.Series) -> str:
+    """O, and by how much it lies above the plain network's."""
+    return f"{row['value']:.3f}" + ("" if np.isnan(row["mean"]) else f", {with_interval(row, unit='%')}{_few(row)}")
+
+
+def _few(row: pd.Series) -> str:
+    """What stands behind a difference that decides nothing."""
+    return "" if row["trainings"] >= TRAININGS else f" ({counted(int(row['trainings']), 'training')})"
+
+
+def unrecorded(table: pd.DataFrame, apart: pd.DataFrame, sets: Sequence[str] = SETS) -> str:
+    """What the scoreboard lacks, in a sentence; "" where it lacks nothing. table, apart : as in ``shown``."""
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for what, have in [
+        *((one.name, set(table.loc[table["name"] == one.name, "set"])) for one in CONTESTANTS),
+        ("O", set(apart["set"])),
+    ]:
+        if missing := tuple(people for people in sets if people not in have):
+            lacking.setdefault(missing, []).append(what)
+    parts = [f"{listed(what)} on {listed(PEOPLE[people] for people in where)}" for where, what in lacking.items()]
+    return f"Not recorded: {'; '.join(parts)}." if parts else ""

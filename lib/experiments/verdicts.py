@@ -25,12 +25,14 @@ from lib.experiments.published import claimed_in_words
 from lib.experiments.recorded import SETS, TARGETS, Record, recorded
 from lib.experiments.scores import with_interval
 from lib.experiments.studies import STUDIES
+from lib.names import PEOPLE
 from lib.paths import ROOT, write_atomically
 
 PAGE = ROOT / "VERDICTS.md"
 PAPERS = {"sing": "SING (2018)", "ripr": "RIPR (2019)", "ftwa": "FTWA (2021)", "pshrnet": "PS-HRNet (2021)",
           "jbim": "JBIM (2022)"}  # fmt: skip
-PEOPLE = {"pedestrians": "embedded people", "viper": "VIPeR", "caviar": "CAVIAR4REID"}
+# networks beside the controls' ResNet, as the names of the rows say them -> the row of one alone, and its study
+NETWORKS = {"HRNet": (pshrnet.ID, "pshrnet"), "OSNet": (jbim.OSNET, "jbim")}
 # claims that are judged by no study of the record: table -> preset
 APART = {"superres_claims": "plain", "jbim_ratio_claims": "mlr", "jbim_maps_claims": "mlr"}  # lessons 05, 31, 30
 # protocols beside a set's usual one, on which some claims are judged as well: preset -> what the claim then adds
@@ -118,6 +120,66 @@ def counts(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, index=columns).T
 
 
+def other_network(table: pd.DataFrame) -> pd.Series:
+    """For each judged claim, whether its control stands on another network than the row that is set against it."""
+    rows = {one.claim: one.a for study in usual() for one in STUDIES[study].comparisons}
+    mine = table["against_it"].fillna(table["claim_id"].map(rows)).map(_network)
+    return (table["control_verdict"] != "") & (mine != table["control_row"].map(_network))
+
+
+def _network(row: str | float) -> str:
+    """What a row's name says of its network: of ``NETWORKS``, or the ResNet of all others."""
+    return next((name for name in NETWORKS if name in str(row)), "ResNet")
+
+
+def marked(table: pd.DataFrame) -> pd.DataFrame:
+    """The judged claims, with those controls named that are another network."""
+    if table.empty:
+        return table
+    said = table["control_row"] + ", another network"
+    return table.assign(control_row=table["control_row"].mask(other_network(table), said))
+
+
+def remarks(table: pd.DataFrame) -> list[str]:
+    """What has to be known about all judged claims before their verdicts are counted, each in a sentence or two."""
+    return [one for one in (_networks(table), _few_trainings(table)) if one] if len(table) else []
+
+
+def _networks(table: pd.DataFrame) -> str:
+    """Which controls are another network, and what the networks reach alone; "" where none is."""
+    found = table[other_network(table)]
+    if found.empty:
+        return ""
+    where = [
+        f"{len(part)} of {PAPERS[paper]} on {PEOPLE[people]}"
+        for (paper, people), part in found.groupby(["paper", "set"], sort=False)
+    ]
+    ours = {"ResNet": (BASELINE, "ripr"), **NETWORKS}
+    known = {name: recorded(study, ["pedestrians"]).rank1(row, "mlr") for name, (row, study) in ours.items()}
+    alone = [f"{name} {100 * level['pedestrians']:.1f} %" for name, level in known.items() if level]
+    levels = f" (alone, trained as long, rank-1 on embedded people: {', '.join(alone)})" if alone else ""
+    return (
+        f"The control of {counted(len(found), 'verdict')} is another network than the claim's ({', '.join(where)}): "
+        "the strongest row on validation people is the plain ResNet. Against the control these verdicts measure the "
+        f"network and its first weights{levels} as well as the claim."
+    )
+
+
+def _few_trainings(table: pd.DataFrame) -> str:
+    """How many verdicts have too few trainings; a count of weights needs none, and is decided with one."""
+    few = table[(table["trainings"] < claims.TRAININGS) & table["verdict"].str.startswith("undecided")]
+    where = []
+    for people in SETS:
+        of = few.loc[few["set"] == people, "trainings"].astype(int).value_counts().sort_index()
+        behind = ", ".join(f"{count} with {counted(known, 'training')}" for known, count in of.items())
+        if behind:
+            where.append(f"{of.sum()} of the {(table['set'] == people).sum()} on {PEOPLE[people]} ({behind})")
+    if not where:
+        return ""
+    least = claims.TRAININGS
+    return f"Verdicts with fewer than {least} trainings: {', '.join(where)}. They are undecided whatever is true."
+
+
 def boards(table: pd.DataFrame, most: int) -> dict[str, pd.DataFrame]:
     """What ``lib.plots.board.claims_board`` draws, {title: claim, set, column, verdict}: for every paper as many pages
     as it takes with at most ``most`` claims on one. A claim about several networks is a line for each.
@@ -138,19 +200,39 @@ def boards(table: pd.DataFrame, most: int) -> dict[str, pd.DataFrame]:
     return found
 
 
+def shown(table: pd.DataFrame, paper: str) -> str:
+    """All judged claims of a paper for readers, as a table in Markdown: a line for each set that a claim was measured
+    on, with what the paper prints, and the difference with its interval and verdict, as the paper compares and against
+    the control; in points of rank-1 where no unit stands. A claim stands in the first of its lines.
+    """
+    part = marked(table[table["paper"] == paper]).to_dict("records")
+    lines, last = [], ""
+    for row, told in zip(part, claims.table(part, unit="").to_dict("records"), strict=True):
+        known, claim = int(row["trainings"]), f"{told['claim']} ({told['table']})"
+        few = f" ({counted(known, 'training')})" if known < claims.TRAININGS else ""
+        pairs = (("as the paper compares", "verdict"), ("against the control", "verdict against it"))
+        said = [f"{' '.join(told[name].split())}: {told[word]}" if told[word] else "" for name, word in pairs]
+        prints = claimed_in_words(row["claim_id"], TARGETS.get((row["preset"], row["set"])))
+        lines.append(["" if claim == last else claim, f"{PEOPLE[row['set']]}{few}", prints, *said])
+        last = claim
+    return _grid(["claim", "measured on", "the paper prints", "as the paper compares", "against the control"], lines)
+
+
 def page(table: pd.DataFrame | None = None, length: pd.DataFrame | None = None) -> str:
     """VERDICTS.md of these judged claims, and of those at two lengths (None: of the record's)."""
     table = board() if table is None else table
-    known, parts = claims.claims(), [INTRODUCTION.format(negligible=negligible(table) if len(table) else "one point")]
+    known, shown = claims.claims(), marked(table)
+    parts = [INTRODUCTION.format(negligible=negligible(table) if len(table) else "one point")]
     if len(table):
         given = counts(table)
         head = ["paper", "people", *claims.VERDICTS, *(f"control: {word}" for word in claims.VERDICTS)]
         parts.append(
             _grid(head, [[*names, *map(str, row)] for names, row in zip(given.index, given.values, strict=True)])
         )
+        parts += [f"{remark}\n" for remark in remarks(table)]
     for paper, title in PAPERS.items():
         own = known[known["paper"] == paper]
-        part = table[table["paper"] == paper]
+        part = shown[shown["paper"] == paper]
         parts.append(f"## {title}\n")
         if len(part):
             parts.append(_grid(

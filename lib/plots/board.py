@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from lib.names import PEOPLE
 from lib.plots import style
 from lib.plots.tables import require
 from lib.plots.verdicts import COLOURS
@@ -25,8 +26,8 @@ def claims_board(table: pd.DataFrame, title: str | None = None) -> Figure:
     """A row per claim, two columns per set of people: as the paper compares, and against the control.
 
     table : claim (short text), set, column ("paper" or "control"), verdict (one of ``VERDICTS``; "undecided (1
-    training)" counts as undecided). A cell without a row stays empty: it was not measured. title : None for the count
-    of the verdicts (``counted``). ValueError for an unknown verdict or column, two verdicts for one cell, or more
+    training)" counts as undecided). A cell without a row stays empty: it was not measured. title : None for how
+    many are reproduced (``counted``). ValueError for an unknown verdict or column, two verdicts for one cell, or more
     claims than can be read.
     """
     require(table, "claim", "set", "column", "verdict")
@@ -43,13 +44,21 @@ def claims_board(table: pd.DataFrame, title: str | None = None) -> Figure:
     left, wide = 3.8, 0.78  # inches: the claims, a column
     ends = left + 2 * len(sets) * wide + 0.2 * len(sets)
     fig, ax = style.chart(size=(max(ends, 7.6), sum(tall) + 1.9))
-    fig.colours = 32
+    fig.colours = 16
     for line, top, height in zip(lines, tops, tall, strict=True):
         ax.text(0, top + height / 2, line, fontsize=style.SMALL, va="center")
     verdicts = table.set_index(["set", "claim", "column"])["verdict"].map(plain_verdict)
     for number, name in enumerate(sets):
         start = left + number * (2 * wide + 0.2)
-        ax.text(start + wide, -0.52, style.text(name), fontsize=style.TEXT, fontweight="bold", ha="center", va="bottom")
+        ax.text(
+            start + wide,
+            -0.52,
+            PEOPLE.get(name, name),
+            fontsize=style.TEXT,
+            fontweight="bold",
+            ha="center",
+            va="bottom",
+        )
         for k, (column, said) in enumerate(COLUMNS.items()):
             x = start + k * wide
             ax.text(x + wide / 2, -0.06, said, fontsize=9, ha="center", va="bottom", color="#444444")
@@ -88,12 +97,13 @@ def plain_verdict(verdict: str) -> str:
     return plain
 
 
-def counted(table: pd.DataFrame, column: str = "control") -> str:
-    """How many of the claims' cells have which verdict against the control (or as the "paper" compares), in a sentence.
+def counted(table: pd.DataFrame, people: str = "pedestrians") -> str:
+    """How many of a set's claims are reproduced, as the papers compare and against the control, in a sentence.
 
     table : as for ``claims_board``.
     """
     require(table, "claim", "set", "column", "verdict")
-    found = table.loc[table["column"] == column, "verdict"].map(plain_verdict).value_counts()
-    how = {"control": "Against the control", "paper": "As the papers compare"}[column]
-    return f"{how}: " + ", ".join(f"{found.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
+    here = table[table["set"] == people]
+    words = {column: here.loc[here["column"] == column, "verdict"].map(plain_verdict) for column in COLUMNS}
+    paper, control = (f"{(said == 'reproduced').sum()} of {len(said)}" for said in words.values())
+    return f"{paper} claims reproduced as the paper compares, {control} against the control ({PEOPLE[people]})"

@@ -45,17 +45,23 @@ def test_verdicts_stay_apart_in_grey():
         assert max(one, two) / min(one, two) > 3
 
 
-@pytest.mark.parametrize(
-    "verdicts, said",
-    [
-        (("reproduced",) * 8, "4 reproduced, 0 contradicted, 0 no effect, 0 undecided"),
-        (("reproduced", "undecided (1 training)") * 4, "0 reproduced, 0 contradicted, 0 no effect, 4 undecided"),
-    ],
-)
-def test_the_title_counts_what_the_control_says(verdicts, said):
-    assert board.counted(table(verdicts)) == f"Against the control: {said}"
-    assert " ".join(board.claims_board(table(verdicts)).get_suptitle().split()) == f"Against the control: {said}"
-    assert board.counted(table(("reproduced",) * 8), "paper").startswith("As the papers compare: 4 reproduced")
+def test_the_title_counts_the_embedded_people():
+    mixed = table(
+        ("reproduced", "contradicted", "reproduced", "reproduced", "undecided (1 training)", "reproduced")
+        + ("no effect",) * 2
+    )
+    said = "1 of 2 claims reproduced as the paper compares, 1 of 2 against the control (embedded people)"
+    assert board.counted(mixed) == said
+    assert " ".join(board.claims_board(mixed).get_suptitle().split()) == said
+    without = mixed[(mixed["column"] == "paper") | (mixed["claim"] == "SR helps")]
+    assert board.counted(without, "viper").startswith("1 of 2 claims") and "1 of 1 against" in board.counted(
+        without, "viper"
+    )
+
+
+def test_a_set_has_the_name_of_the_verdicts():
+    fig = board.claims_board(table().replace("viper", "caviar"))
+    assert "CAVIAR4REID" in {t.get_text() for t in fig.axes[0].texts}
 
 
 def test_what_is_no_verdict_is_refused():

@@ -13,7 +13,7 @@ WORDS = list(pictures.COLOURS)
 def counts() -> pd.DataFrame:
     columns = [*WORDS, *(f"control: {word}" for word in WORDS)]
     rows = [[2, 1, 0, 3, 1, 1, 0, 0], [0, 0, 4, 0, 0, 0, 2, 1]]
-    return pd.DataFrame(rows, index=[("SING (2018)", "VIPeR"), ("RIPR (2019)", "VIPeR")], columns=columns)
+    return pd.DataFrame(rows, index=["SING (2018)", "RIPR (2019)"], columns=columns)
 
 
 def test_bars_are_as_long_as_the_counts_and_say_them():
@@ -23,9 +23,13 @@ def test_bars_are_as_long_as_the_counts_and_say_them():
     assert sum(bar.get_width() for bar in ax.patches) == 6 + 2 + 4 + 3
     assert [text.get_text() for text in ax.texts] == ["2", "1", "3", "1", "1", "4", "2", "1"]  # none for no claim
     labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert labels[0] == "SING (2018), VIPeR: as the paper compares" and labels[1] == "against the control"
+    assert labels[0] == "SING (2018), as it compares" and labels[1] == "against the control"
+    assert fig.get_figwidth() / fig.get_figheight() == pytest.approx(16 / 9)
+    assert min(text.get_fontsize() for text in [*ax.texts, *ax.get_yticklabels()]) >= 12  # read when it is projected
     with pytest.raises(ValueError, match="control: undecided"):
         pictures.bars(counts().drop(columns="control: undecided"))
+    with pytest.raises(ValueError, match="8 papers"):
+        pictures.bars(pd.concat([counts()] * 4))
 
 
 def test_shifts_counts_what_has_a_control():

@@ -187,12 +187,83 @@ def test_trainings_elsewhere_stand_beside_nothing(tmp_path, monkeypatch, one_thr
     assert set(scoreboard_training.minutes(people, where, "quick")[0]["name"]) == {BASELINE}
 
 
+def standing(people: str, name: str, mean: float, trainings: int = 3, value: float = 0.7) -> dict:
+    """A row of the standings whose interval reaches two points to each side."""
+    line = {"set": people, "name": name, "value": value, "level_low": value - 0.03, "level_high": value + 0.03}
+    line |= {"map": value, "map_low": value - 0.03, "map_high": value + 0.03, "trainings": trainings, "trials": 1}
+    return line | {"mean": mean, "low": mean - 0.02, "high": mean + 0.02}
+
+
+GAINS = pd.DataFrame(
+    {"name": ["SING", "FTWA"], "table": ["T"] * 2, "dataset": ["MLR-VIPeR", "MLR-CUHK03"], "gain": [8.0, 30.0]}
+)
+NO_O = scoreboard.objectives(sets=())
+
+
+def test_the_finding_counts_what_has_three_trainings_on_any_set():
+    rows = [
+        standing("pedestrians", BASELINE, np.nan),
+        standing("pedestrians", "SING", 0.045),
+        standing("pedestrians", "FTWA", 0.03),
+        standing("pedestrians", "AGW", 0.06),  # no gain of a paper
+        standing("viper", "SING", 0.09, trainings=2),
+        standing("viper", "FTWA", 0.01),
+    ]
+    table = pd.DataFrame(rows)
+    assert scoreboard.halves(table, GAINS) == {"SING": True, "FTWA": False}
+    said = scoreboard.finding(table, GAINS)
+    assert "1 of 2 gains keep half of their size on embedded people" in said
+    assert said.endswith(
+        "above it lie only SING (+4.5 [+2.5, +6.5] of +8.0 points) and FTWA (+3.0 [+1.0, +5.0] of +30.0 points) "
+        "on embedded people."
+    )
+    assert scoreboard.few_trainings(table) == ["SING on VIPeR (2 trainings)"]
+    costs = pd.DataFrame({"name": [BASELINE, "SING", "FTWA"], "macs": [100, 250, 100]})
+    assert scoreboard.of_cost(table, costs).endswith(
+        "only SING (at 2.5 times its cost) and FTWA (at 1.0 times its cost) on embedded people"
+    )
+    none = table[table["low"].isna() | (table["low"] < 0) | (table["trainings"] < 3)]
+    assert "above it lies none, the best is FTWA with +1.0 [-1.0, +3.0]" in scoreboard.finding(none, GAINS)
+    assert scoreboard.of_cost(none, costs) == "No network lies above the plain one"
+
+
+def test_what_is_not_recorded_is_said():
+    rows = [
+        standing("pedestrians", one.name, np.nan if one.name == BASELINE else 0.01) for one in scoreboard.CONTESTANTS
+    ]
+    table = pd.DataFrame([*rows, standing("viper", BASELINE, np.nan), standing("viper", "SING", 0.01, trainings=2)])
+    shown = scoreboard.shown(table, "viper", GAINS, NO_O)
+    assert len(shown) == len(scoreboard.CONTESTANTS) and "O(1/4, 1)" not in shown
+    assert (shown.loc["OSNet", ["rank-1, %", "mAP, %", "minus the plain network"]] == "not recorded").all()
+    assert shown.loc[BASELINE, "minus the plain network"] == ""
+    assert shown.loc["SING", "minus the plain network"] == "+1.0 [-1.0, +3.0] (2 trainings)"
+    assert shown.loc["FTWA", "in its paper"] == "+30.0 (MLR-CUHK03)"
+    apart = pd.DataFrame([standing("pedestrians", "SING", 0.1, trainings=2, value=0.25)])
+    cost = pd.DataFrame({"weights, M": [2.8]}, index=["SING"])
+    with_cost = scoreboard.shown(table, "pedestrians", GAINS, apart, cost)
+    assert with_cost.loc["SING", ["O(1/4, 1)", "weights, M"]].tolist() == [
+        "0.250, +10.0 [+8.0, +12.0] % (2 trainings)", "2.8",
+    ]  # fmt: skip
+    assert with_cost.loc["LOMO + XQDA", ["O(1/4, 1)", "weights, M"]].tolist() == ["not recorded", ""]
+    said = scoreboard.unrecorded(table, apart, ("pedestrians", "viper"))
+    assert said.startswith("Not recorded: baseline, all resolutions, FFSR + RIFE, ") and said.endswith(
+        " and O on VIPeR."
+    )
+    assert scoreboard.unrecorded(table, apart, ("pedestrians",)) == ""
+
+
 def test_lesson_90_shows_the_record_of_today():
     """It reads data/measured: what it stores is stale when that changes (make publish LESSONS=90)."""
-    (said,) = structure.answers(notebooks.read(notebooks.lesson_files()["90_one_protocol"]))
-    for one in scoreboard.standings().to_dict("records"):
-        if one["name"] in set(scoreboard.published_gains()["name"]):
-            assert with_interval(pd.Series(one)) in said, f"{one['name']} on {one['set']}"
+    lesson = notebooks.read(notebooks.lesson_files()["90_one_protocol"])
+    table, gains = scoreboard.standings(), scoreboard.published_gains()
+    (said,) = structure.answers(lesson)
+    assert scoreboard.finding(table, gains) in said
+    outputs = [output for cell in notebooks.code_cells(lesson) for output in cell.outputs]
+    html = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+    for one in table.to_dict("records"):
+        if one["name"] != BASELINE:
+            assert with_interval(one, unit="").strip() in html, f"{one['name']} on {one['set']}"
+    assert scoreboard.unrecorded(table, scoreboard.objectives()) in "".join(o.get("text", "") for o in outputs)
 
 
 # ---- the pictures
@@ -206,23 +277,47 @@ def table() -> pd.DataFrame:
     ]
     made = pd.DataFrame(rows, columns=["set", "name", "value", "mean"])
     made = made.assign(low=made["mean"] - 0.02, high=made["mean"] + 0.02)
-    return made.assign(level_low=made["value"] - 0.03, level_high=made["value"] + 0.03)
+    return made.assign(trainings=[3, 3, 2])
 
 
 def test_what_is_left_of_each_gain():
     gains = pd.DataFrame({"name": ["SING", "JBIM"], "dataset": ["MLR-VIPeR"] * 2, "gain": [8.5, 20.9]})
-    (ax,) = pictures.left(table(), gains, "a finding").axes
+    fig = pictures.left(table(), gains, "a finding")
+    (ax,) = fig.axes
     assert [label.get_text() for label in ax.get_yticklabels()] == ["SING", "JBIM (not recorded yet)"]
     points = [line.get_xdata()[0] for line in ax.get_lines() if len(line.get_xdata()) == 1]
     assert points == pytest.approx([8.5, -1.0, 3.0, 20.9])
     assert [text.get_text() for text in ax.texts] == ["MLR-VIPeR"] * 2
+    assert pictures.FEW in {text.get_text() for text in fig.legends[0].get_texts()}
+
+
+def test_two_trainings_decide_nothing_in_the_picture_of_gains():
+    gains = pd.DataFrame({"name": ["SING"], "dataset": ["MLR-VIPeR"], "gain": [8.5]})
+    (ax,) = pictures.left(table().assign(mean=0.05, low=0.04, high=0.06), gains).axes
+    marks = {line.get_marker(): line for line in ax.get_lines() if len(line.get_xdata()) == 1}
+    assert marks["o"].get_markerfacecolor() != "white" and marks["s"].get_markerfacecolor() == "white"
+    bars = [line for line in ax.get_lines() if len(line.get_xdata()) == 2 and line.get_linewidth() == 3]
+    assert [bar.get_linestyle() for bar in bars] == ["-", "--"]  # matplotlib's name of every pattern
 
 
 def test_rank_1_against_the_cost():
-    costs = pd.DataFrame({"name": [BASELINE, "SING"], "macs": [1.4e8, 5.5e8]})
-    left, right = pictures.against_cost(table(), costs, "a finding").axes
+    costs = pd.DataFrame({"name": [BASELINE, "SING"], "macs": [1.4e8, 1.4e8]})
+    fig = pictures.against_cost(table(), costs, "a finding")
+    left, right = fig.axes
     assert left.get_xscale() == "log" and left.get_title(loc="left") == "embedded people"
-    points = [float(line.get_ydata()[0]) for line in right.get_lines() if len(line.get_xdata()) == 1]
-    assert points == pytest.approx([35.0])
+    one, two = (line for line in left.get_lines() if len(line.get_xdata()) == 1)
+    assert np.log10(two.get_xdata()[0] / one.get_xdata()[0]) == pytest.approx(pictures.APART)  # of one cost
+    assert one.get_markerfacecolor() != "white"
+    (point,) = (line for line in right.get_lines() if len(line.get_xdata()) == 1)
+    assert point.get_ydata()[0] == pytest.approx(35.0) and point.get_markerfacecolor() == "white"  # two trainings
+    (bar,) = (line for line in left.get_lines() if len(line.get_xdata()) == 2 and line.get_linewidth() == 3)
+    assert bar.get_ydata() == pytest.approx([75.0, 79.0])  # the plain network's 78 with -1 +- 2
+    assert pictures.FEW in {text.get_text() for text in fig.legends[0].get_texts()}
     with pytest.raises(ValueError, match="no cost is known of SING"):
         pictures.against_cost(table(), costs[costs["name"] != "SING"])
+
+
+def test_the_sets_have_one_name():
+    costs = pd.DataFrame({"name": [BASELINE, "SING"], "macs": [1.4e8, 5e8]})
+    fig = pictures.against_cost(table().replace("viper", "caviar"), costs)
+    assert fig.axes[1].get_title(loc="left") == "CAVIAR4REID"

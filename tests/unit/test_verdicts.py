@@ -6,10 +6,11 @@ import pandas as pd
 
 from lib.course import notebook as notebooks
 from lib.course import structure
+from lib.evaluation.intervals import counted
 from lib.experiments import claims, verdicts
 from lib.experiments.ftwa_cameras import GAINS
 from lib.experiments.hrnet_branches import COMPARED
-from lib.experiments.recorded import Record
+from lib.experiments.recorded import Record, recorded
 from lib.plots.board import MOST
 
 
@@ -27,11 +28,11 @@ def test_every_claim_is_judged_or_said_to_be_missing():
 
 def test_the_counts_are_those_of_the_rows():
     table = verdicts.board()
-    counted = verdicts.counts(table)
+    given = verdicts.counts(table)
     words = list(claims.VERDICTS)
-    assert counted[words].to_numpy().sum() == len(table)
-    assert counted[[f"control: {word}" for word in words]].to_numpy().sum() == (table["control_verdict"] != "").sum()
-    for (paper, people), row in counted.iterrows():
+    assert given[words].to_numpy().sum() == len(table)
+    assert given[[f"control: {word}" for word in words]].to_numpy().sum() == (table["control_verdict"] != "").sum()
+    for (paper, people), row in given.iterrows():
         (key,) = (name for name, title in verdicts.PAPERS.items() if title == paper)
         (where,) = (name for name, title in verdicts.PEOPLE.items() if title == people)
         part = table[(table["paper"] == key) & (table["set"] == where)]
@@ -106,3 +107,70 @@ def test_what_stands_in_no_row_is_said_from_the_record(monkeypatch):
     assert verdicts.notes("ftwa") == [transformed] and verdicts.notes("pshrnet") == others
     monkeypatch.setattr(verdicts, "recorded", lambda *_: Record(*3 * [board.head(0)], {}))
     assert verdicts.notes("ftwa") == verdicts.notes("jbim") == verdicts.notes("pshrnet") == []
+
+
+def judged(**columns) -> pd.DataFrame:
+    """Claims as the board has them: each column a value for all or a list."""
+    usual = {"paper": "pshrnet", "set": "pedestrians", "claim_id": "PSHR-ps", "against_it": None, "trainings": 3}
+    return pd.DataFrame(usual | {"verdict": "undecided", "control_verdict": "contradicted"} | columns)
+
+
+def test_a_control_on_another_network_is_named():
+    table = judged(
+        claim_id=["PSHR-ps", "PSHR-ps", "PSHR-ca", "JBIM-osnet", "JBIM-over-osnet", "PSHR-pool"],
+        paper=[*["pshrnet"] * 3, "jbim", "jbim", "pshrnet"],
+        set=["pedestrians", "caviar", "pedestrians", "pedestrians", "pedestrians", "pedestrians"],
+        control_row=["baseline", "HRNet-ReID", "baseline", "baseline", "baseline", None],
+        control_verdict=[*["contradicted"] * 5, ""],
+    )
+    assert verdicts.other_network(table).tolist() == [True, False, False, True, False, False]
+    assert verdicts.marked(table)["control_row"].tolist()[:3] == ["baseline, another network", "HRNet-ReID", "baseline"]
+    (remark,) = verdicts.remarks(table)
+    assert remark.startswith("The control of 2 verdicts is another network than")
+    assert "1 of PS-HRNet (2021) on embedded people, 1 of JBIM (2022) on embedded people" in remark
+    level = recorded("jbim", ["pedestrians"]).rank1("OSNet", "mlr")["pedestrians"]
+    assert f"OSNet {100 * level:.1f} %" in remark
+    assert verdicts.remarks(table.iloc[1:3]) == verdicts.remarks(table.head(0)) == []
+
+
+def test_too_few_trainings_are_counted_for_each_set():
+    table = judged(
+        set=["viper"] * 4 + ["pedestrians"],
+        trainings=[1, 2, 2, 1, 3],
+        verdict=["undecided (1 training)", "undecided", "undecided", "reproduced", "undecided"],  # weights need none
+        control_verdict="",
+        control_row=None,
+    )
+    (remark,) = verdicts.remarks(table)
+    assert ": 3 of the 4 on VIPeR (1 with 1 training, 2 with 2 trainings). " in remark
+
+
+def test_the_page_says_what_its_counts_leave_out():
+    text, table = verdicts.page(), verdicts.board()
+    assert all(f"\n{remark}\n" in text for remark in verdicts.remarks(table))
+    assert text.count(", another network)") == verdicts.other_network(table).sum()
+
+
+def test_all_claims_of_a_paper_are_in_its_table():
+    table = verdicts.board()
+    for paper in verdicts.PAPERS:
+        part = table[table["paper"] == paper]
+        _, _, *lines = verdicts.shown(table, paper).splitlines()
+        cells = [line.strip("| ").split(" | ") for line in lines if line]
+        assert len(cells) == len(part), paper
+    text = verdicts.shown(table, "sing")
+    viper = table[(table["claim_id"] == "SING-alpha-zero") & (table["set"] == "viper")].iloc[0]
+    known = f"VIPeR ({counted(int(viper['trainings']), 'training')})"
+    assert viper["trainings"] >= claims.TRAININGS or known in text
+    assert text.count("Three anchors fused are better than one") == 1  # on three sets
+    assert "] dB: " in text and "] : " not in text
+
+
+def test_lesson_91_shows_every_claim():
+    """What it stores is stale when the record changes (make publish LESSONS=91)."""
+    lesson, table = notebooks.read(notebooks.lesson_files()["91_claims"]), verdicts.board()
+    outputs = [output for cell in notebooks.code_cells(lesson) for output in cell.outputs]
+    told = "".join(output.get("data", {}).get("text/markdown", "") for output in outputs)
+    assert all(verdicts.shown(table, paper).strip() in told for paper in verdicts.PAPERS)
+    printed = "".join(output.get("text", "") for output in outputs)
+    assert all(remark in printed for remark in verdicts.remarks(table))
