@@ -218,7 +218,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REID_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setitem(instrument.IMAGES, "quick", 64)
-        patch.setattr(pshrnet, "first_weights", lambda sr=False: {})
+        patch.setattr(pshrnet, "first_weights", lambda sr=False, backbone="": {})
         yield studies.study("pshrnet", people, "mlr", cells(people, "mlr"), "quick", progress=False)
 
 
