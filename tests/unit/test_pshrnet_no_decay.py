@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import training_helpers as helpers
 
-from lib.experiments import pshrnet, pshrnet_no_decay, pshrnet_results, recorded, studies, verdicts
+from lib.experiments import hrnet_branches, pshrnet, pshrnet_no_decay, pshrnet_results, recorded, studies, verdicts
 from lib.experiments import study as instrument
 from lib.experiments.controls import BASELINE
 from lib.experiments.pshrnet_results import Inside
@@ -36,6 +36,13 @@ def fits(monkeypatch):
 
     monkeypatch.setattr(instrument, "fit", recorder)
     return calls
+
+
+@pytest.fixture(autouse=True)
+def few_people(monkeypatch):
+    """The pre-training of every profile on the people of ``quick``: nothing here is trained on them."""
+    few = hrnet_branches.pretraining_set("quick")
+    monkeypatch.setattr(hrnet_branches, "pretraining_set", lambda plan: few)
 
 
 def on(rows, profile="quick", ratios=VARIED):
