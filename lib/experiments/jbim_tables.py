@@ -42,6 +42,10 @@ from lib.experiments.trained import RATIOS
 PLAIN = (HIM_ON, LIM_ON, ON, *CONTROLS)  # what a gain of the third step has to beat
 FUSED = (ON, *CONTROLS)
 SR_THEN = (sing_rows.BILINEAR, sing_rows.BICUBIC, sing_rows.APART)
+ONE_SR_THEN = (
+    sing_rows.BILINEAR, sing_rows.BICUBIC, sing_rows.ONE_APART,
+    *(f"{name}, then re-id" for name in ("FSRCNN", *NETWORKS)),
+)  # fmt: skip
 COMPARISONS = [
     Comparison("JBIM-lim-adds", JBIM, HIM, PLAIN),
     Comparison("JBIM-him-adds", JBIM, LIM, PLAIN),
@@ -60,6 +64,12 @@ COMPARISONS = [
     Comparison("JBIM-over-agw", JBIM, AGW),
     Comparison("JBIM-ripr", JBIM, BOTH),
     Comparison("JBIM-sing", JBIM, SING),
+]
+ONE_VARIANT = "one model each, for 1/3"
+BESIDE_ONE = [
+    Comparison("JBIM-sr-reid", ONE_OF[JBIM], ONE_SR_THEN),
+    Comparison("JBIM-over-osnet", ONE_OF[JBIM], OSNET),
+    Comparison("JBIM-over-agw", ONE_OF[JBIM], AGW),
 ]
 SWEPT = [  # of one model, for 1/3
     Comparison("JBIM-synthetic", ONE_OF[JBIM], NO_COPIES[JBIM], ()),

@@ -64,12 +64,14 @@ def _jbim_sweeps(people: PersonDataset) -> list[Row]:
 
 
 def _jbim_table_4(people: PersonDataset) -> list[Row | View]:
-    """Table 4 beside one JBIM: a night on any machine. Its rows with DGD, whose first weights do not ship, are in
-    ``jbim`` alone.
+    """Table 4, and Table 3's other networks, beside one JBIM: a night on any machine. Its rows with DGD, whose first
+    weights do not ship, are in ``jbim`` alone.
     """
-    behind = [row for row in jbim.super_resolutions() if not row.name.endswith("DGD")]
     one = [row for row in jbim.one_model() if row.name in [jbim.ONE_OF[of] for of in (jbim.HIM, jbim.LIM, jbim.JBIM)]]
-    return [*one, *behind, *controls()]
+    then = [row for row in sing.one_model() if row.name in jbim_tables.ONE_SR_THEN]  # of lesson 10
+    behind = [row for row in jbim.super_resolutions() if not row.name.endswith("DGD")]
+    others = [row for row in jbim.others() if row.name in (jbim.OSNET, jbim.AGW)]
+    return [*one, *controls(), *others, *then, *behind]
 
 
 def _pshrnet(people: PersonDataset) -> list[Row | View]:
@@ -115,7 +117,7 @@ STUDIES: Mapping[str, Plan] = {
     "sing": Plan(_sing, _one_side, sing.COMPARISONS, sing.judged),
     "jbim": Plan(_jbim, _one_side, jbim_tables.COMPARISONS),
     "jbim_sweeps": Plan(_jbim_sweeps, _one_side, jbim_tables.SWEPT, jbim_tables.any_network),
-    "jbim_table_4": Plan(_jbim_table_4, _one_side, ()),
+    "jbim_table_4": Plan(_jbim_table_4, _one_side, jbim_tables.BESIDE_ONE, variant=jbim_tables.ONE_VARIANT),
     "pshrnet": Plan(_pshrnet, _one_side, pshrnet.COMPARISONS, pshrnet_results.judged),
     "pshrnet_plain": Plan(_pshrnet_plain, _with_full("plain"), pshrnet.PLAIN_COMPARISONS),
     "pshrnet_one_camera": Plan(_pshrnet_one_camera, _with_full("mlr-one-camera"), pshrnet.ONE_CAMERA_COMPARISONS),
