@@ -260,6 +260,7 @@ COMPARISONS = [
     Comparison("PSHR-subset", PS, tuple(ELEMENTS_OF), ()),
     Comparison("PSHR-best", PS, (SING, BOTH), PLAIN),
 ]
+TABLES_COMPARISONS = COMPARISONS[2:6]  # Tables IV and VII
 PLAIN_COMPARISONS = [
     Comparison("PSHR-pool", HRNET, tuple(POOLING), ()),
     Comparison("PSHR-head", HRNET, HRNET_C_CE, (HRNET_C, *CONTROLS)),  # the code trains HRNet-C by cross-entropy alone

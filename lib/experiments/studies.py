@@ -78,6 +78,12 @@ def _pshrnet(people: PersonDataset) -> list[Row | View]:
     return [*pshrnet.rows(), *pshrnet.ablations(), *pshrnet.others()]
 
 
+def _pshrnet_tables(people: PersonDataset) -> list[Row | View]:
+    """Tables IV and VII beside PS-HRNet, with PCB: a night on any machine, without the other papers' methods."""
+    beside = [row for row in [*pshrnet.rows(), *pshrnet.others()] if row.name in (pshrnet.PS, pshrnet.PCB)]
+    return [*beside, *controls(), *pshrnet.ablations()]
+
+
 def _pshrnet_plain(people: PersonDataset) -> list[Row]:
     return pshrnet.plain_rows()
 
@@ -119,6 +125,7 @@ STUDIES: Mapping[str, Plan] = {
     "jbim_sweeps": Plan(_jbim_sweeps, _one_side, jbim_tables.SWEPT, jbim_tables.any_network),
     "jbim_table_4": Plan(_jbim_table_4, _one_side, jbim_tables.BESIDE_ONE, variant=jbim_tables.ONE_VARIANT),
     "pshrnet": Plan(_pshrnet, _one_side, pshrnet.COMPARISONS, pshrnet_results.judged),
+    "pshrnet_tables": Plan(_pshrnet_tables, _one_side, pshrnet.TABLES_COMPARISONS),
     "pshrnet_plain": Plan(_pshrnet_plain, _with_full("plain"), pshrnet.PLAIN_COMPARISONS),
     "pshrnet_one_camera": Plan(_pshrnet_one_camera, _with_full("mlr-one-camera"), pshrnet.ONE_CAMERA_COMPARISONS),
     "pshrnet_no_decay": Plan(
