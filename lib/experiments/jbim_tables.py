@@ -101,6 +101,9 @@ TABLE_4 = {
     sing_rows.APART: ("SRCNN + ResNet-50", ""),
     sing_rows.LOMO["xqda"]: ("Bicubic + XQDA", ""),
 }
+ONE_TABLE_4 = {
+    {JBIM: ONE_OF[JBIM], sing_rows.APART: sing_rows.ONE_APART}.get(name, name): of for name, of in TABLE_4.items()
+}
 TABLE_5 = {HIM: ("JBIM", "without LIM"), LIM: ("JBIM", "without HIM"), JBIM: ("JBIM", "")}
 TABLE_6 = {
     BESIDE: ("HIM + LIM", "learned independently"),

@@ -68,7 +68,8 @@ def _jbim_table_4(people: PersonDataset) -> list[Row | View]:
     weights do not ship, are in ``jbim`` alone.
     """
     one = [row for row in jbim.one_model() if row.name in [jbim.ONE_OF[of] for of in (jbim.HIM, jbim.LIM, jbim.JBIM)]]
-    then = [row for row in sing.one_model() if row.name in jbim_tables.ONE_SR_THEN]  # of lesson 10
+    then = (*jbim_tables.ONE_SR_THEN, sing.LOMO["xqda"])
+    then = [row for row in sing.one_model() if row.name in then]  # of lesson 10
     behind = [row for row in jbim.super_resolutions() if not row.name.endswith("DGD")]
     others = [row for row in jbim.others() if row.name in (jbim.OSNET, jbim.AGW)]
     return [*one, *controls(), *others, *then, *behind]
