@@ -12,5 +12,8 @@ DATASETS = (  # those of lib.data.readers.READERS, which imports torch; a test c
     "msmt17",
     "sysu",
 )
-# what a page or a figure about several sets of people calls them
-PEOPLE = {"pedestrians": "embedded people", "viper": "VIPeR", "caviar": "CAVIAR4REID"}
+# what pages, tables and figures call them
+PEOPLE = {
+    "pedestrians": "embedded people", "viper": "VIPeR", "caviar": "CAVIAR4REID", "cuhk03": "CUHK03",
+    "market1501": "Market-1501", "dukemtmc": "DukeMTMC", "msmt17": "MSMT17", "sysu": "SYSU",
+}  # fmt: skip

@@ -30,6 +30,7 @@ import pandas as pd
 from lib.evaluation import Difference, Effect
 from lib.evaluation.intervals import counted
 from lib.experiments.published import FOLDER
+from lib.names import PEOPLE
 
 COLUMNS = ("id", "paper", "table", "claim", "difference")
 VERDICTS = ("reproduced", "contradicted", "no effect", "undecided")
@@ -135,7 +136,7 @@ def table(rows: Iterable[dict], scale: float = 100.0, unit: str = "points") -> p
                 "against the control": texts["control_"],
                 "verdict against it": row["control_verdict"],
                 "no effect within": f"{scale * row['negligible']:g} {unit}",
-                "measured on": row.get("dataset", ""),
+                "measured on": PEOPLE.get(row.get("dataset"), row.get("dataset", "")),
             }
         )
     return pd.DataFrame(found)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 
 import pandas as pd
 import torch
@@ -46,7 +46,13 @@ PICTURES = 200  # that the spread is over
 def pretraining(plan: str, network: str, canvas: tuple[int, int]) -> tuple[Baseline, Protocol, str]:
     """A plan's pre-training but for its weight decay, same people, rate and length: method, people, profile."""
     method = Baseline(**pretraining_method(network, canvas, plan).told | {"weight_decay": 0.0})
-    return method, pretraining_set(plan), profile_of(network, canvas, plan)
+    return method, first_people(plan), profile_of(network, canvas, plan)
+
+
+@cache  # every row that starts from them asks again
+def first_people(plan: str) -> Protocol:
+    """The rendered people of a plan, opened once."""
+    return pretraining_set(plan)
 
 
 def without_decay() -> Run:

@@ -251,16 +251,16 @@ def others() -> list[Row]:
 
 CONTROLS_OWN = (ORIGINALS, TRAINED_ON, HRNET)  # the originals seen, a longer training, the teacher without a pupil
 PLAIN = (*CONTROLS_OWN, *CONTROLS)  # what a gain has to beat
-COMPARISONS = [
-    Comparison("PSHR-sr", SR_ID, ID, PLAIN),
-    Comparison("PSHR-ps", PS, SR_ID, PLAIN),
+TABLE_2_COMPARISONS = [Comparison("PSHR-sr", SR_ID, ID, PLAIN), Comparison("PSHR-ps", PS, SR_ID, PLAIN)]
+TABLES_4_AND_7_COMPARISONS = [
     Comparison("PSHR-ca", JOINT["VDSR-CA"], JOINT["VDSR"], (JOINT["bicubic"], *CONTROLS)),
     Comparison("PSHR-srcnn", JOINT["bicubic"], JOINT["SRCNN"], ()),
     Comparison("PSHR-rcan", JOINT["RCAN"], JOINT["VDSR-CA"], ()),
     Comparison("PSHR-subset", PS, tuple(ELEMENTS_OF), ()),
-    Comparison("PSHR-best", PS, (SING, BOTH), PLAIN),
 ]
-TABLES_COMPARISONS = COMPARISONS[2:6]  # Tables IV and VII
+COMPARISONS = [
+    *TABLE_2_COMPARISONS, *TABLES_4_AND_7_COMPARISONS, Comparison("PSHR-best", PS, (SING, BOTH), PLAIN),
+]  # fmt: skip
 PLAIN_COMPARISONS = [
     Comparison("PSHR-pool", HRNET, tuple(POOLING), ()),
     Comparison("PSHR-head", HRNET, HRNET_C_CE, (HRNET_C, *CONTROLS)),  # the code trains HRNet-C by cross-entropy alone
@@ -268,7 +268,6 @@ PLAIN_COMPARISONS = [
 ]
 # the protocol that the authors used, where one camera is low: Table II, and what its gains have to beat
 ONE_CAMERA = (PS, SR_ID, ID, *PLAIN)
-ONE_CAMERA_COMPARISONS = COMPARISONS[:2]
 # row -> (method, variant) in the paper's tables
 TABLE_1 = {
     PS: ("PS-HRNet", ""), PCB: ("PCB", ""), SING: ("SING", ""), ripr.RESNET: ("ResNet-50", ""),

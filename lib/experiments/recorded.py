@@ -17,9 +17,13 @@ from lib.experiments.measured import MeasuredError, measured, origin
 from lib.experiments.published import published
 from lib.experiments.scores import with_interval
 from lib.experiments.study import Plan, Study
+from lib.names import PEOPLE
 
 SETS = ("pedestrians", "viper", "caviar")  # that the repository has a record of
-PAPERS = ("sing", "ripr", "ftwa", "pshrnet", "jbim")  # their own studies
+PAPERS = {  # their own studies
+    "sing": "SING (2018)", "ripr": "RIPR (2019)", "ftwa": "FTWA (2021)", "pshrnet": "PS-HRNet (2021)",
+    "jbim": "JBIM (2022)",
+}  # fmt: skip
 GAINS = ["set", "name", "reference", "mean", "low", "high", "trainings"]  # columns of ``gains``
 NO_VERDICT = "none (a quick run)"
 # what a line of each of a record's tables is about; a difference is about its two rows in either order
@@ -237,7 +241,7 @@ def beside(apart: pd.DataFrame, table: str, names: Mapping[str, tuple[str, str]]
     for people, part in apart.groupby("set", sort=False):
         told = {one["name"]: with_interval(one, unit="").strip() for one in part.to_dict("records")}
         behind = counted(int(part["trainings"].max()), "training")
-        made[f"{people} ({behind})"] = [told.get(name, "") for name in made.index]
+        made[f"{PEOPLE.get(people, people)} ({behind})"] = [told.get(name, "") for name in made.index]
     return made.rename_axis(f"minus {reference}, points of rank-1")
 
 
@@ -253,7 +257,8 @@ def verdicts(record: Record, study: Study, plan: Plan, more: Collection[str] = (
     asked = [one for one in plan.comparisons if one.rows <= set(study.rows)]
     here = [study.judge(one) for one in asked if not one.sets or people in one.sets]
     here += plan.judged(study, dict.fromkeys(study.rows, study.cells))
-    here = [said_by(row, study.profile) | {"dataset": f"{people}, just now"} for row in here]
+    now = f"{PEOPLE.get(people, people)}, just now"
+    here = [said_by(row, study.profile) | {"dataset": now} for row in here]
     wanted = {one.claim for one in asked} | {row["claim_id"] for row in here} | set(more)
     found = []
     if record and len(record.claims):

@@ -126,9 +126,9 @@ STUDIES: Mapping[str, Plan] = {
     "jbim_sweeps": Plan(_jbim_sweeps, _one_side, jbim_tables.SWEPT, jbim_tables.any_network),
     "jbim_table_4": Plan(_jbim_table_4, _one_side, jbim_tables.BESIDE_ONE, variant=jbim_tables.ONE_VARIANT),
     "pshrnet": Plan(_pshrnet, _one_side, pshrnet.COMPARISONS, pshrnet_results.judged),
-    "pshrnet_tables": Plan(_pshrnet_tables, _one_side, pshrnet.TABLES_COMPARISONS),
+    "pshrnet_tables": Plan(_pshrnet_tables, _one_side, pshrnet.TABLES_4_AND_7_COMPARISONS),
     "pshrnet_plain": Plan(_pshrnet_plain, _with_full("plain"), pshrnet.PLAIN_COMPARISONS),
-    "pshrnet_one_camera": Plan(_pshrnet_one_camera, _with_full("mlr-one-camera"), pshrnet.ONE_CAMERA_COMPARISONS),
+    "pshrnet_one_camera": Plan(_pshrnet_one_camera, _with_full("mlr-one-camera"), pshrnet.TABLE_2_COMPARISONS),
     "pshrnet_no_decay": Plan(
         _pshrnet_no_decay,
         _one_side,

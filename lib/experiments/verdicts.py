@@ -22,15 +22,13 @@ from lib.experiments import claims, ftwa, ftwa_cameras, hrnet_branches, jbim, lo
 from lib.experiments.controls import BASELINE
 from lib.experiments.measured import MeasuredError, measured
 from lib.experiments.published import claimed_in_words
-from lib.experiments.recorded import SETS, TARGETS, Record, recorded
+from lib.experiments.recorded import PAPERS, SETS, TARGETS, Record, recorded
 from lib.experiments.scores import with_interval
 from lib.experiments.studies import STUDIES
 from lib.names import PEOPLE
 from lib.paths import ROOT, write_atomically
 
 PAGE = ROOT / "VERDICTS.md"
-PAPERS = {"sing": "SING (2018)", "ripr": "RIPR (2019)", "ftwa": "FTWA (2021)", "pshrnet": "PS-HRNet (2021)",
-          "jbim": "JBIM (2022)"}  # fmt: skip
 # networks beside the controls' ResNet, as the names of the rows say them -> the row of one alone, and its study
 NETWORKS = {"HRNet": (pshrnet.ID, "pshrnet"), "OSNet": (jbim.OSNET, "jbim")}
 # claims that are judged by no study of the record: table -> preset

@@ -23,6 +23,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MultipleLocator, NullLocator
 
+from lib.names import PEOPLE
+
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
     "#000000",
     "#E69F00",
@@ -152,14 +154,7 @@ _TEXTS = {
     "srgan-narrow": "SRGAN, narrow",
     "ffsr": "FFSR",
     "ffsr-narrow": "FFSR, narrow",
-    "pedestrians": "embedded people",
-    "viper": "VIPeR",
-    "caviar": "CAVIAR",
-    "cuhk03": "CUHK03",
-    "market1501": "Market-1501",
-    "dukemtmc": "DukeMTMC",
-    "msmt17": "MSMT17",
-    "sysu": "SYSU",
+    **PEOPLE,
     "woman": "woman or man",
     "upper": "garment above",
     "lower": "garment below",

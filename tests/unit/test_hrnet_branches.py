@@ -66,7 +66,7 @@ def test_only_the_first_weights_are_different(monkeypatch, tmp_path):
 
 def test_the_pretraining_is_that_of_the_file_but_for_the_decay(monkeypatch):
     asked = {}
-    monkeypatch.setattr(hrnet_branches, "pretraining_set", lambda plan: plan)
+    monkeypatch.setattr(hrnet_branches, "first_people", lambda plan: plan)
     monkeypatch.setattr(hrnet_branches, "fit", lambda method, people, profile, **how: asked.update(method=method))
     hrnet_branches.without_decay()
     usual = hrnet_branches.pretraining_method(hrnet_branches.NETWORK, hrnet_branches.CANVAS, hrnet_branches.PLAN)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -20,20 +19,8 @@ VARIED = ("1", "1/2", "1/3", "1/4")
 
 @pytest.fixture
 def fits(monkeypatch):
-    """``fit`` that trains nothing: {directory: what it was given}, once for each method on each protocol."""
-    calls = {}
-
-    def recorder(method, protocol, profile="quick", seed=0, **how):
-        for call in calls.values():
-            if (call.method.name, call.method.told, call.protocol.sha256) == (
-                method.name, method.told, protocol.sha256,
-            ):  # fmt: skip
-                return call  # found again
-        method.settings = method.settings_for(profile)
-        name = f"/runs/{len(calls)}"
-        calls[name] = SimpleNamespace(method=method, protocol=protocol, seed=seed, directory=name)
-        return calls[name]
-
+    """What ``fit`` would have been given."""
+    recorder, calls = helpers.written_down()
     monkeypatch.setattr(instrument, "fit", recorder)
     return calls
 
@@ -41,8 +28,8 @@ def fits(monkeypatch):
 @pytest.fixture(autouse=True)
 def few_people(monkeypatch):
     """The pre-training of every profile on the people of ``quick``: nothing here is trained on them."""
-    few = hrnet_branches.pretraining_set("quick")
-    monkeypatch.setattr(hrnet_branches, "pretraining_set", lambda plan: few)
+    few = hrnet_branches.first_people("quick")
+    monkeypatch.setattr(hrnet_branches, "first_people", lambda plan: few)
 
 
 def on(rows, profile="quick", ratios=VARIED):
@@ -68,7 +55,7 @@ def test_every_row_is_that_of_lesson_40_but_for_its_first_weights(fits, profile,
         assert there.keys() == here.keys() and there["backbone"] != here["backbone"]
         assert here.get("sr") == there.get("sr")  # the super-resolution starts where it always does
         if there["backbone"] == "pedestrians":
-            first = fits[here["backbone"]]
+            (first,) = (call for call in fits if call.directory == here["backbone"])
             pretrained.add(name)
             assert first.protocol.dataset.name == "pedestrians-pretrain" and first.seed == 0
             assert first.method.told["weight_decay"] == 0.0

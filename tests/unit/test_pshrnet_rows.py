@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -29,22 +27,8 @@ VARIED = ("1", "1/2", "1/3", "1/4")
 
 @pytest.fixture
 def fits(monkeypatch):
-    """``fit`` that trains nothing and writes down what it was given."""
-    calls = []
-
-    def recorder(method, protocol, profile="quick", seed=0, **how):
-        for call in calls:
-            if (call.method.name, call.method.told, call.protocol.sha256) == (
-                method.name,
-                method.told,
-                protocol.sha256,
-            ):
-                return call  # found again
-        method.settings = method.settings_for(profile)
-        name = f"/runs/{len(calls)}"
-        calls.append(SimpleNamespace(method=method, protocol=protocol, profile=profile, seed=seed, directory=name))
-        return calls[-1]
-
+    """What ``fit`` would have been given."""
+    recorder, calls = helpers.written_down()
     monkeypatch.setattr(instrument, "fit", recorder)
     return calls
 

@@ -268,15 +268,8 @@ def test_the_two_readings_of_the_pixel_loss_pull_in_the_ratio_of_their_scales(pr
 
 @pytest.fixture
 def fits(monkeypatch):
-    """``fit`` that trains nothing and writes down what it was given."""
-    calls = []
-
-    def recorder(method, protocol, profile="quick", seed=0, **how):
-        method.settings = method.settings_for(profile)
-        name = f"/runs/{len(calls)}"
-        calls.append(SimpleNamespace(method=method, protocol=protocol, profile=profile, seed=seed, directory=name))
-        return calls[-1]
-
+    """What ``fit`` would have been given."""
+    recorder, calls = helpers.written_down(found_again=False)
     monkeypatch.setattr(instrument, "fit", recorder)
     return calls
 
@@ -622,7 +615,8 @@ def test_a_lesson_shows_the_record_and_else_what_it_trained(trained, tmp_path, m
     ]
     plan = Plan(lambda people: [], lambda name: (), comparisons)
     shown = verdicts(some, trained, plan)
-    assert shown["measured on"].tolist() == ["viper", "pedestrians, just now"] and shown["trainings"].tolist() == [2, 2]
+    assert shown["measured on"].tolist() == ["VIPeR", "embedded people, just now"]
+    assert shown["trainings"].tolist() == [2, 2]
     assert shown["table"].tolist() == ["SING-T2", "SING-T2"] and verdicts(empty, trained, plan)["table"].tolist() == [
         "SING-T2"
     ]

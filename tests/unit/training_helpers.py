@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -215,3 +216,21 @@ def take_steps(case: str, ratios: tuple[str, ...], world: World, precision: str 
     terms = [{key: value for key, value in row.items() if key not in other} for row in place.history]
     assert all(row["steps"] == 1 for row in place.history)
     return {"terms": terms, "gradients": gradients, "state": {k: v.clone() for k, v in method.state_dict().items()}}
+
+
+def written_down(found_again: bool = True):
+    """A stand-in for ``fit`` that trains nothing, and the list of what it was given; a method on a protocol that it was
+    given before is the same run, if ``found_again``."""
+    calls = []
+
+    def recorder(method, protocol, profile="quick", seed=0, **how):
+        about = (method.name, method.told, protocol.sha256)
+        for call in calls if found_again else ():
+            if (call.method.name, call.method.told, call.protocol.sha256) == about:
+                return call
+        method.settings = method.settings_for(profile)
+        told = {"method": method, "protocol": protocol, "profile": profile, "seed": seed}
+        calls.append(SimpleNamespace(**told, directory=f"/runs/{len(calls)}"))
+        return calls[-1]
+
+    return recorder, calls
