@@ -64,15 +64,17 @@ def _jbim_sweeps(people: PersonDataset) -> list[Row]:
 
 
 def _jbim_table_4(people: PersonDataset) -> list[Row | View]:
-    """Table 4, and Table 3's other networks, beside one JBIM: a night on any machine. The re-id networks behind a
-    super-resolution, which take longest, are last; the rows with DGD, whose first weights do not ship, in ``jbim``.
+    """Table 4, and Table 3's other networks, beside one JBIM: a night on any machine. What takes longest is last, SRGAN
+    and the re-id networks behind a deep super-resolution; the rows with DGD, whose first weights do not ship, are in
+    ``jbim``.
     """
     one = [row for row in jbim.one_model() if row.name in [jbim.ONE_OF[of] for of in (jbim.HIM, jbim.LIM, jbim.JBIM)]]
-    then = (*jbim_tables.ONE_SR_THEN, sing.LOMO["xqda"])
-    then = [row for row in sing.one_model() if row.name in then]  # of lesson 10
+    names = (*jbim_tables.ONE_SR_THEN, sing.LOMO["xqda"])
+    then = [row for row in sing.one_model() if row.name in names]  # of lesson 10
     behind = [row for row in jbim.super_resolutions() if not row.name.endswith("DGD")]
+    behind.sort(key=lambda row: "SRGAN" in row.name or row.name in names)
     others = [row for row in jbim.others() if row.name in (jbim.OSNET, jbim.AGW)]
-    return sorted([*one, *controls(), *others, *then, *behind], key=lambda row: "then re-id" in row.name)
+    return [*one, *controls(), *others, *then, *behind]
 
 
 def _pshrnet(people: PersonDataset) -> list[Row | View]:
