@@ -82,8 +82,11 @@ def _pshrnet(people: PersonDataset) -> list[Row | View]:
 
 
 def _pshrnet_tables(people: PersonDataset) -> list[Row | View]:
-    """Tables IV and VII beside PS-HRNet, with PCB: a night on any machine, without the other papers' methods."""
-    beside = [row for row in [*pshrnet.rows(), *pshrnet.others()] if row.name in (pshrnet.PS, pshrnet.PCB)]
+    """Tables IV and VII beside PS-HRNet and its teacher, with PCB: a night on any machine, without the other papers'
+    methods.
+    """
+    names = (pshrnet.PS, pshrnet.HRNET, pshrnet.PCB)
+    beside = [row for row in [*pshrnet.rows(), *pshrnet.others()] if row.name in names]
     return [*beside, *controls(), *pshrnet.ablations()]
 
 

@@ -93,6 +93,8 @@ def opened(folder: Path, width: int = 1200, height: int = 900) -> Iterator[Brows
         }  # fmt: skip
         session = _call(f"{address}/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
         browser = Browser(address, session)
+        # a window without a screen has no focus in newer versions, and JupyterLab takes no notebook for the current one
+        browser.call("goog/cdp/execute", cmd="Emulation.setFocusEmulationEnabled", params={"enabled": True})
         try:
             yield browser
         finally:

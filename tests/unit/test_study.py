@@ -16,7 +16,7 @@ from lib.data import load_dataset, make_protocol
 from lib.data.canvases import Canvases
 from lib.evaluation import evaluate, extract, mean_difference
 from lib.evaluation.restoration import psnr
-from lib.experiments import claims, ftwa, jbim, measured, pools, record, ripr, sing, studies, workers
+from lib.experiments import claims, ftwa, hrnet_branches, jbim, measured, pools, record, ripr, sing, studies, workers
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls, plain
 from lib.experiments.published import published
@@ -454,6 +454,18 @@ def test_every_comparison_is_of_rows_that_there_are(people):
         assert len(rows) == len(plan.rows(people)), name
         for one in plan.comparisons:
             assert one.rows <= rows, one.claim
+
+
+@pytest.mark.parametrize("ratios", [VARIED, ("1",)], ids=["degraded", "low as they come"])
+def test_every_row_finds_what_it_starts_from(ratios, people, fits, monkeypatch):
+    """In its own study: a teacher that another study has is none."""
+    few = helpers.tiny_protocol()
+    monkeypatch.setattr(hrnet_branches, "first_people", lambda plan: few)
+    for plan in studies.STUDIES.values():
+        study = on(ratios, plan.rows(people))
+        for name, row in study.rows.items():
+            for ratio in () if isinstance(row, View) else row.ratios or (None,):
+                assert study.run(name, study.cells[0], ratio)
 
 
 # ---- the record
