@@ -21,7 +21,7 @@ from lib.experiments import (
     ripr,
     sing,
 )
-from lib.experiments.controls import controls
+from lib.experiments.controls import CONTROLS, controls
 from lib.experiments.study import IMAGES, Cell, Plan, Row, Study, View
 
 MASK_WIDTHS = (0.125, 0.5)
@@ -77,6 +77,13 @@ def _jbim_table_4(people: PersonDataset) -> list[Row | View]:
     return [*one, *controls(), *others, *then, *behind]
 
 
+def _jbim_table_11(people: PersonDataset) -> list[Row]:
+    """Table 11 alone, and the plain networks: a night on any machine. SRGAN, which takes longest, is last."""
+    rows = [row for row in jbim.swept() if row.name in (*jbim_tables.TABLE_11, jbim.ONE_OF[jbim.LIM], *CONTROLS)]
+    scaled = [row for row in jbim.swept() if row.name in jbim.SCALED.values()]
+    return sorted([*scaled, *rows], key=lambda row: "SRGAN" in row.name)
+
+
 def _pshrnet(people: PersonDataset) -> list[Row | View]:
     return [*pshrnet.rows(), *pshrnet.ablations(), *pshrnet.others()]
 
@@ -128,7 +135,8 @@ STUDIES: Mapping[str, Plan] = {
     "baseline": Plan(_baseline, _with_sharp, ()),
     "sing": Plan(_sing, _one_side, sing.COMPARISONS, sing.judged),
     "jbim": Plan(_jbim, _one_side, jbim_tables.COMPARISONS),
-    "jbim_sweeps": Plan(_jbim_sweeps, _one_side, jbim_tables.SWEPT, jbim_tables.any_network),
+    "jbim_sweeps": Plan(_jbim_sweeps, _one_side, jbim_tables.SWEPT, jbim_tables.networks),
+    "jbim_table_11": Plan(_jbim_table_11, _one_side, (), jbim_tables.networks),
     "jbim_table_4": Plan(_jbim_table_4, _one_side, jbim_tables.BESIDE_ONE, variant=jbim_tables.ONE_VARIANT),
     "pshrnet": Plan(_pshrnet, _one_side, pshrnet.COMPARISONS, pshrnet_results.judged),
     "pshrnet_tables": Plan(_pshrnet_tables, _one_side, pshrnet.TABLES_4_AND_7_COMPARISONS),
