@@ -74,7 +74,7 @@ class Lesson:
             raise TypeError(f"pick knows quick, course and paper, not {', '.join(sorted(set(paper) - {'paper'}))}")
         return {"quick": quick, "course": course, "paper": paper.get("paper", course)}[self.profile]
 
-    def people(self, few: int = 150) -> PersonDataset:
+    def people(self, few: int = 100) -> PersonDataset:
         """The lesson's data set. Of the embedded people ``quick`` takes the first ``few``: a quarter of them to train
         on, two thirds to test.
         """

@@ -292,7 +292,7 @@ def test_annotated_parameters_count():
 @pytest.mark.parametrize(
     ("profile", "dataset", "asked"),
     [
-        ("quick", "pedestrians", {"identities": 150}),
+        ("quick", "pedestrians", {"identities": 100}),
         ("course", "pedestrians", {}),
         ("quick", "viper", {}),  # a set that is not rendered has the people it has
     ],

@@ -98,7 +98,7 @@ def test_what_is_shown_is_what_the_search_finds(window):
     from lib.data import load_dataset
     from lib.plots.explore import search
 
-    (cell,) = cells(load_dataset("pedestrians", identities=150), "mlr")  # ``lesson.people`` in quick
+    (cell,) = cells(load_dataset("pedestrians", identities=100), "mlr")  # ``lesson.people`` in quick
     methods = explore.untrained(cell, "quick")
     explorer = explore.Explorer(cell.protocol, methods, people=20)
     name = next(iter(methods))

@@ -9,6 +9,7 @@ import torch
 from lib.data import load_dataset, make_protocol
 from lib.experiments import measured, networks
 from lib.experiments.networks import Candidate
+from lib.experiments.others import tested_alone
 from lib.methods.baseline import Baseline
 from lib.models.backbones import create_backbone
 from lib.plots.findings import network_choice
@@ -30,7 +31,9 @@ def test_nobody_is_tested_who_is_tested_in_another_table():
     assert not tested & set(usual.rows("test")["pid"])
 
 
-def test_equal_time_is_equal_images_times_speed():
+def test_equal_time_is_equal_images_times_speed(monkeypatch):
+    monkeypatch.setattr(networks, "IDENTITIES", 20)
+    monkeypatch.setattr(networks, "TIMED", 8)
     per_epoch = len(networks.seen(networks.TIMED).rows("train")) * networks.IDENTITIES / networks.TIMED
     assert networks.epochs_in(100, per_epoch / 10) == 10 and networks.epochs_in(100, 4 * per_epoch / 10) == 40
     assert networks.epochs_in(0.001, 1) == 1
@@ -52,6 +55,9 @@ def test_the_record_goes_on(monkeypatch, tmp_path):
     for name, value in {"IDENTITIES": 16, "TIMED": 16, "RATES": (1e-3, 1e-2), "FIRST": (1e-3, 1e-2)}.items():
         monkeypatch.setattr(networks, name, value)
     monkeypatch.setattr(networks, "epochs_in", lambda seconds, speed: 1)
+    people = load_dataset("pedestrians", identities=12)
+    few = tested_alone(people, set(people.table["pid"]), "mlr", "few")
+    monkeypatch.setattr(networks, "unseen", lambda: few)
     small = [Candidate("bottleneck-4-1", (32, 16)), Candidate("bottleneck-4-1", (48, 24))]
     assert networks.train(small, 1, hours=0) == 2 and networks.write(small, 1) is None
     assert networks.train(small[:1], 1, hours=1) == 0

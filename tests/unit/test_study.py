@@ -6,6 +6,7 @@ import contextlib
 from functools import partial
 from types import SimpleNamespace
 
+import miniatures
 import numpy as np
 import pandas as pd
 import pytest
@@ -656,8 +657,9 @@ def test_processes_share_the_cells(small, capsys):
 
 def test_several_processes_train_and_test_what_one_does(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("REID_RUNS", str(tmp_path))
-    asked = workers.Asked("baseline", "pedestrians", "mlr", "quick", trials=1, seeds=1)
-    people = load_dataset("pedestrians")
+    monkeypatch.setenv("REID_DATA", str(miniatures.viper(tmp_path / "data", people=40).parent))
+    asked = workers.Asked("baseline", "viper", "mlr", "quick", trials=1, seeds=1)
+    people = load_dataset("viper")
     some, alone = workers.opened(asked, people), workers.opened(asked, people)
     for one in (some, alone):  # two of its rows
         one.rows = {name: one.rows[name] for name in ("baseline", "baseline, from scratch")}
