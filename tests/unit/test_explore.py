@@ -26,7 +26,7 @@ from lib.plots import explore as html
 
 @pytest.fixture(scope="module")
 def cell():
-    return cells(load_dataset("pedestrians", identities=60), "mlr")[0]
+    return cells(load_dataset("pedestrians", identities=40), "mlr")[0]
 
 
 @pytest.fixture(scope="module")

@@ -431,7 +431,7 @@ def one_model(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REID_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setitem(instrument.IMAGES, "quick", 64)
-        where = instrument.cells(load_dataset("pedestrians", identities=60), "mlr")
+        where = instrument.cells(load_dataset("pedestrians", identities=40), "mlr")
         yield instrument.Study("JBIM", jbim.one_model(), where, "quick", progress=False)
 
 
@@ -486,7 +486,7 @@ def ratios(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REID_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setitem(instrument.IMAGES, "quick", 64)
-        some = jbim_ratios.studies(load_dataset("pedestrians", identities=60), profile="quick")
+        some = jbim_ratios.studies(load_dataset("pedestrians", identities=40), profile="quick")
         assert jbim_ratios.common(some) == []  # nothing was trained yet
         for study in some.values():
             study.trained(jbim.JBIM)
