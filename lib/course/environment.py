@@ -89,8 +89,7 @@ def install(venv: Path, extras: list[str], lock: Path | None) -> None:
     print("installing the packages (PyTorch is large: some minutes the first time)", flush=True)
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
     constraint = ["--constraint", str(lock)] if lock else []
-    # what is imported is compiled then: all of PyTorch would be half a minute
-    done = subprocess.run([*pip, "install", "-qq", "--no-compile", *constraint, "--editable", target], check=False)
+    done = subprocess.run([*pip, "install", "-qq", *constraint, "--editable", target], check=False)
     if done.returncode:
         raise SystemExit(
             "error: pip could not install the packages (its words are above); mend the cause and start again"

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from lib.data import load_dataset, make_protocol
-from lib.experiments import measured, networks
+from lib.experiments import measured, networks, others
 from lib.experiments.networks import Candidate
-from lib.experiments.others import tested_alone
 from lib.methods.baseline import Baseline
 from lib.models.backbones import create_backbone
 from lib.plots.findings import network_choice
@@ -25,8 +24,8 @@ def test_the_candidates_are_networks_and_the_course_has_one_of_them():
 
 
 def test_nobody_is_tested_who_is_tested_in_another_table():
-    others, usual = networks.unseen(), make_protocol(load_dataset("pedestrians"), "mlr")
-    tested = set(others.rows("test")["pid"])
+    alone, usual = networks.unseen(), make_protocol(load_dataset("pedestrians"), "mlr")
+    tested = set(alone.rows("test")["pid"])
     assert len(tested) == usual.table.query("subset != 'test'")["pid"].nunique() - 1
     assert not tested & set(usual.rows("test")["pid"])
 
@@ -52,12 +51,12 @@ def test_what_ships_is_shown_as_its_provenance_says():
 def test_the_record_goes_on(monkeypatch, tmp_path):
     monkeypatch.setenv("REID_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("COURSE_MEASURED", str(tmp_path / "measured"))
-    for name, value in {"IDENTITIES": 16, "TIMED": 16, "RATES": (1e-3, 1e-2), "FIRST": (1e-3, 1e-2)}.items():
+    for name, value in {"RATES": (1e-3, 1e-2), "FIRST": (1e-3, 1e-2)}.items():
         monkeypatch.setattr(networks, name, value)
-    monkeypatch.setattr(networks, "epochs_in", lambda seconds, speed: 1)
-    people = load_dataset("pedestrians", identities=12)
-    few = tested_alone(people, set(people.table["pid"]), "mlr", "few")
-    monkeypatch.setattr(networks, "unseen", lambda: few)
+    few, people = networks.seen(16), load_dataset("pedestrians", identities=12)
+    alone = others.tested_alone(people, set(people.table["pid"]), "mlr", "few")
+    for name, value in {"seen": lambda identities: few, "unseen": lambda: alone, "epochs_in": lambda *told: 1}.items():
+        monkeypatch.setattr(networks, name, value)
     small = [Candidate("bottleneck-4-1", (32, 16)), Candidate("bottleneck-4-1", (48, 24))]
     assert networks.train(small, 1, hours=0) == 2 and networks.write(small, 1) is None
     assert networks.train(small[:1], 1, hours=1) == 0
