@@ -29,6 +29,7 @@ from lib.experiments import measured
 from lib.experiments.others import tested_alone
 from lib.experiments.scores import scores
 from lib.methods.baseline import Baseline
+from lib.names import PEOPLE
 from lib.training import Run, fit, shipped
 from lib.training.fit import finished
 from lib.training.pedestrians import PRETRAINING, profile_of
@@ -40,7 +41,11 @@ SECONDS = 90.0
 RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2)
 FIRST = (4e-3, 8e-3)
 # of a provenance of ``data/weights``: what is shown of it
-MEASURED = {"rank-1 pedestrians mlr": "pedestrians", "rank-1 viper mlr": "viper", "rank-1 caviar caviar": "caviar"}
+MEASURED = {
+    "rank-1 pedestrians mlr": PEOPLE["pedestrians"],
+    "rank-1 viper mlr": PEOPLE["viper"],
+    "rank-1 caviar caviar": PEOPLE["caviar"],
+}
 
 
 class Candidate(NamedTuple):

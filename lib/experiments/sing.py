@@ -59,6 +59,12 @@ SUBSETS = {
 }
 SINGLES = tuple(name for only, name in SUBSETS.items() if len(only) == 1)
 LOMO = {"xqda": "LOMO + XQDA", "nfst": "LOMO + NFST"}
+# lesson 10's main rows, and how the same are called whose first weights have seen full resolution only
+SHARP_START = {
+    BICUBIC: f"{BICUBIC} (sharp start)",
+    ONE_APART: f"{APART} (sharp start)",
+    ONE_MODEL: f"{SING} (sharp start)",
+}
 # row -> (method, variant) in SING's Table 2; "(same images)" and the plain networks are not in the paper
 TABLE_2 = {
     BICUBIC: ("Bicubic + DGD", ""),
@@ -180,9 +186,9 @@ def sharp_start() -> list[Row]:
     """
     from_sharp = first_weights(SHARP)
     return [
-        Row(f"{BICUBIC} (sharp start)", partial(enlarged, kernel="bicubic", first=SHARP)),
-        Row(f"{APART} (sharp start)", partial(apart, weights=from_sharp)),
-        Row(f"{SING} (sharp start)", partial(sing, weights=from_sharp)),
+        Row(SHARP_START[BICUBIC], partial(enlarged, kernel="bicubic", first=SHARP)),
+        Row(SHARP_START[ONE_APART], partial(apart, weights=from_sharp)),
+        Row(SHARP_START[ONE_MODEL], partial(sing, weights=from_sharp)),
     ]
 
 

@@ -40,11 +40,11 @@ def test_equal_time_is_equal_images_times_speed(monkeypatch):
 
 def test_what_ships_is_shown_as_its_provenance_says():
     table = networks.first_weights().set_index(["network", "canvas"])
-    assert table["pedestrians"].is_monotonic_decreasing and table.notna().all(axis=None)
+    assert table["embedded people"].is_monotonic_decreasing and table.notna().all(axis=None)
     usual = Baseline.defaults("course")
     about = shipped.about(shipped.find(usual.backbone, usual.canvas, "pedestrians"))
     mine = table.loc[usual.backbone, " x ".join(map(str, usual.canvas))]
-    assert mine["viper"] == about["reaches"]["rank-1 viper mlr"] and mine["minutes"] == about["seconds"] / 60
+    assert mine["VIPeR"] == about["reaches"]["rank-1 viper mlr"] and mine["minutes"] == about["seconds"] / 60
     assert set(table.index.get_level_values("network")).isdisjoint({"srcnn-915", "vdsr-narrow"})  # pictures, no people
 
 
