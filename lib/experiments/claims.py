@@ -135,11 +135,15 @@ def table(rows: Iterable[dict], scale: float = 100.0, unit: str = "points") -> p
                 "verdict": row["verdict"],
                 "against the control": texts["control_"],
                 "verdict against it": row["control_verdict"],
-                "no effect within": f"{scale * row['negligible']:g} {unit}",
+                "no effect within": _amount(scale * row["negligible"], unit),
                 "measured on": PEOPLE.get(row.get("dataset"), row.get("dataset", "")),
             }
         )
     return pd.DataFrame(found)
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{value:g} {unit.removesuffix('s') if f'{value:g}' == '1' else unit}"
 
 
 def counts(rows: Iterable[dict] | pd.DataFrame, column: str = "verdict") -> pd.DataFrame:

@@ -265,7 +265,8 @@ def verdicts(record: Record, study: Study, plan: Plan, more: Collection[str] = (
         rows = record.claims[record.claims["claim_id"].isin(wanted) & Record._at(record.claims, preset)]
         found = rows.fillna({"control_verdict": ""}).to_dict("records")
     table = claims.table([*found, *here])
-    return table.assign(trainings=[int(row["trainings"]) for row in [*found, *here]])
+    where = [row.get("preset", preset) for row in [*found, *here]]
+    return table.assign(trainings=[int(row["trainings"]) for row in [*found, *here]], protocol=where)
 
 
 def said_by(row: dict, profile: str) -> dict:

@@ -36,7 +36,7 @@ APART = {"superres_claims": "plain", "jbim_ratio_claims": "mlr", "jbim_maps_clai
 # protocols beside a set's usual one, on which some claims are judged as well: preset -> what the claim then adds
 ELSEWHERE = {"mlr-one-camera": "where one camera is low", "vr": "where both sides are low"}
 THRESHOLDS = {  # as ``claims.table`` prints them
-    "1 points": "one point of rank-1",
+    "1 point": "one point of rank-1",
     "0.1 dB": "0.1 dB of PSNR",
     "2 % (log)": "2 % of O",
     "0.02 doublings": "0.02 doublings of O per halving of r",

@@ -380,13 +380,15 @@ def effects(
     unit: str = "points",
     label: str = "difference in rank-1",
     scale: float = 100.0,
+    negligible: float | None = None,
 ) -> Figure:
     """Differences with intervals, one row each, grouped; those whose interval excludes zero are filled, and what is
-    negligible of points is shaded. Groups of very different size have a scale each: small ones would vanish beside
-    large ones.
+    negligible is shaded. Groups of very different size have a scale each: small ones would vanish beside large ones.
 
-    table : group, name, mean, low, high (fractions; drawn times ``scale``, in ``unit``).
+    table : group, name, mean, low, high (fractions; drawn times ``scale``, in ``unit``). negligible : in ``unit``, where
+    it is another than that of points; then what lies within it altogether is filled in grey.
     """
+    within = style.NEGLIGIBLE if unit == "points" else negligible
     groups = list(dict.fromkeys(table["group"]))
     names = list(dict.fromkeys(table["name"]))
     rows = {name: textwrap.fill(style.text(name.replace("\n", " ")), 34) for name in names}
@@ -394,21 +396,22 @@ def effects(
     size = (9.2 if len(groups) > 1 else 7.2, 1.5 + 0.42 * lines)
     reach = table.assign(reach=table[["low", "high"]].abs().max(axis=1)).groupby("group")["reach"].max()
     one_scale = bool(reach.max() <= ONE_SCALE * reach.min())
-    shaded = f"; within {style.NEGLIGIBLE:g}: negligible" if unit == "points" else ""
+    shaded = f"; within {within:g}: negligible" if within else ""
     fig, axes = style.chart(1, len(groups), size=size, sharex=one_scale, sharey=True, squeeze=False)
     for ax, group in zip(axes[0], groups, strict=True):
         part = table[table["group"] == group]
-        if unit == "points":
-            ax.axvspan(-style.NEGLIGIBLE, style.NEGLIGIBLE, color=style.SHADE, zorder=0)
+        if within:
+            ax.axvspan(-within, within, color=style.SHADE, zorder=0)
         ax.axvline(0, color=style.BLACK, linewidth=1)
         for row in part.itertuples():
             place = len(names) - 1 - names.index(row.name)
             sure = row.low > 0 or row.high < 0
-            colour = style.GREY if not sure else style.GREEN if row.low > 0 else style.VERMILION
+            small = negligible is not None and scale * max(abs(row.low), abs(row.high)) < negligible
+            colour = style.GREY if small or not sure else style.GREEN if row.low > 0 else style.VERMILION
             ax.plot(
                 [scale * row.low, scale * row.high], [place, place], color=colour, linewidth=3, solid_capstyle="butt"
             )
-            face = colour if sure else "white"
+            face = colour if sure or small else "white"
             ax.plot([scale * row.mean], [place], marker="o", markersize=8, color=colour, markerfacecolor=face)
         ax.set_yticks(range(len(names)), [rows[name] for name in names[::-1]])
         ax.set_ylim(-0.6, len(names) - 0.4)

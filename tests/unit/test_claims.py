@@ -104,7 +104,7 @@ def test_a_judged_claim_carries_its_numbers_and_those_against_the_control():
     shown = claims.table([row]).loc[0]
     assert shown["as the paper compares"] == "+5.0 [+2.0, +8.0] points" and shown["verdict"] == "reproduced"
     assert shown["against the control"] == "-3.0 [-5.0, -1.0] points"
-    assert shown["verdict against it"] == "contradicted" and shown["no effect within"] == "1 points"
+    assert shown["verdict against it"] == "contradicted" and shown["no effect within"] == "1 point"
     with pytest.raises(KeyError, match="unknown claim 'SING-jiont'; known: .*SING-joint"):
         claims.judge("SING-jiont", difference(0, 0, 0))
 

@@ -139,6 +139,18 @@ def test_effects_are_filled_where_zero_is_excluded():
     assert faces == [style.GREEN, "white", style.VERMILION]
 
 
+def test_what_is_negligible_of_another_unit_is_grey_and_said():
+    rows = [("slope", "a", 0.5, 0.2, 0.9), ("slope", "b", 3.0, 1.0, 5.0), ("slope", "c", 0.5, -0.2, 0.9)]
+    table = pd.DataFrame(rows, columns=["group", "name", "mean", "low", "high"])
+    fig = curves.effects(table, unit="%", label="of O", scale=1.0, negligible=2.0)
+    faces = [x.get_markerfacecolor() for ax in fig.axes for x in ax.get_lines() if x.get_marker() == "o"]
+    assert faces == [style.GREY, style.GREEN, style.GREY]
+    assert " ".join(fig.axes[0].get_xlabel().split()) == "of O (%; within 2: negligible)"
+    usual = curves.effects(table, unit="%", label="of O", scale=1.0)
+    faces = [x.get_markerfacecolor() for ax in usual.axes for x in ax.get_lines() if x.get_marker() == "o"]
+    assert faces == [style.GREEN, style.GREEN, "white"]
+
+
 def test_small_effects_do_not_vanish_beside_large_ones():
     def widths(large):
         rows = [("few", "full", 0.02, 0.01, 0.03), ("many", "full", large, large - 0.02, large + 0.02)]

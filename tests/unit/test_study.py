@@ -254,7 +254,7 @@ def test_a_table_of_claims_keeps_the_unit_of_each(protocol):
     rows = [claims.judge("SING-psnr-lower", d, 0.1, scale=1.0, unit="dB"), claims.judge("SING-joint", d)]
     shown = claims.table(pd.DataFrame(rows).to_dict("records"))  # as read from a file: nan where a row says nothing
     assert shown["as the paper compares"].tolist() == ["+0.20 [+0.20, +0.20] dB", "+20.0 [+20.0, +20.0] points"]
-    assert shown["no effect within"].tolist() == ["0.1 dB", "1 points"]
+    assert shown["no effect within"].tolist() == ["0.1 dB", "1 point"]
 
 
 def test_the_two_readings_of_the_pixel_loss_pull_in_the_ratio_of_their_scales(protocol):
