@@ -121,6 +121,8 @@ def pack_png(encoded: str) -> str:
     """
     from PIL import Image
 
+    from lib.plots.palette import few_colours
+
     original = base64.b64decode(encoded)
     versions = [original]
     with Image.open(io.BytesIO(original)) as picture:
@@ -131,7 +133,7 @@ def pack_png(encoded: str) -> str:
             versions.append(_png(picture.quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)))
         if min(map(len, versions)) > CHART and picture.mode == "P":
             whole = picture.convert("RGB")
-            few = whole.quantize(32, dither=Image.Dither.NONE)
+            few = few_colours(whole, 32)
             apart = np.asarray(whole, float) - np.asarray(few.convert("RGB"), float)  # (H, W, 3)
             versions += [_png(few)] if np.abs(apart).mean() <= UNSEEN else []
     return base64.b64encode(min(versions, key=len)).decode("ascii") + "\n"

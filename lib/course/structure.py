@@ -6,8 +6,8 @@ after it with the declared names, short code cells, no shell or magics, no impor
 every parser reads. Rules for lessons: title, cost and expectation first, the headings of the rhythm in their order,
 every prediction that is asked for answered. Rules for solutions: effort, a hint and a check for every exercise, a
 written answer to every question. Rules for stored outputs: executed top to bottom without error in the course profile,
-the question answered in one sentence that stands in the title as well, exact facts have their output, no warnings,
-progress bars, addresses, folders or hosts of a machine, under 300 KB.
+the question answered in one sentence that stands in the title as well, exact facts have their output, pictures have a
+text, no warnings, progress bars, addresses, folders or hosts of a machine, under 300 KB.
 """
 
 from __future__ import annotations
@@ -506,6 +506,15 @@ def checks_have_output(notebook: nbformat.NotebookNode, name: str) -> Iterator[s
                 yield f"cell {number} is marked {CHECK} but stores no output: the check would pass whatever it prints"
 
 
+def described(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """Every picture says in words what it shows, for who does not see it."""
+    for number, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            for kind in output.get("data", {}):
+                if kind.startswith("image/") and not output.metadata.get(kind, {}).get("alt", "").strip():
+                    yield f"cell {number} stores a picture without a text: lesson.save(figure, name, alt=...)"
+
+
 def debris(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
     """What a machine or a tool leaves in outputs and does not belong there."""
     for number, cell in enumerate(notebook.cells):
@@ -538,7 +547,7 @@ def output_text(output: nbformat.NotebookNode) -> str:
 
 FORM: tuple[Rule, ...] = (format_rules, beginning, rhythm, code, shadows)
 SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, studied, folded, cited, waits, predicted, reasons, helped, formulas)
-OUTPUT_RULES: tuple[Rule, ...] = (executed, in_course, answered, checks_have_output, debris)
+OUTPUT_RULES: tuple[Rule, ...] = (executed, in_course, answered, checks_have_output, described, debris)
 
 
 def problems(path: Path, name: str, rules: tuple[Rule, ...] = SOURCE_RULES + OUTPUT_RULES) -> list[str]:

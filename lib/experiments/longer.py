@@ -22,6 +22,7 @@ from lib.experiments.controls import CONTROLS
 from lib.experiments.recorded import Record
 from lib.experiments.scores import with_interval
 from lib.experiments.study import Comparison, Row, View
+from lib.names import PEOPLE
 
 LENGTH = 2.5
 MEASURED = ("mean", "low", "high", "trainings")
@@ -72,23 +73,22 @@ def rows() -> list[Row | View]:
 
 
 def both(usual: Sequence[Record], long: Record) -> pd.DataFrame:
-    """Each claim of ``COMPARISONS`` at both lengths, of the same two rows: claim_id, claim, set, and for both mean,
+    """Each judged claim of ``long`` at both lengths, of the same two rows: claim_id, claim, set, and for both mean,
     low, high, trainings, verdict (those of ``long`` begin with ``long_``), and of ``long`` the same against the control
-    (``long_control_mean`` ...). Claims that one of the records lacks are left out.
+    (``long_control_mean`` ...). Where no usual record has the two rows, the usual verdict is "" and its numbers NaN.
 
     usual : the records of the papers' own studies; the first that has the two rows tells. long : that of ``rows``.
     """
     rivals, found = {one.claim: one for one in COMPARISONS}, []
     for told in long.claims.to_dict("records"):
         one, row = rivals[told["claim_id"]], {name: told[name] for name in ("claim_id", "claim", "set")}
+        row |= dict.fromkeys(MEASURED, float("nan")) | {"verdict": ""}
         for record in usual:
             with contextlib.suppress(KeyError):
                 apart = record.difference(one.a, one.b, told["set"], told["preset"])
                 usually = Recorded(*(apart[name] for name in (*MEASURED, "agree", "identities")))
                 row |= {name: apart[name] for name in MEASURED} | {"verdict": claims.verdict(usually)}
                 break
-        else:
-            continue
         row |= {f"long_{name}": told[name] for name in (*MEASURED, "verdict")}
         found.append(row | {f"long_{name}": told[name] for name in CONTROL})
     both = [*MEASURED, "verdict"]
@@ -97,11 +97,13 @@ def both(usual: Sequence[Record], long: Record) -> pd.DataFrame:
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """``both`` for a reader: a line per claim and set, differences with their intervals as text."""
+    """``both`` for a reader: a line per claim and set, differences with their intervals as text; "-" where nothing with
+    the budget stands beside the longer training.
+    """
     made = [
         [
-            row["claim"], f"{row['set']}, {counted(int(row['long_trainings']), 'training')}",
-            _said(row, ""), row["verdict"],
+            row["claim"], f"{PEOPLE[row['set']]}, {counted(int(row['long_trainings']), 'training')}",
+            _said(row, "") or "-", row["verdict"] or "-",
             _said(row, "long_"), row["long_verdict"],
             _said(row, "long_control_"), row["long_control_verdict"] if _said(row, "long_control_") else "",
         ]
@@ -117,7 +119,15 @@ def _said(row: dict, prefix: str) -> str:
 
 
 def finding(table: pd.DataFrame) -> str:
-    """How many verdicts of ``both`` a longer training changes, in a sentence; all kinds of "undecided" are one."""
-    words = [table[column].str.split(" (", regex=False).str[0] for column in ("verdict", "long_verdict")]
-    changed = int((words[0] != words[1]).sum())
-    return f"Trained {LENGTH:g} times as long, {changed} of {len(table)} verdicts change."
+    """How many verdicts of ``both`` a longer training changes, in a sentence, and how many stand at that length alone;
+    all kinds of "undecided" are one.
+    """
+    again = table[table["verdict"] != ""]
+    words = [again[column].str.split(" (", regex=False).str[0] for column in ("verdict", "long_verdict")]
+    changed, alone = int((words[0] != words[1]).sum()), len(table) - len(again)
+    more = (
+        f"; {counted(alone, 'more claim')} {'was' if alone == 1 else 'were'} asked at that length alone"
+        if alone
+        else ""
+    )
+    return f"Trained {LENGTH:g} times as long, {changed} of {len(again)} verdicts change{more}."

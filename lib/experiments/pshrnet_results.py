@@ -4,6 +4,7 @@ the resolution inside the network, and what a picture costs.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,12 +16,14 @@ from lib.data.canvases import Canvases
 from lib.evaluation import Difference, complexity, interaction
 from lib.evaluation.restoration import psnr, ssim
 from lib.experiments import claims, pshrnet
+from lib.experiments.recorded import recorded
 from lib.experiments.ripr import NEGLIGIBLE_DB, degraded, psnr_difference
 from lib.experiments.ripr import restored as pictures_of
+from lib.experiments.scores import with_interval
 from lib.experiments.sing import restored
 from lib.experiments.study import Bench, Cell, Onlooker, Row, Study, common
 from lib.methods import create_method
-from lib.models.superres import create_superres
+from lib.methods.superres import create_network
 
 INPUT = "input"  # a picture as it is enlarged
 # row -> what Figure 5 calls its pictures
@@ -130,13 +133,32 @@ def costs(profile: str = "paper") -> pd.DataFrame:
     with torch.device("meta"):
         method.setup(profile, 2)
         own = complexity(method, method.canvas, lambda m, images: m.head(m.backbone.maps(images)))
-        found = {name: create_superres(some[profile]) for name, some in pshrnet.NETWORKS.items() if name != "bicubic"}
+        scale = min(method.settings.ratios)  # of RCAN, as the rows have it
+        found = {n: create_network(some[profile], scale) for n, some in pshrnet.NETWORKS.items() if n != "bicubic"}
         found = {name: complexity(network, method.canvas) for name, network in found.items()}
         whole = complexity(method, method.canvas, lambda m, images: m.head(m.backbone.maps(m.sr(images))))
     reid = own.parameters - sum(p.numel() for p in method.sr.parameters())
     table = [(name, *some) for name, some in found.items()]
     table += [(pshrnet.HRNET, reid, own.macs), (pshrnet.PS, *whole)]
     return pd.DataFrame(table, columns=["part", "weights", "macs"]).assign(times=lambda t: t["macs"] / own.macs)
+
+
+FIRST = {"pshrnet_no_decay": "where all four of its maps are alive", "pshrnet": "with the weights that ship (one is)"}
+
+
+def pays(people: str) -> str:
+    """The answer to "does it pay to keep the resolution inside the network?", of the record of a set: a sentence."""
+    question = "Does it pay to keep the resolution inside the network?"
+    asked = "HRNet-ReID minus a ResNet on low resolution, minus the same at full resolution"
+    found = {}
+    for study, where in FIRST.items():
+        with contextlib.suppress(KeyError):
+            found[where] = recorded(study, [people]).claim("PSHR-resnet", people)
+    if not found:
+        return f"{question} Not recorded on these people ({asked})."
+    words = dict.fromkeys(one["verdict"].split(" (")[0] for one in found.values())
+    said = ", ".join(f"{with_interval(one)} {where}" for where, one in found.items())
+    return f"{question} {' and '.join(words).capitalize()}: {asked}, is {said}."
 
 
 def _cells(trained: Mapping[str, Sequence[Cell]], *names: str) -> list[Cell]:

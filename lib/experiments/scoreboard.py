@@ -22,7 +22,7 @@ from lib.experiments.claims import TRAININGS
 from lib.experiments.controls import BASELINE, EVERYWHERE
 from lib.experiments.measured import MeasuredError, measured
 from lib.experiments.published import published
-from lib.experiments.recorded import SETS, recorded
+from lib.experiments.recorded import MORE, SETS, Record, recorded
 from lib.experiments.scores import with_interval
 from lib.methods import create_method
 from lib.methods.method import Method
@@ -99,30 +99,37 @@ MAP = {"": "value", "_low": "low", "_high": "high"}  # what ends a column of the
 
 
 def standings(sets: Sequence[str] = SETS, profile: str = "course", preset: str = "mlr") -> pd.DataFrame:
-    """Rank-1 (``value``) and mAP, with their intervals, of every contestant that is recorded on a set, and its
-    difference to the baseline there (``mean``, ``low``, ``high``; NaN for the baseline itself, and where that is not
-    recorded yet); all fractions.
+    """Rank-1 (``value``) and mAP, with their intervals, of every contestant that is recorded on a set, by its own study
+    or by one of ``MORE``, and its difference to the baseline there (``mean``, ``low``, ``high``; NaN for the baseline
+    itself, and where that is not recorded yet); all fractions. ``trainings`` and ``trials`` are the difference's where
+    there is one: LOMO + XQDA needs one training, the networks beside it have three.
     """
-    records = {study: recorded(study, sets, profile) for study in {one.study for one in CONTESTANTS}}
+    records = {study: recorded(study, sets, profile) for study in {*(one.study for one in CONTESTANTS), *MORE}}
     found = []
     for people in sets:
         for one in CONTESTANTS:
-            record = records[one.study]
-            rows = record.rows[(record.rows["set"] == people) & (record.rows["row"] == one.name)]
-            rows = rows[(rows["preset"] == preset) | (people == "caviar")].set_index("metric")
-            if "rank-1" not in rows.index:
-                continue
-            best = rows.loc["rank-1"]
-            line = {"set": people, "name": one.name, "value": best["value"]}
-            line |= {"level_low": best["low"], "level_high": best["high"]}
-            line |= {f"map{end}": rows.loc["mAP", column] for end, column in MAP.items()}
-            line |= {what: int(best[what]) for what in ("trainings", "trials")}
-            if one.name != BASELINE:
-                with contextlib.suppress(KeyError):  # the baseline is not recorded there yet
-                    apart = record.difference(one.name, BASELINE, people, preset)
-                    line |= {what: float(apart[what]) for what in ("mean", "low", "high")}
-            found.append(line)
+            lines = (_standing(records[study], one.name, people, preset) for study in (one.study, *MORE))
+            if line := next(filter(None, lines), None):
+                found.append({"set": people, "name": one.name} | line)
     return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def _standing(record: Record, name: str, people: str, preset: str) -> dict[str, float]:
+    """What one record says of a contestant on a set, {} where it lacks it: never a level of one and a difference of
+    another, whose baselines may be two trainings.
+    """
+    rows = record.rows[(record.rows["set"] == people) & (record.rows["row"] == name)]
+    rows = rows[(rows["preset"] == preset) | (people == "caviar")].set_index("metric")
+    if "rank-1" not in rows.index:
+        return {}
+    behind = best = rows.loc["rank-1"]
+    line = {"value": best["value"], "level_low": best["low"], "level_high": best["high"]}
+    line |= {f"map{end}": rows.loc["mAP", column] for end, column in MAP.items()}
+    if name != BASELINE:
+        with contextlib.suppress(KeyError):  # the baseline is not recorded there yet
+            behind = record.difference(name, BASELINE, people, preset)
+            line |= {what: float(behind[what]) for what in ("mean", "low", "high")}
+    return line | {what: int(behind[what]) for what in ("trainings", "trials")}
 
 
 def over_own_network(sets: Sequence[str] = SETS, profile: str = "course", preset: str = "mlr") -> pd.DataFrame:
@@ -213,10 +220,17 @@ def decided(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["mean"].notna() & (table["trainings"] >= TRAININGS)]
 
 
-def few_trainings(table: pd.DataFrame) -> list[str]:
-    """The others that have a difference, on any set: "FFSR + RIFE on VIPeR (2 trainings)"."""
-    few = table[table["mean"].notna() & (table["trainings"] < TRAININGS)]
-    return [f"{row['name']} on {PEOPLE[row['set']]}{_few(row)}" for row in few.to_dict("records")]
+def few_trainings(table: pd.DataFrame, apart: pd.DataFrame) -> list[str]:
+    """The others that have a difference, on any set, those in O too: "FFSR + RIFE on VIPeR (2 trainings)", "PS-HRNet's
+    O on embedded people (2 trainings)".
+
+    table : of ``standings``. apart : of ``objectives``.
+    """
+    return [
+        f"{row['name']}{of} on {PEOPLE[row['set']]}{_few(row)}"
+        for part, of in ((table, ""), (apart, "'s O"))
+        for row in part[part["mean"].notna() & (part["trainings"] < TRAININGS)].to_dict("records")
+    ]
 
 
 def above(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -236,7 +250,8 @@ def halves(table: pd.DataFrame, gains: pd.DataFrame, people: str = "pedestrians"
 
 def finding(table: pd.DataFrame, gains: pd.DataFrame) -> str:
     """What is left of the published gains, in a sentence: how many keep half, and which methods lie above the plain
-    network, with their gains beside the published ones; where none does, the best of them.
+    network, with their gains beside the published ones; where none does, the best of them; and which lie below it on
+    the embedded people.
 
     table : of ``standings``. gains : of ``published_gains``.
     """
@@ -253,6 +268,10 @@ def finding(table: pd.DataFrame, gains: pd.DataFrame) -> str:
     else:
         best = decided(ours).nlargest(1, "mean").itertuples(False)
         rest = ", ".join(["above it lies none", *(f"the best is {one.name} with {_plain(one)}" for one in best)])
+    below = decided(ours).query("set == 'pedestrians' and high < 0").sort_values("mean", ascending=False, kind="stable")
+    if len(below):
+        lost = listed(f"{row.name} ({_plain(row)} points)" for row in below.itertuples(False))
+        rest += f"; below it lie {lost} on {PEOPLE['pedestrians']}"
     return f"Over one plain network, trained as long, {half}; {rest}."
 
 

@@ -103,7 +103,9 @@ def usual() -> list[str]:
 
 
 def lengths() -> pd.DataFrame:
-    """The claims that were asked at both lengths of training (``longer.both``); empty where none is recorded."""
+    """The claims that were asked where the training is longer, beside their verdicts with the budget (``longer.both``);
+    empty where none is recorded.
+    """
     long = recorded("longer")
     return longer.both([*map(recorded, PAPERS)] if long else [], long)
 
@@ -140,7 +142,7 @@ def marked(table: pd.DataFrame) -> pd.DataFrame:
 
 def remarks(table: pd.DataFrame) -> list[str]:
     """What has to be known about all judged claims before their verdicts are counted, each in a sentence or two."""
-    return [one for one in (_networks(table), _few_trainings(table)) if one] if len(table) else []
+    return [one for one in (_networks(table), _repeated(table), _few_trainings(table)) if one] if len(table) else []
 
 
 def _networks(table: pd.DataFrame) -> str:
@@ -160,6 +162,24 @@ def _networks(table: pd.DataFrame) -> str:
         f"The control of {counted(len(found), 'verdict')} is another network than the claim's ({', '.join(where)}): "
         "the strongest row on validation people is the plain ResNet. Against the control these verdicts measure the "
         f"network and its first weights{levels} as well as the claim."
+    )
+
+
+def different(table: pd.DataFrame) -> pd.DataFrame:
+    """Of the verdicts against a control, one for each difference: several claims of one method often share theirs."""
+    asked = table[table["control_verdict"] != ""]
+    return asked.drop_duplicates(["paper", "set", "preset", "control_mean", "control_low", "control_high"])
+
+
+def _repeated(table: pd.DataFrame) -> str:
+    """How many differences stand behind the verdicts against the control; "" where each has its own."""
+    asked, own = int((table["control_verdict"] != "").sum()), different(table)
+    if len(own) == asked:
+        return ""
+    stand = int((own["control_verdict"].str.split(" (", regex=False).str[0] == "reproduced").sum())
+    return (
+        f"Claims of one method often have one control and then one difference to it: the {asked} verdicts against the "
+        f"control are of {len(own)} different ones, of which {stand} are reproduced."
     )
 
 
@@ -323,7 +343,8 @@ def _fusion() -> str:
     pairs = ((jbim.JBIM, jbim.HIM_ON), (jbim.JBIM, jbim.LIM_ON), (jbim.BESIDE, jbim.LIM))
     high, low, beside = (with_interval(own.difference(*pair, "pedestrians")) for pair in pairs)
     return (
-        "The control of the first two claims has both pictures and no fusion, which is what it takes back. Over the "
+        "On the embedded people the control of the first two claims has both pictures and no fusion, which is what it "
+        "takes back. Over the "
         f"sharpened picture alone, trained as long, JBIM has {high}, over the small one alone {low}; and the two "
         f"networks that complement each other have {beside} over the small one's alone "
         "([lesson 30](notebooks/30_jbim.ipynb))."
@@ -345,12 +366,11 @@ def _lengths(table: pd.DataFrame) -> list[str]:
     """What a longer training makes of some verdicts: the last section; empty where nothing is recorded."""
     if table.empty:
         return []
-    shown = longer.shown(table.assign(set=table["set"].map(PEOPLE)))
     return [
         f"## {longer.LENGTH:g} times as long\n",
         f"{longer.finding(table)} The controls were trained as long as the methods; one model stands where a paper "
         "fuses three (`lib/experiments/longer.py`).\n",
-        _grid(longer.HEAD, shown.to_numpy().tolist()),
+        _grid(longer.HEAD, longer.shown(table).to_numpy().tolist()),
     ]
 
 

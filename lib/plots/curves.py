@@ -354,20 +354,20 @@ def convergence_finding(
     most = gains.idxmax()
     first = f"{budget / 1000:g} thousand images"
     name = style.look(most).label
-    largest = f"{name} {gains.max():+.1f}"
+    largest = f"{gains.max():+.1f}"
     # what is surely more, and what is surely no more
     more, less = (gains, gains) if still is None else (still["low"], still["high"])
     short, long = (more > enough + 1e-9).sum(), (less <= enough + 1e-9).sum()
     if short:
         few = f"{first} are too few for {short} of {len(gains)} families"
-        return f"{few}: {longer:g} times as many bring up to {largest} points"
+        return f"{few}: {longer:g} times as many bring up to {largest} points ({name})"
     if long == len(gains):
         return f"{first} are enough: {longer:g} times as many bring at most {gains.max():+.1f} points ({name})"
     if still is not None:
         largest += f" [{still['low'][most]:+.1f}, {still['high'][most]:+.1f}]"
     return (
-        f"Whether {first} are enough is decided for {long} of {len(gains)} families: "
-        f"{longer:g} times as many bring up to {largest} points"
+        f"{first} are certainly enough, to within a point, for {long} of {len(gains)} families; "
+        f"{longer:g} times as many bring up to {largest} points ({name})"
     )
 
 
@@ -385,8 +385,8 @@ def effects(
     """Differences with intervals, one row each, grouped; those whose interval excludes zero are filled, and what is
     negligible is shaded. Groups of very different size have a scale each: small ones would vanish beside large ones.
 
-    table : group, name, mean, low, high (fractions; drawn times ``scale``, in ``unit``). negligible : in ``unit``, where
-    it is another than that of points; then what lies within it altogether is filled in grey.
+    table : group, name, mean, low, high (fractions; drawn times ``scale``, in ``unit``). negligible : in ``unit``,
+    where it is another than that of points; then what lies within it altogether is filled in grey.
     """
     within = style.NEGLIGIBLE if unit == "points" else negligible
     groups = list(dict.fromkeys(table["group"]))

@@ -37,6 +37,7 @@ def against(
     ``reference`` itself reaches on each set, a fraction, for the panels' titles.
 
     A mark is filled where the interval excludes 0, and open and pale where it does not; what is negligible is shaded.
+    A column ``trainings`` may be there: fewer than three decide nothing, and are open on a dotted interval.
     ValueError for a published set without its reference, for a set of ``published`` that is not in the table, and for
     more rows than can be read.
     """
@@ -52,12 +53,13 @@ def against(
     fig, axes = style.chart(
         1, len(sets), size=(9.2 if len(sets) > 1 else 7.4, 1.9 + height), sharex=True, sharey=True, squeeze=False
     )
+    measured = table[table["name"] != reference]
+    measured = measured.assign(few="trainings" in table and measured["trainings"] < style.TRAININGS)
     for ax, name in zip(axes[0], sets, strict=True):
         ax.axvspan(-style.NEGLIGIBLE, style.NEGLIGIBLE, color=style.SHADE, zorder=0)
         ax.axvline(0, color=style.BLACK, linewidth=1.2)
-        for row in table[table["set"] == name].itertuples():
-            if row.name != reference:
-                _row(ax, names.index(row.name), row, drawn[row.name])
+        for row in measured[measured["set"] == name].itertuples():
+            _row(ax, names.index(row.name), row, drawn[row.name])
         for row in gains[gains["set"] == name].itertuples():
             ax.plot(row.gain, names.index(row.name), color=style.BLACK, zorder=4, **style.PUBLISHED)
         level = f"0 = {100 * levels[name]:.1f} %" if levels and name in levels else ""
@@ -71,6 +73,8 @@ def against(
         Line2D([], [], color="#AAAAAA", marker="o", markerfacecolor="white", linewidth=3, label="measured, with 0"),
         Patch(color=style.SHADE, label=f"within {style.NEGLIGIBLE:g} point: negligible"),
     ]
+    if measured["few"].any():
+        handles.append(Line2D([], [], **style.FEW))
     if len(gains):
         handles.append(Line2D([], [], color=style.BLACK, label="published, minus the same row", **style.PUBLISHED))
     style.legend_below(fig, axes[0][0], handles=handles)
@@ -80,11 +84,11 @@ def against(
 
 
 def _row(ax, place: int, row, look: style.Look) -> None:
-    sure = row.low > 0 or row.high < 0
+    sure = not row.few and (row.low > 0 or row.high < 0)
     alpha = 1.0 if sure else 0.45
     ax.plot(
         [100 * row.low, 100 * row.high], [place, place], color=look.colour, linewidth=3.5, alpha=alpha,
-        solid_capstyle="butt",
+        linestyle=style.DOTS if row.few else "-", solid_capstyle="butt",
     )  # fmt: skip
     face = look.colour if sure else "white"
     ax.plot(

@@ -13,8 +13,6 @@ from lib.plots import style
 from lib.plots.tables import require
 
 SETS = {"pedestrians": (style.BLACK, "o"), "viper": (style.VERMILION, "s"), "caviar": (style.GREEN, "^")}
-TRAININGS = 3  # fewer decide nothing: drawn otherwise
-FEW = f"fewer than {TRAININGS} trainings"
 PLAIN = "baseline"
 APART = 0.055  # of a decade of cost: as near as two marks may stand
 
@@ -42,7 +40,7 @@ def left(table: pd.DataFrame, gains: pd.DataFrame, title: str = "") -> Figure:
             colour, marker = SETS.get(name, (style.PURPLE, "v"))
             for one in measured[(measured["set"] == name) & (measured["name"] == row.name)].itertuples():
                 at = place + (shift if len(sets) > 1 else 0)
-                few = one.trainings < TRAININGS
+                few = one.trainings < style.TRAININGS
                 sure = not few and (one.low > 0 or one.high < 0)
                 ax.plot([100 * one.low, 100 * one.high], [at, at], color=colour, linewidth=3, alpha=1 if sure else 0.45,
                         linestyle=style.DOTS if few else "-")  # fmt: skip
@@ -61,8 +59,8 @@ def left(table: pd.DataFrame, gains: pd.DataFrame, title: str = "") -> Figure:
                label=f"measured: {PEOPLE.get(name, name)}")
         for name in sets
     ]  # fmt: skip
-    if (measured["trainings"] < TRAININGS).any():
-        handles.append(Line2D([], [], color="#555555", linewidth=3, linestyle=style.DOTS, label=FEW))
+    if (measured["trainings"] < style.TRAININGS).any():
+        handles.append(Line2D([], [], **style.FEW))
     handles.append(Line2D([], [], color="#555555", marker="o", markerfacecolor="white", linewidth=3, alpha=0.6,
                           label="open: the interval includes 0"))  # fmt: skip
     handles.append(Patch(color=style.SHADE, label=f"within {style.NEGLIGIBLE:g} point: negligible"))
@@ -94,7 +92,7 @@ def against_cost(table: pd.DataFrame, costs: pd.DataFrame, title: str = "") -> F
         part = table[table["set"] == people]
         places = 10 ** style.nudged(np.log10(macs[part["name"]].to_numpy()), APART)
         for row, x in zip(part.itertuples(), places, strict=True):
-            drawn, few = looks[row.name], row.trainings < TRAININGS
+            drawn, few = looks[row.name], row.trainings < style.TRAININGS
             level = 100 * (row.value - row.mean)  # of the plain network: differences are to it
             if np.isfinite(row.mean):
                 ax.plot([x, x], [level + 100 * row.low, level + 100 * row.high], color=drawn.colour, linewidth=3,
@@ -120,9 +118,8 @@ def against_cost(table: pd.DataFrame, costs: pd.DataFrame, title: str = "") -> F
     ]
     handles.append(Line2D([], [], color=style.BLACK, linewidth=1.4, linestyle=":", label="level of the baseline"))
     handles.append(Line2D([], [], color="#555555", linewidth=3, alpha=0.6, label="difference to baseline, 95 %"))
-    if (table["trainings"] < TRAININGS).any():
-        handles.append(Line2D([], [], color="#555555", marker="o", markerfacecolor="white", markeredgewidth=2,
-                              linestyle=style.DOTS, linewidth=3, label=FEW))  # fmt: skip
+    if (table["trainings"] < style.TRAININGS).any():
+        handles.append(Line2D([], [], marker="o", markerfacecolor="white", markeredgewidth=2, **style.FEW))
     style.legend_below(fig, axes[0][0], handles=handles, columns=3)
     style.headline(fig, title)
     style.fit_xlabels(fig, axes[0])

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MultipleLocator, NullLocator
 
 from lib.names import PEOPLE
+from lib.plots.palette import few_colours
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = (
     "#000000",
@@ -40,6 +41,7 @@ PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 NEGLIGIBLE = 1.0  # points: where all of an interval lies within, ``lib.experiments.claims`` says "no effect"
 SHADE = "#ECECEC"  # a ground that says: too small to matter
+TRAININGS = 3  # behind a difference; fewer decide nothing (``lib.experiments.claims``), and are drawn as ``FEW``
 TRUE, FALSE = GREEN, VERMILION  # a match and a wrong person; also drawn with another line style or a sign
 ROLES = {"train": GREY, "val": PURPLE, "probe": VERMILION, "gallery": BLUE}
 # from full resolution (dark) to little of it (light, still visible on white)
@@ -63,6 +65,8 @@ class Look(NamedTuple):
 
 
 DOTS, DASHES, MIXED = (0, (1, 1.2)), (0, (4, 1.6)), (0, (5, 1.5, 1, 1.5))
+# an interval that fewer than ``TRAININGS`` are behind, in a legend
+FEW = {"color": "#555555", "linewidth": 3, "linestyle": DOTS, "label": f"fewer than {TRAININGS} trainings"}
 
 # Each paper's own method has a hue: SING vermilion, RIPR blue (FFSR lighter, RIFE darker, both darkest), JBIM purple,
 # PS-HRNet sky, FTWA orange. Plain networks are black and grey, super-resolution before a re-id network is green, LOMO
@@ -275,7 +279,7 @@ class Chart(Figure):
         stored, packed = io.BytesIO(), io.BytesIO()
         self.savefig(stored, format="png", dpi=dpi, bbox_inches="tight")
         with Image.open(stored) as picture:
-            picture.convert("RGB").quantize(self.colours, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+            few_colours(picture, self.colours).save(packed, "PNG", optimize=True)
         return packed.getvalue()
 
     def _ipython_display_(self) -> None:

@@ -151,6 +151,26 @@ def test_a_chart_is_stored_in_fewer_colours_where_nobody_sees_it():
     assert (np.asarray(kept.convert("RGB")) == np.asarray(smooth.convert("RGB"))).all()
 
 
+def test_a_chart_that_is_packed_keeps_its_swatches():
+    from matplotlib.lines import Line2D
+
+    from lib.plots import style
+
+    fig, ax = style.chart(size=(10, 7))
+    for k in range(30):
+        ax.axhspan(k, k + 0.8, color=str(0.7 + 0.01 * k))
+        ax.text(0, k, "many words in small letters, " * 5)
+    handle = Line2D([], [], linestyle="", marker="s", markersize=13, color=style.GREEN, label="reproduced")
+    style.legend_below(fig, ax, handles=[handle])
+    style.plt.close(fig)
+    chart = fig.palette_png()
+    packed = base64.b64decode(publish.pack_png(base64.b64encode(chart).decode()))
+    assert len(packed) < len(chart) > publish.CHART  # in 32 colours
+    before, after = (np.asarray(Image.open(io.BytesIO(some)).convert("RGB")) for some in (chart, packed))
+    green = (before == [0x00, 0x9E, 0x73]).all(-1)
+    assert green.sum() > 50 and (after[green] == [0x00, 0x9E, 0x73]).all()
+
+
 def test_store_refuses_and_leaves_the_target(lesson_folder, tmp_path, capsys):
     target = lesson_folder / "42_template.ipynb"
     stored = target.read_bytes()

@@ -155,9 +155,10 @@ def shows(text, name="stdout"):
     return plain(outputs=[nbformat.v4.new_output("stream", name=name, text=text)])
 
 
-def displays(kind, data):
-    """Let an ordinary cell store a display of this kind."""
-    return plain(outputs=[nbformat.v4.new_output("display_data", {kind: data, "text/plain": "x"})])
+def displays(kind, data, **about):
+    """Let an ordinary cell store a display of this kind, with this metadata."""
+    made = {kind: data, "text/plain": "x"}
+    return plain(outputs=[nbformat.v4.new_output("display_data", made, metadata={kind: about} if about else {})])
 
 
 ERROR = nbformat.v4.new_output("error", ename="E", evalue="", traceback=["x"])
@@ -241,6 +242,8 @@ ERROR = nbformat.v4.new_output("error", ename="E", evalue="", traceback=["x"])
         (displays("text/html", "<td>/home/me</td>"), "stores a folder of a machine: /home/me"),
         (displays("application/vnd.jupyter.widget-view+json", "{}"), "stores a widget"),
         (displays("image/png", "A" * 400_000), "KB, at most 300"),
+        (displays("image/png", "A"), "stores a picture without a text"),
+        (displays("image/jpeg", "A", alt=" "), "stores a picture without a text"),
         (lambda n: n.metadata.update(papermill={}), "metadata of widgets or papermill"),
         (lambda n: n.metadata.update(kernelspec={"name": "reid", "display_name": "x"}), "the kernel is not python3"),
         (lambda n: n.update(nbformat_minor=4), "nbformat 4.4"),
@@ -248,6 +251,10 @@ ERROR = nbformat.v4.new_output("error", ename="E", evalue="", traceback=["x"])
 )
 def test_each_rule_catches_its_breach(broken, change, message):
     assert any(message in problem for problem in broken(change))
+
+
+def test_a_picture_with_a_text_is_good(broken):
+    assert broken(displays("image/png", "A", alt="a line that rises")) == []
 
 
 @pytest.mark.parametrize("asked", ["Why is the mean not exactly a third?", "Say why.", "Is the mean a third?"])

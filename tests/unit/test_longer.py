@@ -8,7 +8,7 @@ import pytest
 
 from lib.data import load_dataset
 from lib.experiments import longer, sing, studies, verdicts
-from lib.experiments.recorded import Record
+from lib.experiments.recorded import Record, recorded
 from lib.experiments.study import IMAGES, Bench, Row, cells
 
 NAN = float("nan")
@@ -53,19 +53,34 @@ def test_every_claim_has_its_rows_and_every_row_a_claim(long):
 def test_both_lengths_of_the_same_two_rows():
     claim = {"claim_id": "SING-joint", "claim": "learned together", "verdict": "no effect"} | NO_CONTROL
     of_long = record(judged=[claim | {"mean": 0.001, "low": -0.004, "high": 0.006}, claim | {"claim_id": "JBIM-joint"}])
-    # the record has the two rows the other way round; the second record does not count, and no record has JBIM's
+    # the record has the two rows the other way round; the second record does not count, and no usual one has JBIM's
     usual = [
         record([(longer.JBIM, longer.HIM, 0.5, 0.4, 0.6)]),
         record([(sing.ONE_APART, sing.ONE_MODEL, 0.02, 0.011, 0.03)]),
         record([(sing.ONE_MODEL, sing.ONE_APART, 0.5, 0.4, 0.6)]),
     ]
-    (row,) = longer.both(usual, of_long).to_dict("records")
+    row, alone = longer.both(usual, of_long).to_dict("records")
     assert (row["mean"], row["low"], row["high"]) == (-0.02, -0.03, -0.011) and row["verdict"] == "contradicted"
     assert (row["long_mean"], row["long_verdict"]) == (0.001, "no effect")
-    assert longer.shown(pd.DataFrame([row])).loc[0].tolist()[2:] == [
-        "-2.0 [-3.0, -1.1] points", "contradicted", "+0.1 [-0.4, +0.6] points", "no effect", "", "",
+    assert (alone["claim_id"], alone["verdict"], alone["long_verdict"]) == ("JBIM-joint", "", "no effect")
+    shown = longer.shown(pd.DataFrame([row, alone]))
+    assert shown.loc[0].tolist()[1:] == [
+        "embedded people, 3 trainings", "-2.0 [-3.0, -1.1] points", "contradicted", "+0.1 [-0.4, +0.6] points",
+        "no effect", "", "",
     ]  # fmt: skip
-    assert longer.both(usual, record()).empty and longer.both([], of_long).empty
+    assert shown.loc[1].tolist()[2:] == ["-", "-", "+3.0 [+2.0, +4.0] points", "no effect", "", ""]
+    assert longer.both(usual, record()).empty and (longer.both([], of_long)["verdict"] == "").all()
+
+
+def test_what_stands_at_the_longer_training_alone_changes_no_verdict():
+    table = pd.DataFrame(
+        {"verdict": ["reproduced", "no effect", ""], "long_verdict": ["undecided (x)"] + ["no effect"] * 2}
+    )
+    assert longer.finding(table.head(2)).endswith("times as long, 1 of 2 verdicts change.")
+    assert longer.finding(table).endswith("1 of 2 verdicts change; 1 more claim was asked at that length alone.")
+    assert longer.finding(pd.concat([table, table.tail(1)])).endswith(
+        "; 2 more claims were asked at that length alone."
+    )
 
 
 def test_the_page_says_what_a_longer_training_changes():
@@ -78,7 +93,10 @@ def test_the_page_says_what_a_longer_training_changes():
     ]
     text = verdicts.page(verdicts.board().head(0), pd.DataFrame(rows))
     assert "## 2.5 times as long" in text and "1 of 2 verdicts change" in text
-    assert "| +2.0 [+1.0, +3.0] points | reproduced | +0.0 [+0.0, +0.5] points | no effect | +0.1 [" in text
+    assert (
+        "| learned together | embedded people, 3 trainings | +2.0 [+1.0, +3.0] points | reproduced | +0.0 [+0.0, +0.5] points | no effect | +0.1 ["
+        in text
+    )
     assert "times as long" not in verdicts.page(verdicts.board().head(0), pd.DataFrame(rows).head(0))
 
 
@@ -86,3 +104,4 @@ def test_what_was_trained_longer_is_not_on_the_board():
     assert "longer" not in verdicts.usual() and {"sing", "ripr", "jbim", "pshrnet", "ftwa"} <= set(verdicts.usual())
     table = verdicts.lengths()
     assert np.isin(table["claim_id"], [one.claim for one in longer.COMPARISONS]).all()
+    assert table["claim_id"].tolist() == recorded("longer").claims["claim_id"].tolist()  # none is left out

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from lib.plots import board, style
 
@@ -43,6 +46,17 @@ def test_verdicts_stay_apart_in_grey():
     for _, ground, ink in board.VERDICTS.values():
         one, two = (style.luminance(to_rgb(c)) + 0.05 for c in (ground, ink))
         assert max(one, two) / min(one, two) > 3
+
+
+@pytest.mark.parametrize("verdict", board.VERDICTS)
+def test_a_verdict_that_is_in_the_legend_alone_keeps_its_colour_in_a_notebook(verdict):
+    others = [one for one in board.VERDICTS if one != verdict]
+    fig = board.claims_board(table([*others, *others, *others[:2]]))
+    with Image.open(io.BytesIO(fig.palette_png())) as picture:
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)  # (H W, 3)
+    for word, (_, ground, _) in board.VERDICTS.items():
+        drawn = np.round(255 * np.array(to_rgb(ground))).astype(int)
+        assert (pixels == drawn).all(1).sum() >= 50, word
 
 
 def test_the_title_counts_the_embedded_people():

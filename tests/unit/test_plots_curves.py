@@ -253,7 +253,7 @@ def test_the_title_of_convergence_says_whether_the_budget_is_enough(short):
     said = " ".join(fig.get_suptitle().split())
     if short:
         assert gains["SING"] == pytest.approx(5 * np.log(2.5) / np.log(3.2), abs=1e-9)
-        assert "too few for 1 of 2 families" in said and f"bring up to SING +{gains['SING']:.1f} points" in said
+        assert "too few for 1 of 2 families" in said and f"bring up to +{gains['SING']:.1f} points (SING)" in said
     else:
         assert "20 thousand images are enough" in said and "at most +0.3 points" in said
     marked = {line.get_xdata()[0] for line in fig.axes[0].get_lines() if len(line.get_xdata()) == 2}
@@ -268,13 +268,13 @@ def test_the_title_of_convergence_is_as_sure_as_the_intervals():
     def said(some: pd.DataFrame) -> str:
         return " ".join(curves.convergence(table, budget=20_000, still=some).get_suptitle().split())
 
-    assert "Whether 20 thousand images are enough is decided for 1 of 2 families" in said(still)
+    assert "20 thousand images are certainly enough, to within a point, for 1 of 2 families" in said(still)
     assert "20 thousand images are enough: 2.5 times as many bring at most +0.3 points" in said(
         still.assign(high=0.009)
     )
 
     table = lengths(("SING",))  # which gains 3.9 points, and more than one point only where its interval says so
-    assert "is decided for 1 of 2 families: 2.5 times as many bring up to SING +3.9 [-1.0, +3.0] points" in said(still)
+    assert "for 1 of 2 families; 2.5 times as many bring up to +3.9 [-1.0, +3.0] points (SING)" in said(still)
     assert "too few for 1 of 2 families" in said(still.assign(low=[-0.002, 0.011]))
 
 

@@ -90,5 +90,20 @@ def test_the_best_row_need_not_be_sure():
     assert differences.best(table, "baseline")["viper"][2] is False
 
 
-def test_what_is_shaded_is_what_the_claims_call_no_effect():
+def test_what_is_drawn_as_deciding_nothing_is_what_the_claims_say():
     assert style.NEGLIGIBLE == 100 * claims.NEGLIGIBLE
+    assert style.TRAININGS == claims.TRAININGS
+
+
+@pytest.mark.parametrize("trainings, dotted", [((3, 3), 0), ((2, 3), 3), ((1, 1), 6)])
+def test_few_trainings_are_drawn_as_on_the_scoreboard(trainings, dotted):
+    table = measured(0.2).assign(trainings=np.repeat(trainings, 3))  # no interval holds 0
+    fig = differences.against(table, "baseline")
+    lines = [x for ax in fig.axes for x in ax.get_lines() if x.get_linewidth() == 3.5]
+    assert len(lines) == 6 and [x.get_linestyle() for x in lines].count("--") == dotted  # its name of every pattern
+    marks = [x for ax in fig.axes for x in ax.get_lines() if len(x.get_xdata()) == 1]
+    assert [x.get_markerfacecolor() for x in marks].count("white") == dotted
+    named = {text.get_text() for text in fig.legends[0].get_texts()}
+    assert (style.FEW["label"] in named) == (dotted > 0)
+    known = {text.get_text() for text in differences.against(measured(), "baseline").legends[0].get_texts()}
+    assert style.FEW["label"] not in known  # a table that does not say

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from lib.experiments.recorded import Record, recorded
+from lib.experiments.recorded import Record, of_all_papers, recorded
 
 LINE = {"low": 0.0, "high": 0.2, "trainings": 3}
 
@@ -60,3 +60,12 @@ def test_a_claim_that_both_judge_is_the_firsts():
     assert (first | second).claims["verdict"].tolist() == ["reproduced", "no effect"]
     with pytest.raises(KeyError, match="not recorded"):
         (first | second).claim("A", "caviar")
+
+
+def test_the_table_of_all_papers_has_what_their_own_studies_lack_on_a_set():
+    rows = of_all_papers(recorded("jbim")).query("metric == 'rank-1'").set_index(["set", "row"])["value"]
+    assert rows.index.is_unique
+    for name in ("OSNet", "AGW"):
+        assert rows["pedestrians", name] == recorded("jbim").rank1(name, "mlr")["pedestrians"]
+        for people in ("viper", "caviar"):
+            assert rows[people, name] == recorded("jbim_table_4").rank1(name, "mlr")[people]

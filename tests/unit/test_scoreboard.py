@@ -21,6 +21,7 @@ from lib.experiments.studies import STUDIES
 from lib.experiments.study import Study, cells
 from lib.methods import create_method
 from lib.plots import scoreboard as pictures
+from lib.plots import style
 
 
 def test_the_published_gains_are_the_papers():
@@ -56,6 +57,36 @@ def test_a_record_without_the_baseline_has_no_differences_yet(monkeypatch):
     monkeypatch.setattr(scoreboard, "recorded", lambda study, *more: night if study == "sing" else nothing)
     table = scoreboard.standings(["viper"]).set_index("name")
     assert "SING" in table.index and table["mean"].isna().all() and table["value"].notna().all()
+
+
+def test_what_the_own_study_lacks_on_a_set_is_of_the_papers_tables():
+    """OSNet and AGW: level and difference of the one record that has them there."""
+    at, beside = scoreboard.standings().set_index(["set", "name"]), recorded("jbim_table_4")
+    for people in ("viper", "caviar"):
+        assert not recorded("jbim", [people]).rank1(jbim.OSNET)
+        for name in (jbim.OSNET, jbim.AGW):
+            assert at.loc[(people, name), "value"] == beside.rank1(name)[people]
+            apart = beside.difference(name, BASELINE, people, "mlr")
+            assert at.loc[(people, name), ["mean", "low", "high"]].tolist() == apart[["mean", "low", "high"]].tolist()
+    assert "OSNet" not in scoreboard.unrecorded(at.reset_index(), scoreboard.objectives())
+
+
+def test_no_level_of_one_record_stands_beside_a_difference_of_another(monkeypatch):
+    night, beside = recorded("jbim", ["pedestrians"]), recorded("jbim_table_4", ["pedestrians"])
+    lacks = dataclasses.replace(night, differences=night.differences.head(0))
+    monkeypatch.setattr(scoreboard, "recorded", lambda study, *more: beside if study == "jbim_table_4" else lacks)
+    table = scoreboard.standings(["pedestrians"]).set_index("name")
+    assert beside.difference("OSNet", BASELINE, "pedestrians")["trainings"] == 3
+    assert table.loc["OSNet", "value"] > 0 and np.isnan(table.loc["OSNet", "mean"])
+
+
+def test_a_row_without_chance_has_the_trainings_of_its_difference():
+    record, table = recorded("sing", ["pedestrians"]), scoreboard.standings(["pedestrians"])
+    lomo = record.rows.query("row == 'LOMO + XQDA' and metric == 'rank-1'")
+    assert lomo["trainings"].tolist() == [1]  # of a descriptor that learns nothing at random
+    assert record.difference("LOMO + XQDA", BASELINE, "pedestrians")["trainings"] == 3
+    assert table.set_index("name").loc["LOMO + XQDA", "trainings"] == 3
+    assert not any("LOMO" in one for one in scoreboard.few_trainings(table, NO_O))
 
 
 def test_a_method_on_another_network_stands_beside_its_own_plain_one():
@@ -217,7 +248,10 @@ def test_the_finding_counts_what_has_three_trainings_on_any_set():
         "above it lie only SING (+4.5 [+2.5, +6.5] of +8.0 points) and FTWA (+3.0 [+1.0, +5.0] of +30.0 points) "
         "on embedded people."
     )
-    assert scoreboard.few_trainings(table) == ["SING on VIPeR (2 trainings)"]
+    assert "below" not in said
+    apart = pd.DataFrame([standing("pedestrians", "FTWA", 0.1, trainings=2), standing("pedestrians", "SING", 0.1)])
+    assert scoreboard.few_trainings(table, NO_O) == ["SING on VIPeR (2 trainings)"]
+    assert scoreboard.few_trainings(table, apart)[1:] == ["FTWA's O on embedded people (2 trainings)"]
     costs = pd.DataFrame({"name": [BASELINE, "SING", "FTWA"], "macs": [100, 250, 100]})
     assert scoreboard.of_cost(table, costs).endswith(
         "only SING (at 2.5 times its cost) and FTWA (at 1.0 times its cost) on embedded people"
@@ -225,6 +259,25 @@ def test_the_finding_counts_what_has_three_trainings_on_any_set():
     none = table[table["low"].isna() | (table["low"] < 0) | (table["trainings"] < 3)]
     assert "above it lies none, the best is FTWA with +1.0 [-1.0, +3.0]" in scoreboard.finding(none, GAINS)
     assert scoreboard.of_cost(none, costs) == "No network lies above the plain one"
+
+
+def test_the_finding_names_what_lies_below_too():
+    rows = [
+        standing("pedestrians", "PS-HRNet", -0.05),
+        standing("pedestrians", "SING", 0.045),
+        standing("pedestrians", "JBIM", -0.03),
+        standing("pedestrians", "FTWA", -0.01),  # not certainly
+        standing("pedestrians", "OSNet", -0.14),  # no gain of a paper
+        standing("viper", "FTWA", -0.1),  # on other people
+    ]
+    gains = pd.concat([GAINS, GAINS.assign(name=["PS-HRNet", "JBIM"])])
+    assert scoreboard.finding(pd.DataFrame(rows), gains).endswith(
+        " on embedded people; below it lie JBIM (-3.0 [-5.0, -1.0] points) and PS-HRNet (-5.0 [-7.0, -3.0] points) on "
+        "embedded people."
+    )
+    assert "the best is SING with +1.0 [-1.0, +3.0]; below it lie JBIM (" in scoreboard.finding(
+        pd.DataFrame([standing("pedestrians", "SING", 0.01), rows[2]]), gains
+    )
 
 
 def test_what_is_not_recorded_is_said():
@@ -263,7 +316,9 @@ def test_lesson_90_shows_the_record_of_today():
     for one in table.to_dict("records"):
         if one["name"] != BASELINE:
             assert with_interval(one, unit="").strip() in html, f"{one['name']} on {one['set']}"
-    assert scoreboard.unrecorded(table, scoreboard.objectives()) in "".join(o.get("text", "") for o in outputs)
+    apart, printed = scoreboard.objectives(), "".join(o.get("text", "") for o in outputs)
+    assert scoreboard.unrecorded(table, apart) in printed
+    assert scoreboard.listed(scoreboard.few_trainings(table, apart)) in printed
 
 
 # ---- the pictures
@@ -288,7 +343,7 @@ def test_what_is_left_of_each_gain():
     points = [line.get_xdata()[0] for line in ax.get_lines() if len(line.get_xdata()) == 1]
     assert points == pytest.approx([8.5, -1.0, 3.0, 20.9])
     assert [text.get_text() for text in ax.texts] == ["MLR-VIPeR"] * 2
-    assert pictures.FEW in {text.get_text() for text in fig.legends[0].get_texts()}
+    assert style.FEW["label"] in {text.get_text() for text in fig.legends[0].get_texts()}
 
 
 def test_two_trainings_decide_nothing_in_the_picture_of_gains():
@@ -312,7 +367,7 @@ def test_rank_1_against_the_cost():
     assert point.get_ydata()[0] == pytest.approx(35.0) and point.get_markerfacecolor() == "white"  # two trainings
     (bar,) = (line for line in left.get_lines() if len(line.get_xdata()) == 2 and line.get_linewidth() == 3)
     assert bar.get_ydata() == pytest.approx([75.0, 79.0])  # the plain network's 78 with -1 +- 2
-    assert pictures.FEW in {text.get_text() for text in fig.legends[0].get_texts()}
+    assert style.FEW["label"] in {text.get_text() for text in fig.legends[0].get_texts()}
     with pytest.raises(ValueError, match="no cost is known of SING"):
         pictures.against_cost(table(), costs[costs["name"] != "SING"])
 
