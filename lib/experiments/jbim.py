@@ -69,6 +69,13 @@ SUBSETS = {
     for of in (HIM, JBIM)
 }  # fmt: skip
 
+PRESETS = {"caviar": "caviar", "market1501": "mlr-half"}  # its MLR-Market has half of each person's images small
+
+
+def preset_of(people: str) -> str:
+    """The preset that is JBIM's protocol on a set: "mlr" where it has one low camera."""
+    return PRESETS.get(people, "mlr")
+
 
 # views of a trained model: name -> (the row it is of, how it is tested)
 HIM_ALONE, LIM_ALONE = (partial(each, wrap=partial(Branch, part=part)) for part in ("him", "lim"))

@@ -32,6 +32,7 @@ KEYS = {"rows": ("row",), "differences": ("row", "reference"), "claims": ("claim
 # what a paper calls the protocol that a preset is on a set
 TARGETS = {
     ("mlr", "viper"): "MLR-VIPeR", ("mlr", "cuhk03"): "MLR-CUHK03", ("mlr", "sysu"): "MLR-SYSU",
+    ("mlr-half", "market1501"): "MLR-Market",
     ("caviar", "caviar"): "CAVIAR", ("vr", "msmt17"): "VR-MSMT17", ("vr", "market1501"): "VR-Market1501",
 }  # fmt: skip
 

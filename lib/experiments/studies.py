@@ -31,6 +31,10 @@ def _one_side(name: str) -> tuple[str, ...]:
     return ("caviar",) if name == "caviar" else ("mlr",)
 
 
+def _of_jbim(name: str) -> tuple[str, ...]:
+    return (jbim.preset_of(name),)
+
+
 def _with_sharp(name: str) -> tuple[str, ...]:
     return ("caviar",) if name == "caviar" else ("mlr", "plain")
 
@@ -143,10 +147,10 @@ STUDIES: Mapping[str, Plan] = {
     "baseline": Plan(_baseline, _with_sharp, ()),
     "sing": Plan(_sing, _one_side, sing.COMPARISONS, sing.judged),
     "sing_sharp_start": Plan(_sing_sharp_start, _one_side, ()),
-    "jbim": Plan(_jbim, _one_side, jbim_tables.COMPARISONS),
-    "jbim_sweeps": Plan(_jbim_sweeps, _one_side, jbim_tables.SWEPT, jbim_tables.networks),
-    "jbim_table_11": Plan(_jbim_table_11, _one_side, (), jbim_tables.networks),
-    "jbim_table_4": Plan(_jbim_table_4, _one_side, jbim_tables.BESIDE_ONE, variant=jbim_tables.ONE_VARIANT),
+    "jbim": Plan(_jbim, _of_jbim, jbim_tables.COMPARISONS),
+    "jbim_sweeps": Plan(_jbim_sweeps, _of_jbim, jbim_tables.SWEPT, jbim_tables.networks),
+    "jbim_table_11": Plan(_jbim_table_11, _of_jbim, (), jbim_tables.networks),
+    "jbim_table_4": Plan(_jbim_table_4, _of_jbim, jbim_tables.BESIDE_ONE, variant=jbim_tables.ONE_VARIANT),
     "pshrnet": Plan(_pshrnet, _one_side, pshrnet.COMPARISONS, pshrnet_results.judged),
     "pshrnet_tables": Plan(_pshrnet_tables, _one_side, pshrnet.TABLES_4_AND_7_COMPARISONS),
     "pshrnet_plain": Plan(_pshrnet_plain, _with_full("plain"), pshrnet.PLAIN_COMPARISONS),

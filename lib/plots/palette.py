@@ -10,7 +10,12 @@ import numpy as np
 from PIL import Image
 
 LEAST = 12  # pixels beside one of the same colour: fewer are the edge of something
-NEAR = 16  # of 255: colours that nobody tells apart
+NEAR = 8  # of 255: colours that nobody tells apart
+# pixels and those to the right, below, and below to both sides
+NEXT = (
+    (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]),
+    (np.s_[:-1, :-1], np.s_[1:, 1:]), (np.s_[:-1, 1:], np.s_[1:, :-1]),
+)  # fmt: skip
 SHARE = 0.75  # of the palette, for what is drawn; the rest is for the edges
 
 
@@ -32,16 +37,19 @@ def few_colours(picture: Image.Image, colours: int) -> Image.Image:
 
 
 def _drawn(codes: np.ndarray, most: int) -> np.ndarray:
-    """The colours of lines and areas, the largest first, none of them near another one: codes (K,)."""
-    touching = np.zeros(codes.shape, bool)
-    touching[:, :-1] |= codes[:, :-1] == codes[:, 1:]
-    touching[:-1] |= codes[:-1] == codes[1:]
-    found, counts = np.unique(codes[touching], return_counts=True)
+    """The colours of areas, the largest first, then those of lines, none of them near one before it: codes (K,)."""
+    line, area = np.zeros(codes.shape, bool), np.zeros(codes.shape, bool)
+    alike = [(one, codes[one] == codes[other]) for one, other in NEXT]
+    for one, same in alike:
+        line[one] |= same
+    area[:-1, :-1] = alike[0][1][:-1] & alike[1][1][:, :-1] & alike[2][1]
+    found, which = np.unique(codes[line], return_inverse=True)
+    sizes, areas = np.bincount(which), np.bincount(which, area[line])
     kept: list[int] = []
-    for place in np.argsort(-counts, kind="stable"):
-        if counts[place] < LEAST or len(kept) == most:
-            break
-        if not kept or np.abs(_parts(np.array(kept)) - _parts(found[place])).max(1).min() > NEAR:
+    hues = np.ptp(_parts(found), axis=1)  # of the greys, which letters are full of, others are near enough
+    for place in np.lexsort((-sizes, -sizes * hues, -np.where(areas >= LEAST, areas, 0))):
+        near = np.abs(_parts(np.array(kept, np.uint32)) - _parts(found[place])).max(1) <= NEAR  # (K,)
+        if sizes[place] >= LEAST and len(kept) < most and not near.any():
             kept.append(found[place])
     return np.array(kept, np.uint32)
 

@@ -158,8 +158,7 @@ def test_a_chart_that_is_packed_keeps_its_swatches():
 
     fig, ax = style.chart(size=(10, 7))
     for k in range(30):
-        ax.axhspan(k, k + 0.8, color=str(0.7 + 0.01 * k))
-        ax.text(0, k, "many words in small letters, " * 5)
+        ax.text(0, k / 30, f"{k} words in small letters, " * 4, color=str(k / 60))
     handle = Line2D([], [], linestyle="", marker="s", markersize=13, color=style.GREEN, label="reproduced")
     style.legend_below(fig, ax, handles=[handle])
     style.plt.close(fig)

@@ -7,9 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from lib.data.options import PRESETS
 from lib.evaluation import Result, paired_difference, rank_distances
 from lib.experiments import jbim_tables
-from lib.experiments.jbim import HIM, JBIM, NETWORKS, ONE_OF
+from lib.experiments.jbim import HIM, JBIM, NETWORKS, ONE_OF, preset_of
+from lib.experiments.published import published
+from lib.experiments.recorded import TARGETS
+from lib.experiments.studies import STUDIES
 
 PEOPLE = 80
 HIM_ROWS = [ONE_OF[HIM], *(f"{HIM} ({name})" for name in NETWORKS)]
@@ -63,3 +67,12 @@ def test_what_is_not_trained_is_not_judged(study):
     assert [row["claim_id"] for row in jbim_tables.networks(study, without)] == ["JBIM-any-sr"]
     one = (*HIM_ROWS[:2], *JBIM_ROWS[:2])  # a second network is missing
     assert jbim_tables.networks(study, dict.fromkeys(one, study.cells)) == []
+
+
+def test_each_set_has_the_protocol_that_the_paper_prints():
+    printed = set(published("JBIM-T5")["dataset"])
+    for people in ("viper", "caviar", "cuhk03", "sysu", "market1501"):
+        assert TARGETS[preset_of(people), people] in printed and preset_of(people) in PRESETS
+        for study in ("jbim", "jbim_sweeps", "jbim_table_4", "jbim_table_11"):
+            assert STUDIES[study].presets(people) == (preset_of(people),)
+    assert preset_of("market1501") == "mlr-half" and preset_of("pedestrians") == "mlr"

@@ -93,10 +93,8 @@ def test_the_page_says_what_a_longer_training_changes():
     ]
     text = verdicts.page(verdicts.board().head(0), pd.DataFrame(rows))
     assert "## 2.5 times as long" in text and "1 of 2 verdicts change" in text
-    assert (
-        "| learned together | embedded people, 3 trainings | +2.0 [+1.0, +3.0] points | reproduced | +0.0 [+0.0, +0.5] points | no effect | +0.1 ["
-        in text
-    )
+    assert "| learned together | embedded people, 3 trainings | +2.0 [" in text
+    assert "| +2.0 [+1.0, +3.0] points | reproduced | +0.0 [+0.0, +0.5] points | no effect | +0.1 [" in text
     assert "times as long" not in verdicts.page(verdicts.board().head(0), pd.DataFrame(rows).head(0))
 
 
