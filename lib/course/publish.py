@@ -111,13 +111,14 @@ def _without_root(text: str) -> str:
 
 
 LOSSLESS = 25_000  # bytes; a larger picture is stored in 128 colours, and the file in figures/ has them all
-CHART = 12_000  # bytes; a larger chart is stored in 32 colours, where nobody sees it:
+CHART = 12_000  # bytes; a larger chart is stored in the first of
+FEW = (32, 64)  # colours, where nobody sees it:
 UNSEEN = 0.5  # mean difference of its pixels, of 255
 
 
 def pack_png(encoded: str) -> str:
     """The same picture in fewer bytes (base64 in and out): losslessly where that is enough, else in 128 colours; a
-    chart, which comes in a palette, in 32 where they are as good as its own.
+    chart, which comes in a palette, in fewer where they are as good as its own.
     """
     from PIL import Image
 
@@ -133,9 +134,11 @@ def pack_png(encoded: str) -> str:
             versions.append(_png(picture.quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)))
         if min(map(len, versions)) > CHART and picture.mode == "P":
             whole = picture.convert("RGB")
-            few = few_colours(whole, 32)
-            apart = np.asarray(whole, float) - np.asarray(few.convert("RGB"), float)  # (H, W, 3)
-            versions += [_png(few)] if np.abs(apart).mean() <= UNSEEN else []
+            for few in (few_colours(whole, colours) for colours in FEW):
+                apart = np.asarray(whole, float) - np.asarray(few.convert("RGB"), float)  # (H, W, 3)
+                if np.abs(apart).mean() <= UNSEEN:
+                    versions.append(_png(few))
+                    break
     return base64.b64encode(min(versions, key=len)).decode("ascii") + "\n"
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -51,19 +50,6 @@ COMPARISONS = [
 ]
 
 
-class Recorded(NamedTuple):
-    """A difference of two rows as the record has it, to be judged: fractions of rank-1."""
-
-    mean: float
-    low: float
-    high: float
-    trainings: int
-    agree: bool
-    identities: int
-    metric: str = "rank-1"
-    chance: bool = True
-
-
 def rows() -> list[Row | View]:
     """What ``COMPARISONS`` needs, and what its runs start from; the rows of the papers' own studies."""
     papers = (sing.one_model(), sing.ablations(), ripr.rows(), jbim.one_model(), pshrnet.rows(), ftwa.rows())
@@ -85,9 +71,8 @@ def both(usual: Sequence[Record], long: Record) -> pd.DataFrame:
         row |= dict.fromkeys(MEASURED, float("nan")) | {"verdict": ""}
         for record in usual:
             with contextlib.suppress(KeyError):
-                apart = record.difference(one.a, one.b, told["set"], told["preset"])
-                usually = Recorded(*(apart[name] for name in (*MEASURED, "agree", "identities")))
-                row |= {name: apart[name] for name in MEASURED} | {"verdict": claims.verdict(usually)}
+                usually = record.to_judge(one.a, one.b, told["set"], told["preset"])
+                row |= {name: getattr(usually, name) for name in MEASURED} | {"verdict": claims.verdict(usually)}
                 break
         row |= {f"long_{name}": told[name] for name in (*MEASURED, "verdict")}
         found.append(row | {f"long_{name}": told[name] for name in CONTROL})
@@ -110,6 +95,22 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         for row in table.to_dict("records")
     ]  # fmt: skip
     return pd.DataFrame(made, columns=HEAD)
+
+
+def apart(usual: Record, long: Record, pairs: Sequence[tuple[str, str]], people: str) -> pd.DataFrame:
+    """The differences of pairs of rows on a set at both lengths, as text; "-" where one is not recorded.
+
+    pairs : (row, the row that is taken from it).
+    """
+    made = {}
+    for a, b in pairs:
+        row = made.setdefault(f"{a} minus {b}", {})
+        for length, record in (("with the budget", usual), ("trained longer", long)):
+            row[length] = "-"
+            with contextlib.suppress(KeyError):
+                found = record.difference(a, b, people)
+                row[length] = f"{with_interval(found)}, {counted(int(found['trainings']), 'training')}"
+    return pd.DataFrame(made).T.rename_axis("rank-1")
 
 
 def _said(row: dict, prefix: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -35,6 +36,20 @@ TARGETS = {
     ("mlr-half", "market1501"): "MLR-Market",
     ("caviar", "caviar"): "CAVIAR", ("vr", "msmt17"): "VR-MSMT17", ("vr", "market1501"): "VR-Market1501",
 }  # fmt: skip
+
+
+class Recorded(NamedTuple):
+    """A difference of two rows as the record has it, to be judged (``claims.judge``): fractions of rank-1."""
+
+    mean: float
+    low: float
+    high: float
+    trainings: int
+    trials: int
+    agree: bool
+    identities: int
+    metric: str = "rank-1"
+    chance: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,6 +96,11 @@ class Record:
                 one["row"], one["reference"], one["mean"], one["low"], one["high"] = a, b, sign * one["mean"], *ends
                 return one
         raise KeyError(f"{a} minus {b} is not recorded on {PEOPLE.get(people, people)}: make record, with more hours")
+
+    def to_judge(self, a: str, b: str, people: str, preset: str | None = None) -> Recorded:
+        """``difference`` as a claim is judged by. KeyError where it is not recorded."""
+        found = self.difference(a, b, people, preset)
+        return Recorded(**{name: found[name] for name in Recorded._fields if name in found})
 
     def against(self, reference: str, names: Sequence[str], preset: str | None = None) -> pd.DataFrame:
         """Differences of these rows to ``reference``, on every set, of those that are recorded: set, name, mean, low,

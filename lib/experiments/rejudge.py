@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -27,26 +26,6 @@ ENDS = ("mean", "low", "high")
 JUDGED = (*ENDS, "verdict", *(f"control_{name}" for name in (*ENDS, "verdict")), "control_row")
 
 
-class Recorded(NamedTuple):
-    """A difference of two rows as the record has it, to be judged: fractions of rank-1."""
-
-    mean: float
-    low: float
-    high: float
-    trainings: int
-    agree: bool
-    identities: int
-    trials: int = 1
-    metric: str = "rank-1"
-    chance: bool = True
-
-
-def difference(record: Record, a: str, b: str, people: str, preset: str | None = None) -> Recorded:
-    """Row a minus row b. KeyError where it is not recorded."""
-    found = record.difference(a, b, people, preset)
-    return Recorded(**{name: found[name] for name in Recorded._fields[:7]})
-
-
 def judged(record: Record, one: Comparison, people: str, preset: str) -> dict | None:
     """What a comparison's row of the claims says (``JUDGED``); None where the record cannot tell.
 
@@ -55,8 +34,8 @@ def judged(record: Record, one: Comparison, people: str, preset: str) -> dict | 
     if len(one.rivals) != 1 or len(one.controls) > 1:
         return None
     control = one.controls[0] if one.controls else None
-    against = difference(record, one.longer or one.a, control, people, preset) if control else None
-    row = claims.judge(one.claim, difference(record, one.a, one.rivals[0], people, preset), control=against)
+    against = record.to_judge(one.longer or one.a, control, people, preset) if control else None
+    row = claims.judge(one.claim, record.to_judge(one.a, one.rivals[0], people, preset), control=against)
     return {name: row.get(name) for name in JUDGED} | {"control_row": control}
 
 

@@ -179,7 +179,7 @@ def _repeated(table: pd.DataFrame) -> str:
     stand = int((own["control_verdict"].str.split(" (", regex=False).str[0] == "reproduced").sum())
     return (
         f"Claims of one method often have one control and then one difference to it: the {asked} verdicts against the "
-        f"control are of {len(own)} different ones, of which {stand} are reproduced."
+        f"control are of {len(own)} different ones; reproduced of those: {stand}."
     )
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from lib.data import load_dataset
-from lib.experiments import longer, sing, studies, verdicts
+from lib.experiments import longer, ripr, sing, studies, verdicts
 from lib.experiments.recorded import Record, recorded
+from lib.experiments.scores import with_interval
 from lib.experiments.study import IMAGES, Bench, Row, cells
 
 NAN = float("nan")
@@ -103,3 +104,13 @@ def test_what_was_trained_longer_is_not_on_the_board():
     table = verdicts.lengths()
     assert np.isin(table["claim_id"], [one.claim for one in longer.COMPARISONS]).all()
     assert table["claim_id"].tolist() == recorded("longer").claims["claim_id"].tolist()  # none is left out
+
+
+def test_two_lengths_of_the_same_difference_stand_side_by_side():
+    usual, long = (recorded(study, ["pedestrians"]) for study in ("ripr", "longer"))
+    pairs = [(ripr.BOTH, ripr.RIFE), (ripr.BOTH, "baseline"), (ripr.BOTH, "nobody")]
+    table = longer.apart(usual, long, pairs, "pedestrians")
+    assert table.index.tolist() == [f"{a} minus {b}" for a, b in pairs] and (table.iloc[2] == "-").all()
+    for record, column in ((usual, "with the budget"), (long, "trained longer")):
+        found = record.difference(*pairs[0], "pedestrians")
+        assert table[column].iloc[0] == f"{with_interval(found)}, 3 trainings"

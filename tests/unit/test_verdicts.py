@@ -112,6 +112,7 @@ def test_what_stands_in_no_row_is_said_from_the_record(monkeypatch):
 def judged(**columns) -> pd.DataFrame:
     """Claims as the board has them: each column a value for all or a list."""
     usual = {"paper": "pshrnet", "set": "pedestrians", "claim_id": "PSHR-ps", "against_it": None, "trainings": 3}
+    usual |= {"preset": "mlr", "control_mean": 0.0, "control_low": 0.0, "control_high": 0.0}
     return pd.DataFrame(usual | {"verdict": "undecided", "control_verdict": "contradicted"} | columns)
 
 
@@ -121,6 +122,7 @@ def test_a_control_on_another_network_is_named():
         paper=[*["pshrnet"] * 3, "jbim", "jbim", "pshrnet"],
         set=["pedestrians", "caviar", "pedestrians", "pedestrians", "pedestrians", "pedestrians"],
         control_row=["baseline", "HRNet-ReID", "baseline", "baseline", "baseline", None],
+        control_mean=[-0.01, -0.02, -0.03, -0.04, -0.05, None],
         control_verdict=[*["contradicted"] * 5, ""],
     )
     assert verdicts.other_network(table).tolist() == [True, False, False, True, False, False]
@@ -131,6 +133,20 @@ def test_a_control_on_another_network_is_named():
     level = recorded("jbim", ["pedestrians"]).rank1("OSNet", "mlr")["pedestrians"]
     assert f"OSNet {100 * level:.1f} %" in remark
     assert verdicts.remarks(table.iloc[1:3]) == verdicts.remarks(table.head(0)) == []
+
+
+def test_verdicts_that_share_a_difference_to_their_control_are_counted_once():
+    table = judged(
+        claim_id=["SING-joint", "SING-synthetic", "RIPR-joint", "RIPR-both"],
+        paper=["sing", "sing", "ripr", "ripr"],
+        control_mean=[0.02, 0.02, 0.02, None],
+        control_verdict=["reproduced", "reproduced", "undecided", ""],
+        control_row=["baseline"] * 3 + [None],
+    )
+    assert verdicts.different(table)["claim_id"].tolist() == ["SING-joint", "RIPR-joint"]
+    (remark,) = verdicts.remarks(table)
+    assert "the 3 verdicts against the control are of 2 different ones; reproduced of those: 1." in remark
+    assert not verdicts.remarks(table.drop(index=1))
 
 
 def test_too_few_trainings_are_counted_for_each_set():
