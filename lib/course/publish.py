@@ -111,8 +111,8 @@ def _without_root(text: str) -> str:
 
 
 LOSSLESS = 25_000  # bytes; a larger picture is stored in 128 colours, and the file in figures/ has them all
-CHART = 12_000  # bytes; a larger chart is stored in the first of
-FEW = (32, 64)  # colours, where nobody sees it:
+CHART = 12_000  # bytes; a larger chart is stored in the fewest of these colours with which nobody sees it:
+FEW = (32, 64)
 UNSEEN = 0.5  # mean difference of its pixels, of 255
 
 

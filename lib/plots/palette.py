@@ -31,7 +31,7 @@ def few_colours(picture: Image.Image, colours: int) -> Image.Image:
     known, where = np.unique(codes, return_inverse=True)
     # |a - b|² without |a|², which is the same for all of the palette
     apart = (palette**2).sum(1) - 2 * _parts(known) @ palette.T  # (U, K)
-    found = Image.fromarray(apart.argmin(1)[where].reshape(codes.shape).astype(np.uint8), "P")
+    found = Image.fromarray(apart.argmin(1)[where].reshape(codes.shape).astype(np.uint8))
     found.putpalette(palette.astype(np.uint8).tobytes())
     return found
 
@@ -45,11 +45,13 @@ def _drawn(codes: np.ndarray, most: int) -> np.ndarray:
     area[:-1, :-1] = alike[0][1][:-1] & alike[1][1][:, :-1] & alike[2][1]
     found, which = np.unique(codes[line], return_inverse=True)
     sizes, areas = np.bincount(which), np.bincount(which, area[line])
+    enough = sizes >= LEAST
+    found, sizes, areas = found[enough], sizes[enough], np.where(areas >= LEAST, areas, 0)[enough]
+    hues = np.ptp(_parts(found), axis=1)  # greys come last: letters are full of them, and others are near enough
     kept: list[int] = []
-    hues = np.ptp(_parts(found), axis=1)  # of the greys, which letters are full of, others are near enough
-    for place in np.lexsort((-sizes, -sizes * hues, -np.where(areas >= LEAST, areas, 0))):
+    for place in np.lexsort((-sizes, -sizes * hues, -areas)):
         near = np.abs(_parts(np.array(kept, np.uint32)) - _parts(found[place])).max(1) <= NEAR  # (K,)
-        if sizes[place] >= LEAST and len(kept) < most and not near.any():
+        if len(kept) < most and not near.any():
             kept.append(found[place])
     return np.array(kept, np.uint32)
 
