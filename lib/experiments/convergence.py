@@ -32,7 +32,7 @@ from lib.experiments.baseline import SCRATCH
 from lib.experiments.controls import BASELINE, EVERYWHERE, plain
 from lib.experiments.others import further
 from lib.experiments.record import hours, there, train, unique
-from lib.experiments.scores import scores
+from lib.experiments.scores import scores, with_interval
 from lib.experiments.study import IMAGES, Cell, Row, Study, cells
 from lib.training import Run
 
@@ -238,6 +238,15 @@ def recorded(what: str, dataset: str) -> pd.DataFrame:
     table = pd.concat(found, ignore_index=True)
     table.attrs = {"origins": origins}
     return table
+
+
+def gained(row: str, dataset: str) -> str:
+    """What a row gains by ``LONGER`` times the images, to stand in a sentence; "" where it is not recorded."""
+    try:
+        gain = recorded("convergence_gains", dataset).set_index("name").loc[row]
+    except (measured.MeasuredError, KeyError):
+        return ""
+    return f" ({row}: {with_interval(gain)} by {LONGER:g} times the images, lesson 04)"
 
 
 def drawn(table: pd.DataFrame, budget: float) -> pd.DataFrame:
