@@ -114,7 +114,8 @@ def published_gains(published: pd.DataFrame | None, reference: str, sets: list[s
 
 
 def sentence(table: pd.DataFrame, reference: str) -> str:
-    """What the measured differences say, for a title: how many rows lie decidedly above the reference, and below.
+    """What the measured differences say, for a title: how many rows lie decidedly above the reference, and below. Fewer
+    than three trainings decide nothing.
 
     table : as for ``against``.
     """
@@ -122,8 +123,9 @@ def sentence(table: pd.DataFrame, reference: str) -> str:
     above, below = [], []
     for name, part in table[table["name"] != reference].groupby("set", sort=False):
         on = f"on {style.text(name)}"
-        above.append(f"{(part['low'] > 0).sum()} of {len(part)} {on}")
-        below.append(f"{(part['high'] < 0).sum()} {on}")
+        enough = part["trainings"] >= style.TRAININGS if "trainings" in part else True
+        above.append(f"{((part['low'] > 0) & enough).sum()} of {len(part)} {on}")
+        below.append(f"{((part['high'] < 0) & enough).sum()} {on}")
     return f"Decidedly above {style.look(reference).label}: {', '.join(above)}; below: {', '.join(below)}"
 
 

@@ -85,6 +85,14 @@ def test_the_sentence_agrees_with_the_intervals(shift, above, below):
     assert name == "baseline, all resolutions" and points == pytest.approx(1 + 100 * shift) and sure
 
 
+def test_the_sentence_counts_no_row_that_too_few_trainings_decide():
+    few = measured(0.1).assign(trainings=2)
+    assert differences.sentence(few, "baseline") == (
+        "Decidedly above baseline: 0 of 3 on embedded people, 0 of 3 on VIPeR; below: 0 on embedded people, 0 on VIPeR"
+    )
+    assert differences.sentence(few.assign(trainings=3), "baseline") == differences.sentence(measured(0.1), "baseline")
+
+
 def test_the_best_row_need_not_be_sure():
     table = measured().assign(low=-0.1, high=0.1)
     assert differences.best(table, "baseline")["viper"][2] is False
