@@ -248,23 +248,23 @@ def gains(record: Record, study: Study, reference: str, names: Sequence[str]) ->
     return pd.concat([own, there[GAINS]], ignore_index=True)[GAINS] if len(there) else own[GAINS]
 
 
-def beside(apart: pd.DataFrame, table: str, names: Mapping[str, tuple[str, str]], dataset: str) -> pd.DataFrame:
+def beside(apart: pd.DataFrame, table: str, names: Mapping[str, tuple[str, str]], *datasets: str) -> pd.DataFrame:
     """What the rows of a paper's table gain over the reference of ``apart``, published and measured, in points: a row
-    per name, a column for the paper's data set and one for each set of ``apart`` ("+1.2 [+0.8, +1.7]").
+    per name, a column for each of the paper's data sets and one for each set of ``apart`` ("+1.2 [+0.8, +1.7]").
 
-    apart : of ``gains``. names : {row: (the paper's method, variant)}, the reference among them. ValueError where the
-    paper's table does not have the reference on that data set.
+    apart : of ``gains``. names : {row: (the paper's method, variant)}, the reference among them. datasets : as the
+    paper calls them; one where its table does not have the reference is left out, ValueError where that is each.
     """
     (reference,) = set(apart["reference"])
-    theirs = published(table).query("metric == 'rank-1' and dataset == @dataset")
-    theirs = theirs.set_index(["method", "variant"])["value"]
-    if names.get(reference) not in theirs.index:
-        raise ValueError(f"{table} has no {reference} on {dataset}")
+    theirs = published(table).query("metric == 'rank-1'").set_index(["dataset", "method", "variant"])["value"]
+    there = [name for name in datasets if (name, *names.get(reference, ("", ""))) in theirs.index]
+    if not there:
+        raise ValueError(f"{table} has no {reference} on {' or '.join(datasets)}")
     made = pd.DataFrame(index=[name for name in names if name != reference])
-    gain = {name: theirs.get(names[name]) for name in made.index}
-    made[f"published ({table}, {dataset})"] = [
-        "" if value is None else f"{value - theirs[names[reference]]:+.1f}" for value in gain.values()
-    ]
+    for name in there:
+        start = theirs[name, *names[reference]]
+        gain = [theirs.get((name, *names[row])) for row in made.index]
+        made[f"published ({table}, {name})"] = ["" if value is None else f"{value - start:+.1f}" for value in gain]
     for people, part in apart.groupby("set", sort=False):
         told = {one["name"]: with_interval(one, unit="").strip() for one in part.to_dict("records")}
         behind = counted(int(part["trainings"].max()), "training")

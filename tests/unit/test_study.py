@@ -20,6 +20,7 @@ from lib.evaluation.restoration import psnr
 from lib.experiments import claims, ftwa, hrnet_branches, jbim, measured, pools, record, ripr, sing, studies, workers
 from lib.experiments import study as instrument
 from lib.experiments.controls import CONTROLS, controls, plain
+from lib.experiments.jbim_tables import TABLE_5
 from lib.experiments.published import published
 from lib.experiments.recorded import Record, beside, gains, known, known_claim, recorded, said_by, taken_back, verdicts
 from lib.experiments.study import IMAGES, Cell, Comparison, Plan, Row, Study, View, cells
@@ -720,6 +721,14 @@ def test_published_gains_stand_beside_the_measured_ones():
     assert table.loc[ripr.SRCNN].to_list() == ["-0.9", "", ""]
     with pytest.raises(ValueError, match="no ResNet on MLR-VIPeR"):
         beside(apart, "RIPR-T1", ripr.TABLE_1, "MLR-VIPeR")
+
+
+def test_each_data_set_of_the_paper_has_its_own_column():
+    one = {"set": "caviar", "name": jbim.JBIM, "reference": jbim.HIM, "mean": 0.01, "low": 0.0, "high": 0.02}
+    apart = pd.DataFrame([one | {"trainings": 3}])
+    table = beside(apart, "JBIM-T5", TABLE_5, "MLR-VIPeR", "CAVIAR", "VR-MSMT17")  # the last: not theirs
+    assert list(table)[:2] == ["published (JBIM-T5, MLR-VIPeR)", "published (JBIM-T5, CAVIAR)"]
+    assert table.loc[jbim.JBIM].to_list() == ["+4.1", "+3.3", "+1.0 [+0.0, +2.0]"]  # 49.7 - 45.6 and 52.0 - 48.7
 
 
 def test_against_the_control_stands_what_saw_as_many_images(trained):
