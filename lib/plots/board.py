@@ -44,7 +44,7 @@ def claims_board(table: pd.DataFrame, title: str | None = None) -> Figure:
     left, wide = 3.8, 0.78  # inches: the claims, a column
     ends = left + 2 * len(sets) * wide + 0.2 * len(sets)
     fig, ax = style.chart(size=(max(ends, 7.6), sum(tall) + 1.9))
-    fig.colours = 16
+    fig.colours = 8
     for line, top, height in zip(lines, tops, tall, strict=True):
         ax.text(0, top + height / 2, line, fontsize=style.SMALL, va="center")
     verdicts = table.set_index(["set", "claim", "column"])["verdict"].map(plain_verdict)

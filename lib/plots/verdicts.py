@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lib.names import PEOPLE
@@ -15,6 +17,8 @@ from lib.plots.tables import require
 MOST = 6  # papers that can still be read when projected
 # from dark to light in grey as well
 COLOURS = {"reproduced": "#00664B", "contradicted": "#D55E00", "no effect": "#A9CCE8", "undecided": "#E2E2E2"}
+EDGE = 6.5  # points: what lies beyond is drawn there, with its number
+SIDES = {"": "as the paper compares", "control_": "against the control"}
 LINES = {"pedestrians": (style.BLACK, "-"), "viper": (style.VERMILION, "--"), "caviar": (style.GREEN, ":")}
 
 
@@ -51,6 +55,57 @@ def bars(counts: pd.DataFrame, title: str = "") -> Figure:
     fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=style.TEXT, frameon=False)
     style.headline(fig, title)
     return fig
+
+
+def sizes(table: pd.DataFrame, title: str = "") -> Figure:
+    """How large the differences in rank-1 are: each claim a dot with its interval, paper by paper in rising order;
+    above as the paper compares, below against the control. What is beyond ``EDGE`` stands there with its number.
+
+    table : judged claims of one set with paper, mean, low, high, verdict, and the same of the control (``control_mean``
+    NaN where a claim has none); fractions. A column of dots for each paper, in the table's order.
+    """
+    require(table, "paper", *(side + name for side in SIDES for name in ("mean", "low", "high", "verdict")))
+    papers = list(dict.fromkeys(table["paper"]))
+    starts = np.cumsum([0, *(table["paper"].value_counts()[name] + 2 for name in papers)])
+    fig, axes = style.chart(len(SIDES), 1, size=(9.6, 5.4), sharex=True, sharey=True)
+    fig.colours = 24
+    for ax, (side, said) in zip(axes, SIDES.items(), strict=True):
+        ax.axhspan(-style.NEGLIGIBLE, style.NEGLIGIBLE, color=style.SHADE, zorder=0)
+        ax.axhline(0, color="#8C8C8C", linewidth=1)
+        for start, end, name in zip(starts, starts[1:], papers, strict=False):
+            part = table[(table["paper"] == name) & table[f"{side}mean"].notna()].sort_values(f"{side}mean")
+            ax.axvline(end - 1.5, color="#D0D0D0", linewidth=0.8)
+            for x, row in enumerate(part.to_dict("records"), start):
+                _dot(ax, x, *(100 * row[side + what] for what in ("mean", "low", "high")), row[f"{side}verdict"])
+            for sign in (-1, 1):
+                far = [(x, m) for x, m in enumerate(100 * part[f"{side}mean"], start) if sign * m > EDGE]
+                if far:
+                    middle, told = np.mean([x for x, _ in far]), ", ".join(f"{mean:+.0f}" for _, mean in far)
+                    ax.text(middle, sign * (EDGE + 1.3), told, ha="center", va="center", fontsize=style.SMALL)
+        ax.set_ylim(-EDGE - 2.2, EDGE + 2.2)
+        ax.set_yticks([-5, -2.5, 0, 2.5, 5])
+        style.plain(ax, "y")
+        style.axes_labels(ax, "", f"{said}\n(points of rank-1)")
+    names = [name.replace(" ", "\n") for name in papers]
+    axes[-1].set_xticks((starts[:-1] + starts[1:] - 3) / 2, names, fontsize=style.TEXT)
+    for ax in axes:
+        ax.tick_params(axis="x", length=0)
+    axes[-1].set_xlim(-1.5, starts[-1] - 1.5)
+    handles = [
+        Line2D([], [], linestyle="", marker="o", markersize=8, color=colour, markeredgecolor="#444444", label=word)
+        for word, colour in COLOURS.items()
+    ]
+    fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=style.TEXT, frameon=False)
+    style.headline(fig, title)
+    return fig
+
+
+def _dot(ax: Axes, x: float, mean: float, low: float, high: float, verdict: str) -> None:
+    """One difference in points."""
+    colour = COLOURS[verdict.partition(" (")[0]]
+    marker = "o" if abs(mean) <= EDGE else "^" if mean > 0 else "v"
+    ax.plot([x, x], np.clip([low, high], -EDGE, EDGE), color="#8C8C8C", linewidth=1.2, zorder=1)
+    ax.plot(x, np.clip(mean, -EDGE, EDGE), marker, markersize=6, color=colour, markeredgecolor="#444444", zorder=2)
 
 
 def shifts(table: pd.DataFrame, title: str = "") -> Figure:

@@ -32,6 +32,29 @@ def test_bars_are_as_long_as_the_counts_and_say_them():
         pictures.bars(pd.concat([counts()] * 4))
 
 
+def test_sizes_has_a_dot_with_its_interval_for_every_difference():
+    one = {"low": -0.01, "high": 0.02, "verdict": "undecided (1 training)", "control_low": 0.0, "control_high": 0.001}
+    table = pd.DataFrame(
+        [
+            {"paper": "SING (2018)", "mean": 0.005, "control_mean": None, **one, "control_verdict": ""},
+            {"paper": "SING (2018)", "mean": -0.004, "control_mean": 0.0, **one, "control_verdict": "no effect"},
+            {"paper": "FTWA (2021)", "mean": 0.12, "control_mean": -0.17, **one, "control_verdict": "contradicted"},
+        ]
+    )
+    fig = pictures.sizes(table, "a finding")
+    above, below = ([line for line in ax.lines if line.get_marker() not in ("None", "")] for ax in fig.axes)
+    edge = pictures.EDGE
+    assert [line.get_ydata()[0] for line in above] == pytest.approx([-0.4, 0.5, edge])  # in rising order within a paper
+    assert [line.get_marker() for line in above] == ["o", "o", "^"]
+    assert [line.get_ydata()[0] for line in below] == pytest.approx([0.0, -edge])  # no dot without a control
+    assert [[text.get_text() for text in ax.texts] for ax in fig.axes] == [["+12"], ["-17"]]
+    spans = [tuple(line.get_ydata()) for line in fig.axes[0].lines if line.get_linewidth() == 1.2]
+    assert spans == [pytest.approx((-1, 2))] * 3
+    assert [label.get_text() for label in fig.axes[1].get_xticklabels()] == ["SING\n(2018)", "FTWA\n(2021)"]
+    with pytest.raises(ValueError, match="control_low"):
+        pictures.sizes(table.drop(columns="control_low"))
+
+
 def test_shifts_counts_what_has_a_control():
     table = pd.DataFrame(
         {
