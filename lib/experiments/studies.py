@@ -53,6 +53,11 @@ def _ripr(people: PersonDataset) -> list[Row]:
     return [*rows, *ripr.masks(MASK_WIDTHS, people.has_masks), *ripr.others()]
 
 
+def _ripr_as_coded(people: PersonDataset) -> list[Row]:
+    """FFSR + RIFE by the paper's steps and by its published code's one: a night on any machine."""
+    return [*ripr.named(ripr.RESNET, ripr.APART, ripr.RIFE, ripr.BOTH, ripr.CODE), *controls()]
+
+
 def _sing(people: PersonDataset) -> list[Row | View]:
     rows = [*sing.rows(), *sing.ablations(), *sing.views(), *sing.alone()]
     return list({row.name: row for row in rows}.values())  # SING itself is in both lessons
@@ -167,6 +172,7 @@ STUDIES: Mapping[str, Plan] = {
     "ftwa_ablations": Plan(_ftwa_ablations, _one_side, ()),
     "longer": Plan(_longer, _one_side, longer.COMPARISONS, length=longer.LENGTH),
     "ripr": Plan(_ripr, _both_sides, ripr.COMPARISONS, ripr.judged),
+    "ripr_as_coded": Plan(_ripr_as_coded, _one_side, ()),
 }
 
 
