@@ -147,7 +147,8 @@ TABLE_2 = {
 
 def judged(study: Study, trained: Mapping[str, Sequence[Cell]]) -> list[dict]:
     """The verdicts on what the weights measure and on the size of T; ``trained`` as in ``Plan``."""
-    found = [ftwa_weights.light_claim()]
+    people = study.cells[0].protocol.dataset.name
+    found = [ftwa_weights.light_claim()] if ftwa_weights.asked(ftwa_weights.LIGHT, people) else []
     if where := trained.get(FTWA):
         found.append(ftwa_weights.quality_claim(study.trained(FTWA, where).all_runs))
     return found

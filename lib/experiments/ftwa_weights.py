@@ -25,6 +25,7 @@ from lib.models.raft import Raft
 from lib.training import Run
 
 ROLES = ("probe", "gallery")
+LIGHT = "FTWA-light"
 NEGLIGIBLE_RHO = 0.1  # a rank correlation that explains a hundredth of the variance
 NEGLIGIBLE_WEIGHTS = 0.01  # millions
 
@@ -112,6 +113,11 @@ def quality_claim(runs: Sequence[Run]) -> dict:
     return claims.judge("FTWA-quality", quality(runs), NEGLIGIBLE_RHO, scale=1.0, unit="(correlation)")
 
 
+def asked(claim: str, people: str) -> bool:
+    """Whether a claim about FTWA's weights is asked of a set: a count is the same on all, and stands once."""
+    return claim != LIGHT or people == "pedestrians"
+
+
 def light_claim() -> dict:
     """FTWA-light: an exact count at the paper's size, T as we read Fig. 2."""
     with torch.device("meta"):
@@ -120,7 +126,7 @@ def light_claim() -> dict:
     whole, part = (sum(p.numel() for p in some.parameters()) / 1e6 for some in (backbone, transform))
     apart = whole / 10 - part
     exact = Effect(apart, apart, apart, 0.95, 0, (apart,), chance=False)
-    return claims.judge("FTWA-light", exact, NEGLIGIBLE_WEIGHTS, scale=1.0, unit="million weights")
+    return claims.judge(LIGHT, exact, NEGLIGIBLE_WEIGHTS, scale=1.0, unit="million weights")
 
 
 def weights_alone(reading: str, steps: int = 300, seed: int = 0) -> pd.DataFrame:

@@ -17,7 +17,6 @@ import pandas as pd
 
 from lib.evaluation.intervals import counted
 from lib.experiments import claims, ftwa, jbim, pshrnet, ripr, sing
-from lib.experiments.controls import CONTROLS
 from lib.experiments.recorded import Record
 from lib.experiments.scores import with_interval
 from lib.experiments.study import Comparison, Row, View
@@ -38,14 +37,14 @@ COMPARISONS = [
     Comparison("SING-sr-helps", sing.ONE_APART, sing.BILINEAR, ()),
     Comparison("SING-synthetic", sing.ONE_MODEL, sing.NO_COPIES, (sing.BILINEAR,)),
     Comparison("RIPR-sing", ripr.BOTH, sing.ONE_MODEL),
-    Comparison("JBIM-lim-adds", JBIM, HIM, (HIM_ON, *CONTROLS)),
-    Comparison("JBIM-him-adds", JBIM, LIM, (LIM_ON, *CONTROLS)),
+    Comparison("JBIM-lim-adds", JBIM, HIM, (HIM_ON,)),
+    Comparison("JBIM-him-adds", JBIM, LIM, (LIM_ON,)),
     Comparison("JBIM-him-over-lim", HIM, LIM, ()),
     Comparison("JBIM-joint", JBIM, BESIDE, (ON,)),
     Comparison("JBIM-sing", JBIM, sing.ONE_MODEL),
     Comparison("JBIM-ripr", JBIM, ripr.BOTH),
-    Comparison("PSHR-sr", pshrnet.SR_ID, pshrnet.ID),
-    Comparison("PSHR-ps", pshrnet.PS, pshrnet.SR_ID),
+    Comparison("PSHR-sr", pshrnet.SR_ID, pshrnet.ID, ()),
+    Comparison("PSHR-ps", pshrnet.PS, pshrnet.SR_ID, ()),
     Comparison("FTWA-features", ftwa.FTWA, sing.ONE_MODEL),
 ]
 

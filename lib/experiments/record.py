@@ -22,6 +22,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -123,9 +124,9 @@ def write(
         found["differences"] += differences(some, trained, preset)
         at = {"dataset": people.name, "profile": profile, "preset": preset}
         for one in plan.comparisons:
-            if one.rows <= set(trained) and (not one.sets or people.name in one.sets):
+            if one.rows <= set(trained):
                 where = common(trained, *one.rows)
-                if where:
+                if where and one.asked(people.name, partial(some.difference, where=where)):
                     found["claims"].append(some.judge(one, where, **at))
         found["claims"] += [row | at for row in plan.judged(some, trained)]
     frames = {

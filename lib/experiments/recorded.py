@@ -282,7 +282,7 @@ def verdicts(record: Record, study: Study, plan: Plan, more: Collection[str] = (
     protocol = study.cells[0].protocol
     people, preset = protocol.dataset.name, protocol.preset
     asked = [one for one in plan.comparisons if one.rows <= set(study.rows)]
-    here = [study.judge(one) for one in asked if not one.sets or people in one.sets]
+    here = [study.judge(one) for one in asked if one.asked(people, study.difference)]
     here += plan.judged(study, dict.fromkeys(study.rows, study.cells))
     now = f"{PEOPLE.get(people, people)}, just now"
     here = [said_by(row, study.profile) | {"dataset": now} for row in here]

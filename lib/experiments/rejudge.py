@@ -4,7 +4,8 @@
 
 The trainings need not be here. Only comparisons with one rival and at most one control can be judged so: where the
 strongest of several is taken, validation people choose it, and of them the record has nothing. Those stay as they are
-(``lib.experiments.record --hours 0`` judges them, where the trainings are).
+(``lib.experiments.record --hours 0`` judges them, where the trainings are). A claim that is not asked of a set any more
+is taken out.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 
-from lib.experiments import claims, measured
+from lib.experiments import claims, ftwa_weights, measured
 from lib.experiments.measured import MeasuredError
 from lib.experiments.recorded import SETS, Record, recorded
 from lib.experiments.studies import STUDIES
@@ -46,14 +48,20 @@ def table(study: str, people: str) -> tuple[pd.DataFrame, list[str]]:
     changed, frame = [], stored.astype(object)
     for at, row in stored.iterrows():
         one = known.get(row["claim_id"])
+        apart = partial(record.to_judge, people=people, preset=row["preset"])
+        if not (one.asked(people, apart) if one else ftwa_weights.asked(row["claim_id"], people)):
+            frame = frame.drop(index=at)
+            changed.append(f"{study} on {people}: {row['claim_id']}: not asked any more")
+            continue
         now = one and judged(record, one, people, row["preset"])
-        if not now or _same(row, now):
+        now = now or {name: record.claims.at[at, name] for name in ("verdict", "control_verdict")}  # in today's words
+        if _same(row, now):
             continue
         for name, value in now.items():
             frame.loc[at, name] = value
         was, to = (
             f"{some['verdict']}, against {some.get('control_row') or 'no control'} {some['control_verdict'] or '-'}"
-            for some in (row.fillna(""), now)
+            for some in (row.fillna(""), {**row.fillna(""), **now})
         )
         changed.append(f"{study} on {people}: {row['claim_id']}: {was}; now {to}")
     return frame.infer_objects(), changed

@@ -87,9 +87,11 @@ class Comparison:
 
     b : several rows where the paper says "the best of them": that with the best rank-1 of validation people.
     controls : rows without what the claim is about that were shown as many images; against the strongest of them on
-    validation people the gain of ``a`` is its own. Empty where no such row can answer the claim, or where it is ``b``.
+    validation people the gain of ``a`` is its own. Where both rows stand on something that a plain network lacks, a
+    control stands on it as well. Empty where no such row can answer the claim, or where it is ``b``.
     longer : the row that stands for ``a`` against the controls where ``a`` itself was shown fewer images than they.
     sets : only on these data sets; empty for all.
+    premise : (row, another): only where the first is not certainly below the second, which the claim takes for granted.
     """
 
     claim: str
@@ -98,6 +100,7 @@ class Comparison:
     controls: tuple[str, ...] = ("baseline", "baseline, all resolutions")
     longer: str = ""
     sets: tuple[str, ...] = ()
+    premise: tuple[str, ...] = ()
 
     @property
     def rivals(self) -> tuple[str, ...]:
@@ -106,7 +109,11 @@ class Comparison:
     @property
     def rows(self) -> set[str]:
         """All rows that the verdict needs."""
-        return {self.a, *self.rivals, *self.controls} | ({self.longer} if self.longer else set())
+        return {self.a, *self.rivals, *self.controls, *self.premise} | ({self.longer} if self.longer else set())
+
+    def asked(self, people: str, difference: Callable[[str, str], Difference]) -> bool:
+        """Whether the claim can be judged on a set of people; ``difference`` gives that of two rows there."""
+        return (not self.sets or people in self.sets) and (not self.premise or difference(*self.premise).high > 0)
 
 
 class Missing(LookupError):
