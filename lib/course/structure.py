@@ -46,7 +46,7 @@ NUMBERED = re.compile(r"^(\d+)\. (.+?)(?=^\d+\. |^\s*$|\Z)", re.MULTILINE | re.D
 IN_TITLE = "**The answer, measured:** "
 TIME = "**Time and hardware:**"
 STUDY = re.compile(
-    r"^\*\*Study time:\*\* (\d+) min(?:, and (\d+) beyond,)? without the exercises, (.+) "
+    r"^\*\*Study time:\*\* (\d+) min(?:, and (\d+) beyond,)?(?: without the exercises)?, (.+) "
     r"\*\*After it you can\*\* .+\.$",
     re.MULTILINE,
 )
@@ -169,7 +169,7 @@ def studied(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
         return
     found = STUDY.search(notebook.cells[0].source)
     if not found:
-        yield "the first cell lacks `**Study time:** N min without the exercises, ... **After it you can** ...`"
+        yield "the first cell lacks `**Study time:** N min (without the exercises), ... **After it you can** ...`"
         return
     if not 10 <= int(found[1]) <= CORE:
         yield f"{found[1]} minutes of study: between 10 and {CORE}, the rest under `{BEYOND}...`, or two lessons"

@@ -103,7 +103,7 @@ def him(bench: Bench, ratio: float | None, kind: str = "him", **changes: Any) ->
 
 
 def sequential(bench: Bench, ratio: float | None, **changes: Any) -> Method:
-    """HIM's parts one after the other; the first third of the images is for the super-resolution."""
+    """HIM's parts one after the other: the super-resolution first, on a third as many images again."""
     first = {} if bench.profile == "paper" else {"restore_epochs": bench.epochs(APART * bench.images / 3)}
     return him(bench, ratio, "sr-then-him", **first | changes)
 

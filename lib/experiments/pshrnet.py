@@ -149,7 +149,7 @@ def as_it_is(
     bench: Bench, ratio: float | None, name: str = HRNET, rows: Sequence[Row] | None = None, **changes: Any
 ) -> Method:
     """A teacher (one of ``rows``; None: ``plain_rows``), trained on the same people at full resolution; where a set has
-    none, on its sharper camera's, as ``changes`` say.
+    none, on its pictures as they are, as ``changes`` say.
     """
     there = sharp(bench, rows)
     if there is None:

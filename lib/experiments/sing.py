@@ -96,7 +96,7 @@ def sing(bench: Bench, ratio: float | None, **changes: Any) -> Method:
 
 
 def apart(bench: Bench, ratio: float | None, **changes: Any) -> Method:
-    """The same parts, learned one after the other; the first third of the images is for the super-resolution."""
+    """The same parts, learned one after the other: the super-resolution first, on a third as many images again."""
     settings = {"ratio": ratio or ONE, "weights": first_weights(), **bench.options} | changes
     copies = 1 + bench.sharp_share if settings.get("synthetic", False) else 1
     settings["restore_epochs"] = bench.epochs(bench.images / 3)

@@ -50,19 +50,20 @@ Each claim of the five papers (`data/published/claims.csv`, in our words), as th
 The difference that has to be above zero is in points of rank-1 where no other unit stands, with a 95 % interval
 over people, splits and trainings. *Reproduced*: above zero, and not all of the interval is negligible.
 *Contradicted*: below zero, likewise. *No effect*: all of it is negligible, which is certain and too small to
-matter. *Undecided*: it could be either, or fewer than three trainings stand behind it, or so few people that what
-nobody of them showed could still be true of more than a negligible share. A claim that two things are
+matter. *Undecided*: it could be either, or fewer than three trainings stand behind it, or too few people were tested
+(44 on CAVIAR4REID) to exclude a difference of a point. A claim that two things are
 alike is reproduced where all of the interval is negligible; a number of weights has no interval and needs no training.
-Negligible is less than {negligible}.
+Negligible is less than {negligible}. Limits are rounded for print; verdicts are of the unrounded ones.
 
 Once as the paper compares; and once **against the control**, rows without what the claim is about that were shown as
-many images, the strongest of them on validation people. Where that field is empty, both rows have what a plain network
-lacks, so that none can answer the claim. A claim that says *control* or *not a row of the paper* is a question of ours
-beside the papers'. What a paper prints is of its own network and sets, and no paper prints an interval; where only a
-figure shows it, the field is empty. All of it within one length of training, the same number of images for every row;
-what 2.5 times as many change stands at the end, where it was asked. The *embedded people* are the rendered ones that
-come with the course. What the words rest on: [lesson 02](notebooks/02_measuring.ipynb), `lib/evaluation/intervals.py`,
-`lib/experiments/claims.py`.
+many images, the strongest of them on validation people. Where that field is empty there is no such row: both rows go
+beyond a plain network, or the rival is the control already, or the claim is not about rank-1. A claim that says
+*control* or *not a row of the paper* is a question of ours beside the papers'. What a paper prints is of its own
+network and sets, and no paper prints an interval; where only a figure shows it, the field is empty. All of it within
+one length of training: methods and controls have the same number of images; RIPR's ResNet and RIFE and JBIM's HIM and
+LIM, which those go on from, two thirds of it, as the papers compare. What 2.5 times as many change stands at the end,
+where it was asked. The *embedded people* are the rendered ones that come with the course. What the words rest on:
+[lesson 02](notebooks/02_measuring.ipynb), `lib/evaluation/intervals.py`, `lib/experiments/claims.py`.
 
 This page is generated (`python -m lib.experiments.verdicts`).
 """
@@ -113,7 +114,8 @@ def lengths() -> pd.DataFrame:
 def counts(table: pd.DataFrame) -> pd.DataFrame:
     """How often each verdict was given: a row for each paper and set of people, columns the four words, twice."""
     rows = {}
-    for (paper, people), part in table.groupby(["paper", "set"], sort=False):
+    ordered = table.sort_values("paper", key=lambda papers: papers.map(list(PAPERS).index), kind="stable")
+    for (paper, people), part in ordered.groupby(["paper", "set"], sort=False):
         given = [claims.counts(part.assign(dataset=""), column) for column in ("verdict", "control_verdict")]
         rows[PAPERS[paper], PEOPLE[people]] = [int(some[word].sum()) for some in given for word in claims.VERDICTS]
     columns = [f"{when}{word}" for when in ("", "control: ") for word in claims.VERDICTS]
@@ -283,9 +285,11 @@ def notes(paper: str) -> list[str]:
 def _stages() -> str:
     stages = measured(ftwa_cameras.TABLE, "pedestrians").set_index("name")
     low, full, apart = map(with_interval, (stages.loc[name] for name in ftwa_cameras.GAINS))
+    same, there, left = map(with_interval, (stages.loc[name] for name in ftwa_cameras.SAME_LOSSES))
     return (
         f"Separate first stages gain {low} over one on low resolution, and {full} where nothing is shrunk and each has "
-        f"its own group of cameras: {apart} are left for the resolution ([lesson 50](notebooks/50_ftwa.ipynb))."
+        f"its own group of cameras: {apart} are left for the resolution. Over one stage that is trained by FTWA's own "
+        f"losses it is {same}, {there} and {left} ([lesson 50](notebooks/50_ftwa.ipynb))."
     )
 
 
@@ -340,13 +344,11 @@ def _narrow() -> str:
 
 def _fusion() -> str:
     own = recorded("jbim", ["pedestrians"])
-    pairs = ((jbim.JBIM, jbim.HIM_ON), (jbim.JBIM, jbim.LIM_ON), (jbim.BESIDE, jbim.LIM))
-    high, low, beside = (with_interval(own.difference(*pair, "pedestrians")) for pair in pairs)
+    one = (jbim.ONE_OF[jbim.BESIDE], jbim.ONE_OF[jbim.LIM_ON])
+    beside, fused = (with_interval(own.difference(*pair, "pedestrians")) for pair in (one, (jbim.JBIM, jbim.ON)))
     return (
-        "On the embedded people the control of the first two claims has both pictures and no fusion, which is what it "
-        "takes back. Over the "
-        f"sharpened picture alone, trained as long, JBIM has {high}, over the small one alone {low}; and the two "
-        f"networks that complement each other have {beside} over the small one's alone "
+        f"The two networks that complement each other have {beside} over the small picture's alone, trained as long; "
+        f"and what the fusion does to the two of them, trained on without it, is {fused} "
         "([lesson 30](notebooks/30_jbim.ipynb))."
     )
 
@@ -371,6 +373,7 @@ def _lengths(table: pd.DataFrame) -> list[str]:
         f"{longer.finding(table)} The controls were trained as long as the methods; one model stands where a paper "
         "fuses three (`lib/experiments/longer.py`).\n",
         _grid(longer.HEAD, longer.shown(table).to_numpy().tolist()),
+        f"{longer.plain(recorded('longer'))}\n",
     ]
 
 

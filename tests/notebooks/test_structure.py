@@ -187,7 +187,7 @@ ERROR = nbformat.v4.new_output("error", ename="E", evalue="", traceback=["x"])
         (plain(source="import a.b as c, d.e\n\n\ndef d(c):\n    return c"), "gives the name d to something else"),
         (plain(source="open('/home/me/people.csv')"), "names a folder of a machine: /home/me/people.csv"),
         (swap(0, "JiaoEtAl", "Another"), "the title cell does not link its paper"),
-        (swap(0, "**After it", "After it"), "the first cell lacks `**Study time:** N min without the exercises"),
+        (swap(0, "**After it", "After it"), "the first cell lacks `**Study time:** N min (without the exercises)"),
         (swap(0, "time:** 10", "time:** 50"), "50 minutes of study: between 10 and 45"),
         (
             swap(0, "10 min without", "10 min, and 5 beyond, without"),

@@ -8,6 +8,7 @@ import pytest
 
 from lib.data import load_dataset
 from lib.experiments import longer, ripr, sing, studies, verdicts
+from lib.experiments.controls import BASELINE
 from lib.experiments.recorded import Record, recorded
 from lib.experiments.scores import with_interval
 from lib.experiments.study import IMAGES, Bench, Row, cells
@@ -82,6 +83,13 @@ def test_what_stands_at_the_longer_training_alone_changes_no_verdict():
     assert longer.finding(pd.concat([table, table.tail(1)])).endswith(
         "; 2 more claims were asked at that length alone."
     )
+
+
+def test_the_plain_rows_at_that_length_are_told_from_the_record():
+    record = recorded("longer", ["pedestrians"])
+    told = longer.plain(record)
+    for row, other in ((ripr.RESNET, BASELINE), (sing.BILINEAR, BASELINE), (ripr.BOTH, ripr.RESNET)):
+        assert with_interval(record.difference(row, other, "pedestrians")) in told
 
 
 def test_the_page_says_what_a_longer_training_changes():

@@ -1,6 +1,7 @@
 """Claims judged again from the record's own differences."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -67,3 +68,32 @@ def test_what_validation_people_choose_stays():
     record = recorded("longer", ["pedestrians"])
     several = next(one for one in studies.STUDIES["longer"].comparisons if len(one.controls) > 1)
     assert rejudge.judged(record, several, "pedestrians", "mlr") is None
+
+
+def test_a_claim_whose_premise_fails_is_taken_out(monkeypatch):
+    """A stronger network makes JBIM stronger: not asked where the OSNet at hand is the weaker one."""
+    plan = studies.STUDIES["jbim_sweeps"]
+    (one,) = [some for some in plan.comparisons if some.claim == "JBIM-stronger-net"]
+    apart = partial(recorded("jbim_sweeps", ["pedestrians"]).to_judge, people="pedestrians")
+    assert apart(*one.premise).high < 0 and not one.asked("pedestrians", apart)
+    turned = replace(one, premise=one.premise[::-1])
+    assert turned.asked("pedestrians", apart) and not replace(turned, sets=("viper",)).asked("pedestrians", apart)
+    before = measured.measured("jbim_sweeps_claims", "pedestrians")
+    joint = next(some for some in plan.comparisons if some.claim == "JBIM-osnet-joint")
+    failing = [replace(joint, premise=one.premise) if some is joint else some for some in plan.comparisons]
+    monkeypatch.setattr(rejudge, "STUDIES", studies.STUDIES | {"jbim_sweeps": replace(plan, comparisons=failing)})
+    frame, changed = rejudge.table("jbim_sweeps", "pedestrians")
+    assert changed == ["jbim_sweeps on pedestrians: JBIM-osnet-joint: not asked any more"]
+    assert set(before["claim_id"]) - set(frame["claim_id"]) == {"JBIM-osnet-joint"}
+
+
+def test_a_count_stands_once_and_words_are_those_of_today(monkeypatch):
+    """FTWA-light needs no data; a table that was written before a rule was made gets the rule's words."""
+    for study, people in stored():
+        claims_there = set(measured.measured(f"{study}_claims", people)["claim_id"])
+        assert "FTWA-light" not in claims_there or people == "pedestrians"
+    older = measured.measured("sing_claims", "caviar")
+    older.loc[older["claim_id"] == "SING-anchors", "verdict"] = "no effect"
+    monkeypatch.setattr(rejudge.measured, "measured", lambda name, people: older)
+    _, changed = rejudge.table("sing", "caviar")
+    assert len(changed) == 1 and "SING-anchors: no effect" in changed[0] and "now undecided (44 people)" in changed[0]

@@ -8,7 +8,7 @@ from lib.course import notebook as notebooks
 from lib.course import structure
 from lib.evaluation.intervals import counted
 from lib.experiments import claims, verdicts
-from lib.experiments.ftwa_cameras import GAINS
+from lib.experiments.ftwa_cameras import GAINS, SAME_LOSSES
 from lib.experiments.hrnet_branches import COMPARED
 from lib.experiments.recorded import Record, recorded
 from lib.plots.board import MOST
@@ -82,7 +82,10 @@ def test_lesson_91_shows_the_record_of_today():
 def test_what_stands_in_no_row_is_said_from_the_record(monkeypatch):
     board, limits = verdicts.board(), {"low": -0.005, "high": 0.05}
     stages = pd.DataFrame(
-        [{"name": name, "mean": mean} | limits for name, mean in zip(GAINS, (0.03, 0.02, 0.01), strict=True)]
+        [
+            {"name": name, "mean": mean} | limits
+            for name, mean in zip(GAINS + SAME_LOSSES, (0.03, 0.02, 0.01, 0.024, 0.023, 0.001), strict=True)
+        ]
     )
     lines = [
         {"name": name, "what": what, "preset": preset, "mean": mean + (preset == "plain")} | limits
@@ -94,6 +97,7 @@ def test_what_stands_in_no_row_is_said_from_the_record(monkeypatch):
     note, transformed = verdicts.notes("ftwa")
     assert "minus its two first stages alone (FTWA-B) it has" in transformed
     assert "gain +3.0 [-0.5, +5.0] points over one" in note and "and +2.0" in note and ": +1.0" in note
+    assert "own losses it is +2.4 [-0.5, +5.0] points, +2.3 [" in note and "and +0.1 [" in note
     note, *others = verdicts.notes("pshrnet")
     assert any("PCB" in other and "over PS-HRNet" in other for other in others)
     assert "gains +3.0 [" in note and "it has +1.0 [" in note and "and -2.0 [" in note
