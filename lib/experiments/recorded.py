@@ -178,7 +178,8 @@ def _keys(table: pd.DataFrame, key: Sequence[str]) -> list[tuple]:
 
 def _worded(table: pd.DataFrame) -> pd.DataFrame:
     """Judged claims in today's words of ``data/published/claims.csv``: a record may be older."""
-    return table.assign(claim=table["claim_id"].map(claims.claims()["claim"]).fillna(table["claim"]))
+    known = claims.claims()
+    return table.assign(**{name: table["claim_id"].map(known[name]).fillna(table[name]) for name in ("claim", "table")})
 
 
 def _few_people(table: pd.DataFrame) -> pd.DataFrame:

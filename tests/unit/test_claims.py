@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,7 +91,8 @@ def test_every_claim_belongs_to_a_table_that_is_published():
     tables = set(all_published()["table"])
     drawn = {"RIPR-F4", "RIPR-F5", "JBIM-F5", "JBIM-F9"}  # figures whose values the paper does not print
     known = claims.claims()
-    assert set(known["table"]) <= tables | drawn and len(known) >= 50
+    told = {name for name in known["table"] if re.fullmatch(r"(FTWA|PSHR) §[\dIV.]+", name)}  # where no table has it
+    assert set(known["table"]) - told <= tables | drawn and len(known) >= 50 and len(told) == 3
     assert claims.claims("sing").index.str.startswith("SING-").all()
     with pytest.raises(ValueError, match="no claims of 'nobody'"):
         claims.claims("nobody")
