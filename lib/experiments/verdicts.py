@@ -264,7 +264,7 @@ def page(table: pd.DataFrame | None = None, length: pd.DataFrame | None = None) 
             ))  # fmt: skip
             parts += [f"{note}\n" for note in notes(paper)]
         if missing := [claim for name, claim in own["claim"].items() if name not in set(part["claim_id"])]:
-            parts.append("Not in the record yet: " + "; ".join(map(_within, missing)) + ".\n")
+            parts.append("Not judged: " + "; ".join(map(_within, missing)) + ".\n")
     return "\n".join([*parts, *_lengths(lengths() if length is None else length)])
 
 
@@ -353,7 +353,18 @@ def _fusion() -> str:
     )
 
 
-NOTES = {"ftwa": (_stages, _transformation), "pshrnet": (_branches, _alive, _stripes, _narrow), "jbim": (_fusion,)}
+def _osnet() -> str:
+    alone = recorded("jbim", ["pedestrians"]).difference(jbim.OSNET, BASELINE, "pedestrians")
+    return (
+        f"The OSNet here has a quarter of its width, and {with_interval(alone)} over the plain network: what JBIM has "
+        "over it says little, and whether a stronger network makes JBIM stronger is asked only of one that is "
+        "([lesson 31](notebooks/31_jbim_ablations.ipynb))."
+    )
+
+
+NOTES = {
+    "ftwa": (_stages, _transformation), "pshrnet": (_branches, _alive, _stripes, _narrow), "jbim": (_fusion, _osnet),
+}  # fmt: skip
 
 
 def _line(row: dict) -> list[str]:

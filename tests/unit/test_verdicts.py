@@ -66,7 +66,7 @@ def test_a_page_that_is_old_is_told(tmp_path, monkeypatch, capsys):
 def test_without_a_record_every_claim_is_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_MEASURED", str(tmp_path))
     text = verdicts.page()
-    assert text.count("Not in the record yet:") == len(verdicts.PAPERS) and "| --- |" not in text
+    assert text.count("Not judged:") == len(verdicts.PAPERS) and "| --- |" not in text
 
 
 def test_lesson_91_shows_the_record_of_today():
