@@ -128,8 +128,8 @@ def others() -> list[Row]:
 
 TABLE_2_COMPARISONS = [
     Comparison("FTWA-two-stream", B, BARE),
-    Comparison("FTWA-raft", R, B, (COPIES, IDENTITY, *CONTROLS)),
-    Comparison("FTWA-swa", FTWA, R, (*R_ALONE.values(), *CONTROLS)),
+    Comparison("FTWA-raft", R, B, (IDENTITY,)),  # copies and two vectors as well, without T
+    Comparison("FTWA-swa", FTWA, R, (R_ALONE["high"],)),  # nothing weighed at all
     Comparison("FTWA-copies", R, IDENTITY, ()),
     Comparison("FTWA-augment", FTWA, EVERYWHERE, ()),
     Comparison("FTWA-metric", FTWA, EQUAL, (RULES["high"], RULES["low"])),

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from lib.experiments.claims import TRAININGS, VERDICTS
+from lib.experiments.claims import SEEN_BY_NOBODY, TRAININGS, VERDICTS
 
 LEVEL = 0.95  # of the intervals in ``data/measured``
 Z = float(norm.ppf(0.5 + LEVEL / 2))
@@ -22,8 +22,9 @@ def chances(truth: float, half: float, negligible: float) -> dict[str, float]:
     """How likely each of the four verdicts is where the true difference is ``truth``: {word: probability}.
 
     half : half the width of the 95 % interval, taken as 1.96 standard errors of a normal estimate. negligible : the
-    threshold below which there is no effect. All three in one unit. That trainings may disagree is left out, so that
-    "reproduced" is at most this likely. ValueError for a width or a threshold that is not positive.
+    threshold below which there is no effect. All three in one unit. That trainings may disagree is left out, and that
+    limits of few trainings are Student's: it is about this likely. ValueError for a width or a threshold that is not
+    positive.
     """
     if not (half > 0 and negligible > 0):
         raise ValueError(f"width and threshold lie above zero, not {half} and {negligible}")
@@ -49,14 +50,15 @@ def found(table: pd.DataFrame, truths: Sequence[float], control: bool = False) -
     rows = []
     for people, part in asked.groupby("set", sort=False):
         halves = (part[columns[1]] - part[columns[0]]) / 2
-        told = list(zip(halves, part["negligible"], strict=True))
+        enough = SEEN_BY_NOBODY / part["identities"] < part["negligible"]  # people, to say "no effect" at all
+        told = [one for one in zip(halves, part["negligible"], enough, strict=True) if one[0] > 0]
         for truth in truths:
-            chance = [chances(truth, *one) for one in told if one[0] > 0]
+            chance = [chances(truth, *one[:2]) for one in told]
+            nothing = [some["no effect"] * one[2] for some, one in zip(chance, told, strict=True)]
             rows.append(
-                {"set": people, "truth": truth, "claims": len(chance)}
-                | {name: float(np.mean([some[word] for some in chance]))
-                   for name, word in (("reproduced", "reproduced"), ("nothing", "no effect"))}
-            )  # fmt: skip
+                {"set": people, "truth": truth, "claims": len(chance), "nothing": float(np.mean(nothing))}
+                | {"reproduced": float(np.mean([some["reproduced"] for some in chance]))}
+            )
     return pd.DataFrame(rows, columns=["set", "truth", "claims", "reproduced", "nothing"])
 
 

@@ -123,7 +123,7 @@ def write(
         runs += [run for row, where in trained.items() for run in some.trained(row, where).all_runs]
         found["differences"] += differences(some, trained, preset)
         at = {"dataset": people.name, "profile": profile, "preset": preset}
-        for one in plan.comparisons:
+        for one in (each.of(trained) for each in plan.comparisons):
             if one.rows <= set(trained):
                 where = common(trained, *one.rows)
                 if where and one.asked(people.name, partial(some.difference, where=where)):

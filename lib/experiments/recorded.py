@@ -179,7 +179,10 @@ def _keys(table: pd.DataFrame, key: Sequence[str]) -> list[tuple]:
 def _worded(table: pd.DataFrame) -> pd.DataFrame:
     """Judged claims in today's words of ``data/published/claims.csv``: a record may be older."""
     known = claims.claims()
-    return table.assign(**{name: table["claim_id"].map(known[name]).fillna(table[name]) for name in ("claim", "table")})
+    words = {name: table["claim_id"].map(known[name]).fillna(table[name]) for name in ("claim", "table")}
+    if "variant" in table:  # on which network, protocol or curve
+        words["claim"] += table["variant"].map(lambda of: f": {of}" if isinstance(of, str) else "")
+    return table.assign(**words)
 
 
 def _few_people(table: pd.DataFrame) -> pd.DataFrame:
@@ -282,7 +285,7 @@ def verdicts(record: Record, study: Study, plan: Plan, more: Collection[str] = (
     """
     protocol = study.cells[0].protocol
     people, preset = protocol.dataset.name, protocol.preset
-    asked = [one for one in plan.comparisons if one.rows <= set(study.rows)]
+    asked = [one for one in (each.of(study.rows) for each in plan.comparisons) if one.rows <= set(study.rows)]
     here = [study.judge(one) for one in asked if one.asked(people, study.difference)]
     here += plan.judged(study, dict.fromkeys(study.rows, study.cells))
     now = f"{PEOPLE.get(people, people)}, just now"

@@ -2,15 +2,18 @@
 
     python -m lib.experiments.rejudge                # all studies and sets; says which verdicts changed
 
-The trainings need not be here. Only comparisons with one rival and at most one control can be judged so: where the
-strongest of several is taken, validation people choose it, and of them the record has nothing. Those stay as they are
-(``lib.experiments.record --hours 0`` judges them, where the trainings are). A claim that is not asked of a set any more
-is taken out.
+The trainings need not be here. Where the strongest of several controls is taken, validation people choose it, and of
+them the record has nothing but whom they chose: that one stays, as long as it may be asked. Claims with several rivals,
+or whose choice is no control any more while several others are, stay as they are (``lib.experiments.record --hours 0``
+judges them, where the trainings are). A claim that is not asked of a set any more is taken out, a new one about rows
+that the record has is put in.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -28,17 +31,21 @@ ENDS = ("mean", "low", "high")
 JUDGED = (*ENDS, "verdict", *(f"control_{name}" for name in (*ENDS, "verdict")), "control_row")
 
 
-def judged(record: Record, one: Comparison, people: str, preset: str) -> dict | None:
-    """What a comparison's row of the claims says (``JUDGED``); None where the record cannot tell.
+def judged(record: Record, one: Comparison, people: str, preset: str, chosen: str = "") -> dict | None:
+    """What a comparison's row of the claims says (``JUDGED``), and whatever else ``claims.judge`` does; None where the
+    record cannot tell. Without a control where that was not recorded.
 
-    Raises KeyError where a difference is not recorded.
+    chosen : the control that validation people chose. Raises KeyError where the difference of the two rows is not
+    recorded.
     """
-    if len(one.rivals) != 1 or len(one.controls) > 1:
+    if len(one.rivals) != 1 or (len(one.controls) > 1 and chosen not in one.controls):
         return None
-    control = one.controls[0] if one.controls else None
-    against = record.to_judge(one.longer or one.a, control, people, preset) if control else None
+    control, against = chosen if len(one.controls) > 1 else next(iter(one.controls), None), None
+    if control:
+        with contextlib.suppress(KeyError):
+            against = record.to_judge(one.longer or one.a, control, people, preset)
     row = claims.judge(one.claim, record.to_judge(one.a, one.rivals[0], people, preset), control=against)
-    return {name: row.get(name) for name in JUDGED} | {"control_row": control}
+    return dict.fromkeys(JUDGED) | row | {"control_row": control if against else None}
 
 
 def table(study: str, people: str) -> tuple[pd.DataFrame, list[str]]:
@@ -53,7 +60,8 @@ def table(study: str, people: str) -> tuple[pd.DataFrame, list[str]]:
             frame = frame.drop(index=at)
             changed.append(f"{study} on {people}: {row['claim_id']}: not asked any more")
             continue
-        now = one and judged(record, one, people, row["preset"])
+        now = one and judged(record, one, people, row["preset"], row.get("control_row"))
+        now = now and {name: now[name] for name in JUDGED}
         now = now or {name: record.claims.at[at, name] for name in ("verdict", "control_verdict")}  # in today's words
         if _same(row, now):
             continue
@@ -64,6 +72,13 @@ def table(study: str, people: str) -> tuple[pd.DataFrame, list[str]]:
             for some in (row.fillna(""), {**row.fillna(""), **now})
         )
         changed.append(f"{study} on {people}: {row['claim_id']}: {was}; now {to}")
+    new = [one for name, one in known.items() if name not in set(stored["claim_id"]) and not one.premise]
+    for one, preset in itertools.product(new, stored["preset"].unique()):
+        with contextlib.suppress(KeyError):
+            row = judged(record, one, people, preset) if one.asked(people, record.to_judge) else None
+            if row:
+                frame.loc[max(frame.index) + 1] = row | {"dataset": people, "profile": "course", "preset": preset}
+                changed.append(f"{study} on {people}: {one.claim}: {row['verdict']}, new")
     return frame.infer_objects(), changed
 
 

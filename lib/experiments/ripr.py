@@ -217,12 +217,12 @@ def masks(widths: Sequence[float], outlines: bool) -> list[Row]:
 PLAIN = (LONGER, *CONTROLS)  # shown as many images as all three steps
 # Rows without the third step were shown two thirds of that: their plain row is the ResNet, or RIFE is trained on.
 COMPARISONS = [
-    Comparison("RIPR-mask", APART, AE, (RESNET,)),
-    Comparison("RIPR-vdsr", APART, VDSR, (RESNET,)),
-    Comparison("RIPR-joint", FFSR, APART, PLAIN),
-    Comparison("RIPR-segmented", OUTLINES, FFSR, PLAIN),
+    Comparison("RIPR-mask", APART, AE, ()),
+    Comparison("RIPR-vdsr", APART, VDSR, ()),
+    Comparison("RIPR-joint", FFSR, APART, (FROZEN,)),  # the third step without FFSR in it
+    Comparison("RIPR-segmented", OUTLINES, FFSR, ()),
     Comparison("RIPR-two", EQUAL, RESNET, ()),
-    Comparison("RIPR-weights", LEARNED, EQUAL, (RESNET,)),
+    Comparison("RIPR-weights", LEARNED, EQUAL, ()),
     Comparison("RIPR-blocks", RIFE, LEARNED, ()),  # against a plain network it would be RIPR-rife once more
     Comparison("RIPR-rife", RIFE, RESNET, PLAIN, longer=RIFE_LONGER),
     Comparison("RIPR-sing", BOTH, SING, (*PLAIN, RIFE_LONGER)),

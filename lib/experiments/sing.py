@@ -199,12 +199,13 @@ def alpha_name(alpha: float, reduction: str = "sum") -> str:
 
 PLAIN = (BICUBIC, *CONTROLS)  # no super-resolution is learned; two losses, and two kinds of training pictures
 COMPARISONS = [
-    Comparison("SING-joint", SING, APART, PLAIN),
-    Comparison("SING-sr-helps", APART, BILINEAR, PLAIN),
+    Comparison("SING-joint", SING, APART, (SAME,)),  # one after the other, with the same images
+    Comparison("SING-sr-helps", ONE_APART, BILINEAR, PLAIN),  # three against one would count the fusion too
     Comparison("SING-handcrafted", LOMO["xqda"], SING, (), sets=("viper",)),  # the paper says it of MLR-VIPeR alone
     Comparison(
-        "SING-synthetic", ONE_MODEL, NO_COPIES, PLAIN
-    ),  # one model each: three against one would count the fusion too
+        "SING-synthetic", ONE_MODEL, NO_COPIES, ()
+    ),  # of one model: three against one would count the fusion too
+    # one model each: three against one would count the fusion too
     Comparison("SING-anchors", SING, SINGLES, ()),
     Comparison("SING-alpha-zero", SING, NO_PIXELS, ()),  # three fused, as in Fig. 6
     Comparison("SING-alpha-large", ONE_MODEL, alpha_name(10.0), ()),

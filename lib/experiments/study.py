@@ -12,8 +12,8 @@ differences; ``lib.experiments.record`` trains what is missing over hours and wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -110,6 +110,11 @@ class Comparison:
     def rows(self) -> set[str]:
         """All rows that the verdict needs."""
         return {self.a, *self.rivals, *self.controls, *self.premise} | ({self.longer} if self.longer else set())
+
+    def of(self, trained: Collection[str]) -> Comparison:
+        """Without its control where that is the only one, and was not trained."""
+        alone = len(self.controls) == 1 and self.controls[0] not in trained
+        return replace(self, controls=()) if alone else self
 
     def asked(self, people: str, difference: Callable[[str, str], Difference]) -> bool:
         """Whether the claim can be judged on a set of people; ``difference`` gives that of two rows there."""

@@ -34,7 +34,7 @@ def test_known_chances():
 
 def board() -> pd.DataFrame:
     row = {"set": "viper", "unit": np.nan, "negligible": 0.01, "trainings": 3, "low": -0.01, "high": 0.05}
-    row |= {"control_low": np.nan, "control_high": np.nan}
+    row |= {"control_low": np.nan, "control_high": np.nan, "identities": 400}
     narrow = row | {"set": "pedestrians", "low": 0.001, "high": 0.009, "control_low": -0.02, "control_high": 0.02}
     return pd.DataFrame([row, narrow, narrow | {"unit": "dB"}, row | {"trainings": 1}])
 
@@ -46,6 +46,12 @@ def test_the_share_that_would_be_found_is_of_claims_that_can_be_decided():
     assert at["viper", 0.03] == pytest.approx(0.5) and at["pedestrians", 0.03] == pytest.approx(1.0)
     against = power.found(board(), [0.02], control=True)
     assert against["set"].tolist() == ["pedestrians"] and against["reproduced"].iloc[0] == pytest.approx(0.5)
+
+
+def test_too_few_people_never_say_no_effect():
+    narrow = board().assign(low=-0.001, high=0.001)
+    enough, few = (power.found(narrow.assign(identities=people), [0.0])["nothing"] for people in (301, 300))
+    assert (enough > 0.99).all() and (few == 0).all()
 
 
 def test_the_smallest_gain_that_is_seen():

@@ -65,9 +65,33 @@ def test_another_control_is_told_and_written(monkeypatch, tmp_path, capsys):
 
 
 def test_what_validation_people_choose_stays():
-    record = recorded("longer", ["pedestrians"])
-    several = next(one for one in studies.STUDIES["longer"].comparisons if len(one.controls) > 1)
-    assert rejudge.judged(record, several, "pedestrians", "mlr") is None
+    record = recorded("sing", ["pedestrians"])
+    several = next(one for one in studies.STUDIES["sing"].comparisons if len(one.controls) > 1)
+    row = rejudge.judged(record, several, "pedestrians", "mlr", several.controls[1])
+    apart = record.difference(several.a, several.controls[1], "pedestrians")
+    assert row["control_row"] == several.controls[1] and row["control_mean"] == apart["mean"]
+    for chosen in ("", "SING", float("nan")):  # of nobody's choice, or of one that may not be asked
+        assert rejudge.judged(record, several, "pedestrians", "mlr", chosen) is None
+
+
+def test_a_claim_without_its_only_control_is_judged_without():
+    record = recorded("ripr", ["viper"])
+    joint = next(one for one in studies.STUDIES["ripr"].comparisons if one.claim == "RIPR-joint")
+    row = rejudge.judged(record, joint, "viper", "mlr")
+    assert row["control_row"] is None and row["control_verdict"] == "" and row["verdict"] == "undecided"
+    assert joint.of({joint.a, joint.b}).controls == () and joint.of(joint.rows) == joint
+
+
+def test_a_claim_that_is_new_is_put_in(monkeypatch):
+    """Of rows that the record has."""
+    stored_now = measured.measured("longer_claims", "pedestrians")
+    older = stored_now[stored_now["claim_id"] != "RIPR-rife"]
+    monkeypatch.setattr(rejudge.measured, "measured", lambda name, people: older)
+    frame, changed = rejudge.table("longer", "pedestrians")
+    assert changed == ["longer on pedestrians: RIPR-rife: undecided, new"]
+    new, was = (table.set_index("claim_id").loc["RIPR-rife"] for table in (frame, stored_now))
+    assert [new[name] for name in rejudge.ENDS] == pytest.approx([was[name] for name in rejudge.ENDS])
+    assert (new["dataset"], new["preset"], new["trainings"]) == ("pedestrians", "mlr", 3)
 
 
 def test_a_claim_whose_premise_fails_is_taken_out(monkeypatch):
