@@ -302,10 +302,12 @@ def test_one_training_is_too_sure_and_three_keep_the_promise():
     assert decided[3] <= 0.06 * draws
 
 
-@pytest.mark.parametrize("scatter", [0.0, 0.05])
-def test_three_splits_that_share_people_keep_the_promise(scatter, record_property):
+@pytest.mark.parametrize(("scatter", "taught", "most"), [(0.0, 0.0, 0.06), (0.05, 0.0, 0.06), (0.0, 0.05, 0.16)])
+def test_three_splits_that_share_people_keep_the_promise(scatter, taught, most, record_property):
     """Half of 300 people are tested in each of three random splits, so that a person stands in one to three of them
-    with the same two pictures, as in VIPeR; ``scatter`` is how differently trainings turn out.
+    with the same two pictures, as in VIPeR; ``scatter`` is how differently trainings turn out by chance, ``taught`` by
+    the other half, whom they are trained on. Splits share those as well, and that the intervals do not know: where it
+    matters as much as this, 13 % of equal methods are told apart instead of 5 (README and the verdicts say so).
     """
     population, tested, draws, decided = 300, 150, 400, 0
     both, method, own = (np.float32(np.sqrt(share)) for share in (0.35, 0.35, 0.3))  # of a picture's noise: what is
@@ -316,20 +318,23 @@ def test_three_splits_that_share_people_keep_the_promise(scatter, record_propert
         centres = rng.standard_normal((population, 1, DIMENSIONS), dtype=np.float32)
         shared, methods = part(), (part(), part())
         splits = [np.sort(rng.permutation(population)[:tested]) for _ in range(3)]
+        lessons = rng.standard_normal((2, population))  # what each person teaches either method
         dealt = deal(np.concatenate(splits).tolist())
         sizes, cells = np.bincount(list(dealt.values())), []
         for people in splits:
             groups = np.array([dealt[person] for person in people])
+            learned = np.delete(lessons, people, axis=1).sum(1) / np.sqrt(population - tested)
+            turned = np.exp(scatter * rng.standard_normal(2) + taught * learned)
             (a, without_a), (b, without_b) = (
                 rank_1(*(centres + level * (both * shared + method * one + own * part()))[:, people], groups)
-                for one, level in zip(methods, 0.6 * np.exp(scatter * rng.standard_normal(2)), strict=True)
+                for one, level in zip(methods, 0.6 * turned, strict=True)
             )
             cells.append((a - b, without_a - without_b, sizes))
         low, high = interval_of(cells)
         decided += bool(low > 0 or high < 0)
     record_property("decided", decided / draws)
-    print(f"trainings that scatter by {scatter}: decided {decided / draws:.2%}")
-    assert decided <= 0.06 * draws
+    print(f"trainings that scatter by {scatter}, and by {taught} with whom they saw: decided {decided / draws:.2%}")
+    assert decided <= most * draws
 
 
 # ---- trainings and splits
