@@ -149,7 +149,7 @@ def test_what_is_beyond_the_core_is_folded(window, address):
 def test_a_search_finds_the_lesson(window, address):
     window.open(f"{address}/search.html?q=triplet")
     titles = "[...document.querySelectorAll('#search-results li a')].map(e => e.textContent)"
-    window.until(f"return {titles}.length > 2 && {titles}.some(title => title.includes('JBIM'))")
+    assert window.until(f"return {titles}.length > 2 && {titles}.some(title => title.includes('JBIM'))")
 
 
 def test_the_next_lesson_is_one_click_away(window, address):
