@@ -202,10 +202,7 @@ COMPARISONS = [
     Comparison("SING-joint", SING, APART, (SAME,)),  # one after the other, with the same images
     Comparison("SING-sr-helps", ONE_APART, BILINEAR, PLAIN),  # three against one would count the fusion too
     Comparison("SING-handcrafted", LOMO["xqda"], SING, (), sets=("viper",)),  # the paper says it of MLR-VIPeR alone
-    Comparison(
-        "SING-synthetic", ONE_MODEL, NO_COPIES, ()
-    ),  # of one model: three against one would count the fusion too
-    # one model each: three against one would count the fusion too
+    Comparison("SING-synthetic", ONE_MODEL, NO_COPIES, ()),  # one model each, too
     Comparison("SING-anchors", SING, SINGLES, ()),
     Comparison("SING-alpha-zero", SING, NO_PIXELS, ()),  # three fused, as in Fig. 6
     Comparison("SING-alpha-large", ONE_MODEL, alpha_name(10.0), ()),
