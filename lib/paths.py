@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,13 +21,37 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], object]) -
 
     Raises DiskFull where there is no room, else what ``write`` raises; ``path`` is then as it was, the neighbour gone.
     """
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    write_together({Path(path): write})
+
+
+def write_together(files: Mapping[Path, Callable[[Path], object]]) -> None:
+    """``write_atomically`` for files that belong together: all are written and on the disk before the first is renamed.
+
+    What fails while they are written leaves all of them as they were; errors as there.
+    """
+    temporary = {path: path.with_name(f"{path.name}.{os.getpid()}.tmp") for path in files}
+    try:
+        for path, write in files.items():
+            _write(path, temporary[path], write)
+        for path, there in temporary.items():
+            os.replace(there, path)
+    finally:
+        for there in temporary.values():
+            there.unlink(missing_ok=True)
+    if os.name == "posix":  # the renaming itself is an entry of the directory
+        for folder in {path.parent for path in files}:
+            directory = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+
+
+def _write(path: Path, temporary: Path, write: Callable[[Path], object]) -> None:
     try:
         write(temporary)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError whatever the reason
         if not _is_full(error, path.parent):
             raise
@@ -36,14 +60,6 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], object]) -
             "the disk is full: free some space, or name another folder (of runs: runs=… or REID_RUNS)",
             str(path),
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # the renaming itself is an entry of the directory
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
 
 def _is_full(error: Exception, folder: Path) -> bool:

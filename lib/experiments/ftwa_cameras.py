@@ -81,7 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=1, help="splits")
     parser.add_argument("--seeds", type=int, default=1, help="trainings on each split")
     told = parser.parse_args(arguments)
-    some = studies(told.dataset, told.profile, told.trials, told.seeds)
+    try:
+        some = studies(told.dataset, told.profile, told.trials, told.seeds)
+    except ValueError as error:
+        parser.error(str(error))
     for study in some.values():
         study.train()
     found = listed(gains(some))

@@ -56,9 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=1, help="splits")
     parser.add_argument("--seeds", type=int, default=1, help="trainings on each split")
     told = parser.parse_args(arguments)
-    people = load_dataset(told.dataset)
-    preset = "caviar" if people.name == "caviar" else "mlr"
-    where = cells(people, preset, told.trials, told.seeds)
+    try:
+        people = load_dataset(told.dataset)
+        preset = "caviar" if people.name == "caviar" else "mlr"
+        where = cells(people, preset, told.trials, told.seeds)
+    except ValueError as error:
+        parser.error(str(error))
     made = [row for row in ftwa.rows() if row.name in ROWS]
     study = Study("FTWA's weights", made, where, told.profile, progress=False)
     runs = {name: study.trained(name).all_runs for name in study.rows}

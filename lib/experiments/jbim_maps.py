@@ -98,8 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=1, help="splits")
     parser.add_argument("--seeds", type=int, default=1, help="trainings on each split")
     told = parser.parse_args(arguments)
-    people = load_dataset(told.dataset)
-    some = looks(people, told.preset, told.trials, told.seeds, told.profile)
+    try:
+        some = looks(load_dataset(told.dataset), told.preset, told.trials, told.seeds, told.profile)
+    except ValueError as error:
+        parser.error(str(error))
     found = differences(some)
     shown = listed(found)
     print(shown.to_string(index=False, float_format=lambda value: f"{value:.4f}"))

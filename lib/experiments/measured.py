@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import io
 import json
 import os
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +32,14 @@ from lib.data.readers import READERS
 from lib.definitions import UnknownDefinition, differences, few, name_of, total
 from lib.evaluation.intervals import counted
 from lib.paths import ROOT as REPOSITORY
-from lib.paths import write_atomically
+from lib.paths import write_together
 from lib.training.runs import Run, machine
 from lib.training.sources import code_again
 
 EVIDENCE = ("course", "paper")
 DIGITS = 6  # significant ones in the CSV
 HASH = 8  # digits of a definition's hash in the JSON
+REMEDY = "restore both files (git checkout -- data/measured), or take both away and measure it again"
 # what ranks and compares: all that ``lib.evaluation`` offers, of its classes every public member
 OFFERED = [some for some in map(vars(evaluation).get, evaluation.__all__) if name_of(some)]
 EVALUATION = [name_of(some) for some in OFFERED] + [
@@ -52,7 +56,11 @@ class KeptError(ValueError):
 
 
 class MeasuredError(LookupError):
-    """A measured table is not there or damaged; the message says which run makes it."""
+    """A measured table is not there; the message says which run makes it."""
+
+
+class DamagedTable(Exception):
+    """A measured table is damaged, or only half there: nobody may go on as if nothing had been measured."""
 
 
 def folder() -> Path:
@@ -87,8 +95,8 @@ def record(
 
     what : short name of the table, e.g. "objective". runs : the trained runs that the numbers are of. inputs : what
     else decided them, JSON-able (trials, grid). ValueError for the profile "quick", an empty frame, nameless columns.
-    KeptError where the stored table answers another question (preset), or has more trainings or splits, and is
-    of today's code; with ``replace`` it gives way all the same.
+    KeptError where the stored table answers another question (preset), is of other people (protocols), or has more
+    trainings or splits, and is of today's code, and where it is damaged; with ``replace`` it gives way all the same.
     How many trainings (seeds) and splits (trials) stand behind a row is counted from the runs where ``inputs`` does
     not say it; a column ``trainings`` or ``trials`` says it row by row.
     """
@@ -119,7 +127,7 @@ def record(
     if _same(target, found):
         return target
     if not replace:
-        _may_replace(target, frame, found["inputs"])
+        _may_replace(target, frame, found)
     circumstances = {
         **machine(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         "numpy": _version("numpy"),
@@ -129,9 +137,14 @@ def record(
         "trained_on": sorted({str(run.provenance.get("device", "unknown")) for run in runs}),
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    about = json.dumps({**found, "circumstances": circumstances}, indent=2, sort_keys=True) + "\n"
-    for path, content in ((target, text), (target.with_suffix(".json"), about)):
-        write_atomically(path, lambda file, content=content: file.write_text(content, encoding="utf-8", newline=""))
+    return write(target, text, {**found, "circumstances": circumstances})
+
+
+def write(target: Path, text: str, about: dict) -> Path:
+    """A table's two files, the CSV ``target`` and the JSON beside it, which holds ``about``, written together."""
+    contents = {target: text, target.with_suffix(".json"): json.dumps(about, indent=2, sort_keys=True) + "\n"}
+    as_they_are = {"encoding": "utf-8", "newline": ""}
+    write_together({path: partial(Path.write_text, data=content, **as_they_are) for path, content in contents.items()})
     return target
 
 
@@ -170,10 +183,10 @@ def code_note(provenance: dict) -> str:
 
 
 def outdated() -> dict[str, str]:
-    """{table: ``code_note``} of all tables that were not measured with today's code."""
+    """{table: ``code_note``} of all tables that were not measured with today's code. DamagedTable where one is."""
     notes = {}
     for path in sorted(folder().glob("*.json")):
-        if note := code_note(json.loads(path.read_text(encoding="utf-8"))):
+        if note := code_note(_read(path.with_suffix(".csv"))[1]):
             notes[path.stem] = note
     return notes
 
@@ -215,15 +228,12 @@ def measured(what: str, dataset: str, profile: str = "course") -> pd.DataFrame:
     """A measured table; its provenance is in ``frame.attrs["provenance"]``, and in ``frame.attrs["note"]`` what has to
     be said about its code (``code_note``).
 
-    Raises MeasuredError where it was not measured yet or was changed by hand, and says how it is made.
+    Raises MeasuredError where it was not measured yet, and says how it is made; DamagedTable where it cannot be read,
+    was changed by hand, or half of it is missing.
     """
     name = table_name(what, dataset, profile)
     path = folder() / f"{name}.csv"
-    try:
-        text = path.read_text(encoding="utf-8")
-        provenance = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        digest = provenance["sha256"]
-    except FileNotFoundError as error:
+    if not _is_there(path):
         known = sorted(p.stem for p in path.parent.glob("*.csv")) if path.parent.is_dir() else []
         own = data_name(dataset).startswith("own-")  # nobody means another set's table
         close = [] if own else difflib.get_close_matches(name, known, n=1)
@@ -231,15 +241,30 @@ def measured(what: str, dataset: str, profile: str = "course") -> pd.DataFrame:
         raise MeasuredError(
             f"there is no measured table {name}{hint}; run the lesson that makes it with "
             f"`-p profile {profile} -p dataset {dataset}`. Measured so far: {', '.join(known) or 'nothing'}"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise MeasuredError(f"{path.with_suffix('.json').name} is damaged ({error!r}): run its lesson again") from error
-    if hashlib.sha256(text.encode()).hexdigest() != digest:
-        raise MeasuredError(f"{path.name} is not the table that its JSON describes: run its lesson again")
-    frame = pd.read_csv(path, keep_default_na=True)
+        )
+    text, provenance = _read(path)
+    frame = pd.read_csv(io.StringIO(text), keep_default_na=True)
     frame.attrs["provenance"] = provenance
     frame.attrs["note"] = code_note(provenance)
     return frame
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a table, or half of one, is there."""
+    return path.exists() or path.with_suffix(".json").exists()
+
+
+def _read(path: Path) -> tuple[str, dict]:
+    """The text of a table and its provenance; DamagedTable where the two are not those that were written together."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        intact = hashlib.sha256(text.encode()).hexdigest() == about["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedTable(f"{path.stem} in {path.parent} is damaged ({error!r}): {REMEDY}") from error
+    if not intact:
+        raise DamagedTable(f"{path} is not the table that its JSON describes: {REMEDY}")
+    return text, about
 
 
 def origin(frame: pd.DataFrame) -> str:
@@ -271,15 +296,19 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _may_replace(target: Path, frame: pd.DataFrame, inputs: dict) -> None:
+def _may_replace(target: Path, frame: pd.DataFrame, found: dict) -> None:
     """KeptError where the stored table is not to be written over: see ``record``."""
+    if not _is_there(target):
+        return
     try:
-        stored = pd.read_csv(target)
-        about = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
-        before = about["inputs"]
-    except (OSError, ValueError, KeyError):
-        return  # none, or a damaged one
-    why = ""
+        text, about = _read(target)
+    except DamagedTable as error:
+        if found["sha256"] in _halves(target):
+            return  # the same numbers again: they mend it
+        raise KeptError(str(error)) from error
+    stored, before, inputs, why = pd.read_csv(io.StringIO(text)), about["inputs"], found["inputs"], ""
+    if not set(before.get("protocols", ())) <= set(inputs["protocols"]):
+        why = "is of other people: of splits that are not here"
     if before.get("preset", inputs.get("preset")) != inputs.get("preset", before.get("preset")):
         why = f"is of the preset {before['preset']}, not {inputs['preset']}"
     for what in ("trainings", "trials"):
@@ -289,15 +318,23 @@ def _may_replace(target: Path, frame: pd.DataFrame, inputs: dict) -> None:
         raise KeptError(f"{target.name} {why}: ask for the same, or move the stored table away first")
 
 
+def _halves(path: Path) -> set[str]:
+    """The hashes of the CSV that the two files of a damaged table speak of, of those that can be read."""
+    found = set()
+    with suppress(OSError, ValueError):
+        found.add(hashlib.sha256(path.read_text(encoding="utf-8").encode()).hexdigest())
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found.add(json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["sha256"])
+    return found
+
+
 def _same(target: Path, found: dict) -> bool:
     """Whether exactly these numbers from these inputs are there already."""
     try:
-        text = target.read_text(encoding="utf-8")
-        before = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        _, before = _read(target)
+    except DamagedTable:
         return False
-    intact = hashlib.sha256(text.encode()).hexdigest() == before.get("sha256")
-    return intact and all(before.get(key) == found[key] for key in ("inputs", "sha256", "code"))
+    return all(before.get(key) == found[key] for key in ("inputs", "sha256", "code"))
 
 
 def _version(package: str) -> str:

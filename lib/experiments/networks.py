@@ -27,6 +27,7 @@ from lib.data import Protocol, load_dataset, make_protocol
 from lib.evaluation import Result, evaluate
 from lib.experiments import measured
 from lib.experiments.others import tested_alone
+from lib.experiments.record import hours
 from lib.experiments.scores import scores
 from lib.methods.baseline import Baseline
 from lib.names import PEOPLE
@@ -209,7 +210,7 @@ def first_weights() -> pd.DataFrame:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m lib.experiments.networks", description=__doc__.split("\n\n")[0])
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of training, for each candidate and rate")
-    parser.add_argument("--hours", type=float, default=1.0, help="start no training after so many hours")
+    parser.add_argument("--hours", type=hours, default=1.0, help="start no training after so many hours")
     told = parser.parse_args(arguments)
     missing = train(CANDIDATES, told.seconds, told.hours)
     if path := write(CANDIDATES, told.seconds):

@@ -88,10 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told = parser.parse_args(arguments)
     search = SEARCHES[told.search]
     rates = tuple(told.rate or search.rates)
-    where, images = (
-        cells(load_dataset(told.dataset), search.preset),
-        search.images if told.images is None else told.images,
-    )
+    images = search.images if told.images is None else told.images
+    try:
+        where = cells(load_dataset(told.dataset), search.preset)
+    except ValueError as error:
+        parser.error(str(error))
     study = Study("rates", search.study_rows(rates), where, told.profile, images=images, progress=False)
     results = found(study, search, rates)
     print(table(results).to_string(float_format=lambda value: f"{value:.4g}"))

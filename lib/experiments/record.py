@@ -35,6 +35,7 @@ from lib.experiments.studies import STUDIES
 from lib.experiments.study import Cell, Study, common
 from lib.models.state import WeightsUnavailable
 from lib.training import Run
+from lib.training.loop import NonFiniteLoss
 
 TABLES = ("rows", "differences", "claims")
 
@@ -57,7 +58,7 @@ def train(studies: Sequence[Study], hours: float, share: tuple[int, int] = (1, 1
                 try:
                     some.trained(name, [cell])
                     said = f"{time.monotonic() - started:.0f} s"
-                except WeightsUnavailable as error:  # of this row alone: the others go on
+                except (WeightsUnavailable, NonFiniteLoss) as error:  # of this row alone: the others go on
                     missing, said = missing + 1, str(error)
                 print(f"{some.name}: {name}, trial {cell.protocol.trial}, seed {cell.seed}: {said}", flush=True)
     return missing

@@ -11,21 +11,21 @@ that the record has is put in.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pandas as pd
 
 from lib.experiments import claims, ftwa_weights, measured
-from lib.experiments.measured import MeasuredError
+from lib.experiments.measured import DamagedTable, MeasuredError
 from lib.experiments.recorded import SETS, Record, recorded
 from lib.experiments.studies import STUDIES
 from lib.experiments.study import Comparison
-from lib.paths import write_atomically
 
 ENDS = ("mean", "low", "high")
 JUDGED = (*ENDS, "verdict", *(f"control_{name}" for name in (*ENDS, "verdict")), "control_row")
@@ -93,13 +93,17 @@ def _same(row: pd.Series, now: dict) -> bool:
     return all(said(row.get(name)) == said(value) for name, value in now.items())
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m lib.experiments.rejudge", description=__doc__.split("\n\n")[0])
+    parser.parse_args(arguments)
     for study in STUDIES:
         for people in SETS:
             try:
                 frame, changed = table(study, people)
             except MeasuredError:
                 continue
+            except DamagedTable as error:
+                parser.exit(1, f"error: {error}\n")
             if not changed:
                 continue
             print("\n".join(changed))
@@ -107,9 +111,7 @@ def main() -> None:
             text = frame.to_csv(index=False, float_format=f"%.{measured.DIGITS}g", lineterminator="\n")
             about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             about |= {"sha256": hashlib.sha256(text.encode()).hexdigest(), "judged_again": measured.commit()}
-            about = json.dumps(about, indent=2, sort_keys=True) + "\n"
-            for file, content in ((path, text), (path.with_suffix(".json"), about)):
-                write_atomically(file, lambda f, content=content: f.write_text(content, encoding="utf-8", newline=""))
+            measured.write(path, text, about)
 
 
 if __name__ == "__main__":

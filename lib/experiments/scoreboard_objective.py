@@ -107,10 +107,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=int, default=1, help="splits")
     parser.add_argument("--seeds", type=int, help="trainings on each (default: 3 on one split, 1 on each of several)")
     told = parser.parse_args(arguments)
-    people = load_dataset(told.dataset)
-    preset = "caviar" if people.name == "caviar" else "mlr"
     seeds = told.seeds if told.seeds is not None else 3 if told.trials == 1 else 1
     try:
+        people = load_dataset(told.dataset)
+        preset = "caviar" if people.name == "caviar" else "mlr"
         where = cells(people, preset, trials=told.trials, seeds=seeds)
     except ValueError as error:
         parser.error(str(error))

@@ -95,9 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--profile", default="course", choices=measured.EVIDENCE)
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each method")
     told = parser.parse_args(arguments)
-    people = load_dataset(told.dataset)
-    preset = "caviar" if people.name == "caviar" else "mlr"
-    table, runs = minutes(people, cells(people, preset, seeds=told.seeds), told.profile)
+    try:
+        people = load_dataset(told.dataset)
+        preset = "caviar" if people.name == "caviar" else "mlr"
+        where = cells(people, preset, seeds=told.seeds)
+    except ValueError as error:
+        parser.error(str(error))
+    table, runs = minutes(people, where, told.profile)
     if not len(table):
         raise SystemExit("nothing of the scoreboard was trained here with one thread: OMP_NUM_THREADS=1 make record …")
     print(table.round(1).to_string(index=False))

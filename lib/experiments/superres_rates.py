@@ -24,6 +24,7 @@ import pandas as pd
 from lib.data import load_dataset
 from lib.experiments import measured, ship
 from lib.experiments.networks import next_rate
+from lib.experiments.record import hours
 from lib.methods.superres import SuperResolution
 from lib.training import Run, fit
 from lib.training.fit import finished
@@ -116,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m lib.experiments.superres_rates", description=__doc__.split("\n\n")[0]
     )
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="(default: all that ship)")
-    parser.add_argument("--hours", type=float, default=1.0, help="start no training after so many hours")
+    parser.add_argument("--hours", type=hours, default=1.0, help="start no training after so many hours")
     told = parser.parse_args(arguments)
     if unknown := sorted(set(told.networks) - set(networks())):
         parser.error(f"no first weights ship of {', '.join(unknown)}; known: {', '.join(networks())}")

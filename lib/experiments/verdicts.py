@@ -20,7 +20,7 @@ import pandas as pd
 from lib.evaluation.intervals import counted
 from lib.experiments import claims, ftwa, ftwa_cameras, hrnet_branches, jbim, longer, pshrnet, pshrnet_no_decay
 from lib.experiments.controls import BASELINE
-from lib.experiments.measured import MeasuredError, measured
+from lib.experiments.measured import DamagedTable, MeasuredError, measured
 from lib.experiments.published import claimed_in_words
 from lib.experiments.recorded import PAPERS, SETS, TARGETS, Record, recorded
 from lib.experiments.scores import with_interval
@@ -404,7 +404,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lib.experiments.verdicts", description=__doc__.split("\n\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing")
     told = parser.parse_args(arguments)
-    text = page()
+    try:
+        text = page()
+    except DamagedTable as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
         return 0
     if told.check:

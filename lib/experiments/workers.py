@@ -19,6 +19,7 @@ from lib.evaluation.intervals import deal
 from lib.experiments.studies import study
 from lib.experiments.study import Study, cells
 from lib.models.state import WeightsUnavailable
+from lib.training.loop import NonFiniteLoss
 
 SUBSETS = ("test", "val")
 
@@ -53,7 +54,7 @@ def _people(dataset: str) -> PersonDataset:
 
 def train(asked: Asked, row: str, cell: int, end: float) -> str | None:
     """Train a row in a cell (its position): what to say of it; "" where it was there, None after ``end`` (of
-    ``time.time``) and where its first weights are missing.
+    ``time.time``), and where its first weights are missing or its loss is not finite, which is said.
     """
     some = own_study(asked)
     if some.is_there(row, some.cells[cell]):
@@ -63,7 +64,7 @@ def train(asked: Asked, row: str, cell: int, end: float) -> str | None:
     started = time.monotonic()
     try:
         some.trained(row, [some.cells[cell]])
-    except WeightsUnavailable as error:  # of this row alone: the others go on
+    except (WeightsUnavailable, NonFiniteLoss) as error:  # of this row alone: the others go on
         print(f"{some.name}: {row}: {error}", flush=True)
         return None
     return f"{time.monotonic() - started:.0f} s"

@@ -109,13 +109,24 @@ def finished(
     device: str | torch.device | None = None,
     runs: str | os.PathLike | None = None,
 ) -> bool:
-    """Whether ``fit`` with the same arguments would find its run; nothing is trained. Errors as ``fit``."""
+    """Whether ``fit`` with the same arguments would find its run; nothing is trained. Errors as ``fit``.
+
+    False, with a warning, where its files are damaged: ``fit`` would compute it again.
+    """
     _check_arguments(method, protocol)
     method, device = copy.deepcopy(method), resolve_device(device)
     with seeded(whole("seed", seed, 0)):
         method.setup(check_profile(profile), protocol.rows("train")["pid"].nunique())
     key, _ = run_key(method, protocol, profile, seed, resolve_precision("auto", device), device=device)
-    return records.is_finished(records.directory_of(records.runs_directory(runs), method, protocol, key))
+    directory = records.directory_of(records.runs_directory(runs), method, protocol, key)
+    if not records.is_finished(directory):
+        return False
+    try:
+        records.read(directory, key)
+    except CheckpointError as error:
+        warnings.warn(f"{error}: not there, until it is computed again", RuntimeWarning, stacklevel=2)
+        return False
+    return True
 
 
 def _check_arguments(method: object, protocol: object) -> None:

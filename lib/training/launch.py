@@ -40,9 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device")
     parser.add_argument("--runs")
     a = parser.parse_args(arguments)
-    protocol = data.make_protocol(data.load_dataset(a.dataset), a.preset, trial=a.trial)
+    try:
+        protocol = data.make_protocol(data.load_dataset(a.dataset), a.preset, trial=a.trial)
+        method = create_method(a.method, **dict(map(_setting, a.set)))
+    except (ValueError, TypeError) as error:
+        parser.error(str(error))
     run = fit(
-        create_method(a.method, **dict(map(_setting, a.set))), protocol, a.profile, a.seed, a.device, a.runs,
+        method, protocol, a.profile, a.seed, a.device, a.runs,
         precision=a.precision, processes=a.processes, accumulate=a.accumulate, compile=a.compile,
     )  # fmt: skip
     if int(os.environ.get("RANK", "0")) == 0:

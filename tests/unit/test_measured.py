@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,9 @@ import pytest
 
 from lib.definitions import definitions
 from lib.experiments import measured as rooms
+from lib.experiments import rejudge, verdicts
 from lib.experiments.measured import (
+    DamagedTable,
     KeptError,
     MeasuredError,
     code_note,
@@ -24,6 +27,7 @@ from lib.experiments.measured import (
     record,
     table_name,
 )
+from lib.experiments.recorded import recorded
 from lib.training.sources import Code
 
 TABLE = pd.DataFrame({"r1": [0.125, 1.0], "curve": ["r = r", "r, 1"], "value": [1 / 3, np.nan], "pairs": [7, 12]})
@@ -223,15 +227,66 @@ def test_a_changed_or_damaged_table_is_refused(shelf):
     path = record("objective", TABLE, **WHAT)
     text = path.read_text()
     path.write_text(text.replace("12", "13"))
-    with pytest.raises(MeasuredError, match="not the table that its JSON describes"):
+    with pytest.raises(DamagedTable, match="viper.csv is not the table that its JSON describes: restore both"):
         measured("objective", "viper")
-    record("objective", TABLE, **WHAT)  # measuring again repairs it
+    record("objective", TABLE, **WHAT)  # measuring the same again repairs it
     assert path.read_text() == text
     path.with_suffix(".json").write_text('{"sha')
-    with pytest.raises(MeasuredError, match="damaged"):
-        measured("objective", "viper")
+    for read in (lambda: measured("objective", "viper"), outdated):
+        with pytest.raises(DamagedTable, match="objective-viper in .* is damaged.*git checkout"):
+            read()
     record("objective", TABLE, **WHAT)
     assert len(measured("objective", "viper")) == 2
+
+
+@pytest.mark.parametrize("half", [".csv", ".json"])
+def test_half_a_table_is_not_taken_for_none(shelf, half):
+    record("objective", TABLE, **WHAT).with_suffix(half).unlink()
+    with pytest.raises(DamagedTable, match="objective-viper"):
+        measured("objective", "viper")
+
+
+def test_a_damaged_table_is_not_written_over_by_another(shelf):
+    """What cannot be read may have had more trainings."""
+    path = record("objective", TABLE.assign(trainings=3), **WHAT)
+    path.with_suffix(".json").write_text('{"sha')
+    before = path.read_text()
+    with pytest.raises(KeptError, match="damaged.*restore both"):
+        record("objective", TABLE.assign(trainings=1), **WHAT)
+    assert path.read_text() == before
+    record("objective", TABLE.assign(trainings=1), **WHAT, replace=True)
+    assert measured("objective", "viper")["trainings"].tolist() == [1, 1]
+
+
+def test_a_table_of_other_people_is_kept(shelf):
+    """As many trainings and splits, of people who are not those of the stored splits."""
+    other = run()
+    other.protocol.sha256 = "b" * 64
+    path = record("objective", TABLE, **WHAT, runs=[run()])
+    before = path.read_text()
+    with pytest.raises(KeptError, match="is of other people"):
+        record("objective", TABLE.assign(pairs=8), **WHAT, runs=[other])
+    assert path.read_text() == before
+    record("objective", TABLE.assign(pairs=8), **WHAT, runs=[run(), other])  # with another split beside it
+
+
+@pytest.mark.parametrize("end", ["rows-viper.json", "claims-viper.csv"])
+def test_nobody_goes_on_without_a_damaged_table(shelf, end, capsys, monkeypatch):
+    """The record, the board and what judges again say which it is; none writes anything."""
+    monkeypatch.delenv("COURSE_MEASURED")
+    shutil.copytree(rooms.folder(), shelf)
+    monkeypatch.setenv("COURSE_MEASURED", str(shelf))
+    damaged = shelf / f"sing_{end}"
+    damaged.write_text(damaged.read_text()[: damaged.stat().st_size // 2])
+    before = {path: path.read_bytes() for path in (*shelf.iterdir(), verdicts.PAGE)}
+    with pytest.raises(DamagedTable, match="sing_"):
+        recorded("sing")
+    assert verdicts.main([]) == 1
+    with pytest.raises(SystemExit) as left:
+        rejudge.main([])
+    assert left.value.code == 1
+    assert capsys.readouterr().err.count(damaged.stem) >= 2
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_killed_write_leaves_the_old_table(shelf, monkeypatch):

@@ -30,3 +30,18 @@ def test_all_of_it_or_nothing(tmp_path):
     with pytest.raises(FileNotFoundError):  # a writer that wrote nothing is no success
         paths.write_atomically(target, lambda path: None)
     assert target.read_text() == "one"
+
+
+def test_files_that_belong_together_are_replaced_together(tmp_path):
+    """Where the second cannot be written the first is as it was too."""
+    table, about = tmp_path / "a.csv", tmp_path / "a.json"
+    paths.write_together({table: lambda path: path.write_text("one"), about: lambda path: path.write_text("of one")})
+
+    def killed(path):
+        path.write_text("of tw")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        paths.write_together({table: lambda path: path.write_text("two"), about: killed})
+    assert (table.read_text(), about.read_text()) == ("one", "of one")
+    assert sorted(os.listdir(tmp_path)) == ["a.csv", "a.json"]

@@ -50,7 +50,7 @@ def test_another_control_is_told_and_written(monkeypatch, tmp_path, capsys):
     other = replace(plan, comparisons=[replace(joint, controls=("baseline",)), *others])
     monkeypatch.setattr(rejudge, "STUDIES", studies.STUDIES | {"longer": other})
     before = measured.measured("longer_claims", "pedestrians")
-    rejudge.main()
+    rejudge.main([])
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("longer on pedestrians: SING-joint: ") and "now" in line and "baseline" in line
     after = measured.measured("longer_claims", "pedestrians")  # its JSON still fits
@@ -60,7 +60,7 @@ def test_another_control_is_told_and_written(monkeypatch, tmp_path, capsys):
     assert row["control_row"] == "baseline" and row["control_verdict"] == "reproduced"
     rest = before["claim_id"] != "SING-joint"
     assert after[rest].equals(before[rest]) and (after["mean"] == before["mean"]).all()
-    rejudge.main()
+    rejudge.main([])
     assert not capsys.readouterr().out  # nothing is left to change
 
 

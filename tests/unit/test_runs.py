@@ -21,7 +21,7 @@ from lib.evaluation.features import device_of
 from lib.methods import create_method
 from lib.training import checkpoint, fit
 from lib.training import runs as records
-from lib.training.fit import _place
+from lib.training.fit import _place, finished
 from lib.training.runs import directory_of, identity, key_of, runs_directory
 
 QUIET = {"device": "cpu", "precision": "fp32", "progress": False}
@@ -148,6 +148,19 @@ def test_damaged_weights_are_named_and_the_run_is_computed_again(tmp_path):
     with pytest.warns(RuntimeWarning, match="weights.pt cannot be read.*computed again"):
         again = fit(helpers.Tiny(), protocol, runs=tmp_path, **QUIET)
     assert not again.reused and helpers.same_weights(run.method, again.method)
+
+
+@pytest.mark.parametrize("file", ["weights.pt", "run.json"])
+def test_a_damaged_run_is_not_there(tmp_path, file):
+    """Who only looks is not told to train."""
+    protocol = helpers.tiny_protocol()
+    asked = {"device": "cpu", "runs": tmp_path}
+    path = fit(helpers.Tiny(), protocol, progress=False, **asked).directory / file
+    assert finished(helpers.Tiny(), protocol, **asked)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.warns(RuntimeWarning, match=f"{file}.*not there, until it is computed again"):
+        assert not finished(helpers.Tiny(), protocol, **asked)
+    assert len(path.read_bytes()) == 100
 
 
 def test_where_runs_are(tmp_path, monkeypatch):
@@ -357,6 +370,31 @@ def test_a_full_disk_is_told_so(tmp_path, monkeypatch):
     with pytest.raises(checkpoint.DiskFull, match=r"the disk is full: free some space.*REID_RUNS.*metrics\.csv"):
         fit(helpers.Tiny(), helpers.tiny_protocol(), runs=tmp_path, **QUIET)
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("place", ["a file", "a file/below", "a link to nowhere"])
+def test_a_folder_that_cannot_hold_runs_is_named(tmp_path, monkeypatch, place):
+    (tmp_path / "a file").write_text("")
+    (tmp_path / "a link to nowhere").symlink_to(tmp_path / "x" / "y")
+    monkeypatch.setenv("REID_RUNS", str(tmp_path / place))
+    told = rf"no run can be kept here \(.+\): name another folder with runs=… or REID_RUNS: '{tmp_path / place}/tiny-"
+    with pytest.raises((NotADirectoryError, FileExistsError), match=told):
+        fit(helpers.Tiny(), helpers.tiny_protocol(), **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(errno.EROFS, "it cannot be written"), (errno.EACCES, "it cannot be written"), (errno.ENOSPC, "the disk is full"),
+     (errno.ENOENT, "No such file"), (None, "its disk cannot lock files")],
+)  # fmt: skip
+def test_why_a_folder_cannot_hold_runs(tmp_path, monkeypatch, number, reason):
+    def refuse(*_, **__):
+        raise OSError(number, "as the system says") if number else NotImplementedError("no flock")
+
+    monkeypatch.setattr(records.FileLock, "acquire", refuse)
+    kind = type(OSError(number, "")) if number else OSError
+    with pytest.raises(kind, match=rf"\({reason}.*REID_RUNS.*tiny-"):
+        records.lock(tmp_path / "tiny-1", progress=False)
 
 
 def test_a_protocol_from_before_a_correction_is_refused(tmp_path):

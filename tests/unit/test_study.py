@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from functools import partial
 from types import SimpleNamespace
 
@@ -26,6 +27,7 @@ from lib.experiments.recorded import Record, beside, gains, known, known_claim, 
 from lib.experiments.study import IMAGES, Cell, Comparison, Plan, Row, Study, View, cells
 from lib.experiments.trained import Trained
 from lib.methods import create_method
+from lib.methods.baseline import Baseline
 from lib.methods.ensemble import AdaptiveEnsemble
 from lib.models.state import WeightsUnavailable
 from lib.models.superres import create_superres
@@ -649,6 +651,23 @@ def test_a_row_without_first_weights_stops_no_other(small, monkeypatch, capsys):
     assert len(lines) == 12 and all("bottleneck-4-1" in line for line in lines[:3])
 
 
+class Diverges(Baseline):
+    def losses(self, batch, stage):
+        return {name: term * torch.nan for name, term in super().losses(batch, stage).items()}
+
+
+def test_a_row_that_diverges_stops_no_other(small, monkeypatch, capsys):
+    """In this process and in one of a pool; the others are written."""
+    some = small()
+    some["mlr"].rows = {"diverges": Row("diverges", lambda bench, ratio: Diverges()), **some["mlr"].rows}
+    assert record.train([*some.values()], hours=1) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 12 and all("is not finite" in line for line in lines[:3])
+    monkeypatch.setattr(workers, "own_study", lambda asked: some["mlr"])
+    assert workers.train(None, "diverges", 0, time.time() + 60) is None
+    assert "diverges: " in (said := capsys.readouterr().out) and "is not finite" in said
+
+
 def test_processes_share_the_cells(small, capsys):
     some = small()
     record.train([*some.values()], hours=1, share=(2, 3))
@@ -656,6 +675,7 @@ def test_processes_share_the_cells(small, capsys):
     assert len(lines) == 3 and all("seed 1" in line for line in lines)
 
 
+@pytest.mark.filterwarnings("ignore::lib.data.DataWarning")  # a miniature is not the whole set
 def test_several_processes_train_and_test_what_one_does(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("REID_RUNS", str(tmp_path))
     monkeypatch.setenv("REID_DATA", str(miniatures.viper(tmp_path / "data", people=40).parent))
