@@ -162,3 +162,15 @@ def pedestrian_result():
     method = create_method("histogram", canvas=(32, 16))
     method.setup("quick", 1)
     return evaluate(method, make_protocol(load_dataset("pedestrians"), "mlr"))
+
+
+def test_a_control_is_judged_by_the_claims_own_threshold():
+    apart = difference(0.003, 0.002, 0.004)
+    row = claims.judge("SING-joint", apart, 0.001, control=apart)
+    assert row["verdict"] == row["control_verdict"] == "reproduced"
+
+
+def test_an_interval_that_ends_at_the_threshold_is_not_within_it():
+    assert claims.verdict(difference(0.006, 0.002, 0.01)) == "reproduced"
+    assert claims.verdict(difference(-0.006, -0.01, -0.002)) == "contradicted"
+    assert claims.verdict(difference(0.0, -0.01, 0.005)) == "undecided"

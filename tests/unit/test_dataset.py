@@ -469,6 +469,7 @@ def test_a_worker_process_maps_the_cache_itself(tmp_path):
     assert pickle.loads(pickle.dumps(mini.tiny())).fingerprint == mini.tiny().fingerprint
 
 
+@pytest.mark.filterwarnings("ignore::lib.data.DataWarning")  # a miniature is not the whole set
 def test_a_replaced_file_is_decoded_anew(tmp_path):
     folder = mini.viper(tmp_path)
     before = load_dataset("viper", tmp_path, tmp_path / "cache").fingerprint

@@ -689,3 +689,12 @@ def test_the_lessons_train_rows_of_the_record():
         assert len(set(names)) == len(names) and set(names) <= known
         models = {row.name for row in rows if isinstance(row, Row)}
         assert all(row.of in models for row in rows if isinstance(row, View))
+
+
+def test_the_logged_weights_are_the_weights_not_their_shares():
+    weights = torch.tensor([[0.9, 0.3], [0.5, 0.7], [0.2, 0.2], [0.4, 0.8]])
+    method = built()
+    high, low = torch.rand(2, 4, method.backbone.channels)
+    terms = method.attention_terms(high, low, torch.tensor([0, 1, 0, 1]), weights.log(), 2)
+    found = [float(terms[f"weight_{stream}_{end}"]) for stream in ("high", "low") for end in ("hr", "lr")]
+    assert found == pytest.approx([0.7, 0.3, 0.5, 0.5])

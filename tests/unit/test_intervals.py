@@ -3,6 +3,7 @@
 The means over images without a gallery have a bootstrap over people, tested here as well.
 """
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +17,7 @@ from lib.evaluation import (
     Result,
     bootstrap_mean,
     interaction,
+    mean_difference,
     paired_difference,
     rank_distances,
     rank_features,
@@ -527,3 +529,70 @@ def test_summary_over_trials():
     assert np.isnan(summarise(results[0]).set_index("metric").loc["mAP", "std"])
     with pytest.raises(ValueError, match="no results"):
         summarise([])
+
+
+# ---- several splits with several trainings each: the splits are the units
+
+
+CELLS = [(trial, seed) for trial in range(2) for seed in range(3)]
+
+
+def searched(trial: int, gain: float, training: int = 0, sha: str | None = None, people: int = 60) -> Result:
+    rng = np.random.default_rng([trial, training, int(100 * gain)])
+    ids = np.random.default_rng(trial).choice(200, people, replace=False)
+    distances = rng.random((people, people))
+    distances[np.arange(people), np.arange(people)] = 0.1 - gain
+    ranking = rank_distances(distances, ids, ids, convention="sing", max_rank=20)
+    return Result(ranking, sha or f"{trial:064d}", trial=trial, training=training)
+
+
+def over_splits(values: list, without: list, groups: dict) -> tuple[float, float]:
+    """The limits whose units are the splits of ``CELLS``."""
+    sizes, units = np.bincount(list(groups.values())), np.array([trial for trial, _ in CELLS])
+    error, freedom = spread(np.array(values)[:, None], np.array(without)[..., None], sizes, units)
+    low, high = limits(np.array([np.mean(values)]), error, freedom, 0.95)
+    return low[0], high[0]
+
+
+def test_a_difference_over_splits_and_trainings_has_the_splits_as_units():
+    a, b = ([searched(trial, gain, seed) for trial, seed in CELLS] for gain in (0.06, 0.0))
+    groups = deal(person for result in a for person in result.ranking.probe_ids.tolist())
+    found = paired_difference(a, b, "mAP")
+    values = [x.map - y.map for x, y in zip(a, b, strict=True)]
+    left = [x.ranking.without("mAP", groups) - y.ranking.without("mAP", groups) for x, y in zip(a, b, strict=True)]
+    assert (found.low, found.high) == pytest.approx(over_splits(values, left, groups))
+
+
+def test_a_difference_of_differences_has_the_splits_as_units():
+    told = ((0.06, None), (0.0, None), (0.03, "x"), (0.01, "x"))
+    a, b, c, d = ([searched(trial, gain, seed, sha) for trial, seed in CELLS] for gain, sha in told)
+    groups = deal(person for result in a for person in result.ranking.probe_ids.tolist())
+
+    def apart(score):
+        return [score(p) - score(q) - (score(r) - score(s)) for p, q, r, s in zip(a, b, c, d, strict=True)]
+
+    found = interaction((a, b), (c, d), "mAP")
+    wanted = over_splits(apart(lambda one: one.map), apart(lambda one: one.ranking.without("mAP", groups)), groups)
+    assert (found.low, found.high) == pytest.approx(wanted)
+
+
+def test_a_mean_over_splits_and_trainings_has_the_splits_as_units():
+    rng, people = np.random.default_rng(0), np.arange(50).repeat(2)
+    values = [rng.standard_normal(100) + trial for trial, _ in CELLS]
+    groups = deal(people.tolist())
+    dealt = np.array([groups[person] for person in people.tolist()])
+    left = [[some[dealt != group].mean() for group in range(GROUPS)] for some in values]
+    found = mean_difference(values, [people] * len(CELLS), CELLS, "PSNR")
+    assert (found.low, found.high) == pytest.approx(over_splits([some.mean() for some in values], left, groups))
+
+
+def test_the_jackknife_of_a_score_that_is_no_mean_is_that_of_busing_et_al():
+    """Worked out by hand for the square of a mean: its centre is not the score itself."""
+    x, dealt = np.array([0.1, 0.9, 0.4, 0.7, 0.2, 0.8, 0.3]), np.array([0, 0, 0, 1, 1, 2, 2])
+    whole, left = x.mean() ** 2, [x[dealt != group].mean() ** 2 for group in range(3)]
+    sizes, n, groups = np.bincount(dealt), 7, 3
+    centre = groups * whole - sum((1 - m / n) * one for m, one in zip(sizes, left, strict=True))
+    apart = [n / m * whole - (n / m - 1) * one - centre for m, one in zip(sizes, left, strict=True)]
+    variance = sum(some**2 / (n / m - 1) for m, some in zip(sizes, apart, strict=True)) / groups
+    error, _ = spread(np.array([[whole]]), np.array(left)[None, :, None], sizes, np.zeros(1))
+    assert error[0] == pytest.approx(math.sqrt(variance), rel=1e-9)

@@ -13,7 +13,7 @@ from torch import nn
 
 from lib.models.backbones import BACKBONES, create_backbone
 from lib.models.dual_stream import create_features
-from lib.models.heads import BNNeck, GlobalPool
+from lib.models.heads import BNNeck, FCHead, GlobalPool
 from lib.models.registry import SUPERRES, Registry, made_by
 from lib.models.resnet import Normalise
 from lib.models.superres import create_superres
@@ -129,3 +129,12 @@ def test_the_tables_know_every_network():
     for name, entry in [*BACKBONES.entries.items(), *SUPERRES.entries.items()]:
         module, _, place = entry.place.partition(":")
         assert place.endswith(f"[{name}]") and importlib.import_module(module)
+
+
+def test_dgds_head_normalises_rectifies_and_classifies():
+    head, x = FCHead(3, 4, 2).eval(), torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    wanted = x @ head.reduce.weight.T + head.reduce.bias
+    descriptor, logits = head(x)
+    torch.testing.assert_close(descriptor, wanted)
+    rectified = (wanted / (1 + head.bn.eps) ** 0.5).clamp(min=0)
+    torch.testing.assert_close(logits, rectified @ head.classifier.weight.T)

@@ -309,3 +309,13 @@ def test_views_of_different_roles_are_two_things(protocol):
 def test_a_subset_without_images_is_refused(protocol):
     with pytest.raises(ValueError, match="subset 'nobody'"):
         objective_draws(TwoFaced(), protocol, GRID, subset="nobody")
+
+
+def test_one_side_that_was_trained_makes_it_a_matter_of_chance():
+    """A method in closed form against a network: another training would come out differently."""
+    rng = np.random.default_rng(0)
+    ids, features = np.arange(12).repeat(4), [rng.standard_normal((48, 5)) for _ in range(2)]
+    a, b = (draws_from_features(features, ids, (0.5, 1.0), resamples=20, training=seed) for seed in (0, None))
+    function = level_of("O(r, 1)")
+    assert compare(a, b, function).chance and compare(b, a, function).chance
+    assert not compare(b, b, function).chance

@@ -81,3 +81,13 @@ def test_power_has_a_line_per_set():
     lines = {line.get_label(): line for line in ax.get_lines() if not line.get_label().startswith("_")}
     assert list(lines) == ["embedded people (16 claims)", "VIPeR (7 claims)"]
     assert lines["VIPeR (7 claims)"].get_xydata().tolist() == [[0, 2], [2, 30]]
+
+
+def test_each_panel_of_sizes_rises():
+    one = {"paper": "SING (2018)", "low": -0.01, "high": 0.02, "verdict": "undecided"}
+    one |= {"control_low": 0.0, "control_high": 0.001, "control_verdict": "undecided"}
+    both = ((0.01, 0.03), (0.02, 0.01), (0.03, 0.02))
+    table = pd.DataFrame([one | {"mean": mean, "control_mean": control} for mean, control in both])
+    lines = pictures.sizes(table).axes[1].lines
+    heights = [line.get_ydata()[0] for line in lines if line.get_marker() not in ("None", "")]
+    assert heights == pytest.approx([1.0, 2.0, 3.0])

@@ -1087,3 +1087,12 @@ def test_the_real_caviar(tmp_path):
     assert (len(split["train"]) + len(split["val"]), len(split["test"]), len(split["discarded"])) == (25, 25, 22)
     assert len(protocol.table) == 1000
     assert protocol.table.loc[protocol.table["cam"] == "far", "resolution"].median() < 0.4
+
+
+def test_validation_too_asks_for_nobody_who_is_not_in_its_gallery():
+    rows = [(f"{person:02d}", cam) for person in range(30) for cam in "ab"]
+    people = a_set(rows, ["train"] * 40 + ["query", "gallery"] * 10)
+    protocol = make_protocol(people, "plain", convention="sing", validation=0.3)
+    for name in ("val", "test"):
+        asked, there = (set(protocol.rows(name, role)["pid"]) for role in ("probe", "gallery"))
+        assert asked <= there

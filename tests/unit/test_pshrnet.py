@@ -415,3 +415,9 @@ def test_short_profiles():
 def test_what_makes_no_sense_is_refused(name, wrong, message):
     with pytest.raises(ValueError, match=message), torch.device("meta"):
         create_method(name, **wrong).setup("quick", 3)
+
+
+def test_each_loss_has_its_own_weight():
+    method = create_method("pshrnet", pixel=0.3, siamese=0.7)
+    method.setup("quick", 4)
+    assert [method.stages[-1].weights[name] for name in ("pixel", "siamese")] == [0.3, 0.7]

@@ -636,3 +636,22 @@ def test_sampling_looks_at_its_arguments():
     spoilt[2, 3] = np.nan
     with pytest.raises(ValueError, match="probe 2 and gallery image 3 is NaN"):
         sample_single_shot(spoilt, **LABELS, convention="sing")
+
+
+def test_a_rank_beyond_the_headlines_without_a_group_is_that_rank():
+    n = 40
+    ids, distances = np.arange(n), np.random.default_rng(0).random((n, n))
+    groups = {person: person % 5 for person in range(n)}
+    found = rank_distances(distances, ids, ids, convention="sing", max_rank=30).without("rank-21", groups)
+    for group in range(5):
+        left = ids % 5 != group
+        some = rank_distances(distances[left][:, left], ids[left], ids[left], convention="sing", max_rank=30)
+        assert found[group] == pytest.approx(some.rank(21))
+
+
+@pytest.mark.parametrize("convention", ["sing", "single-shot", "single-shot-cross-camera"])
+def test_in_sampling_too_a_tie_counts_against_the_match(convention):
+    sampled = sample_single_shot(
+        np.ones((3, 3)), [0, 1, 2], [0, 1, 2], [0] * 3, [1] * 3, convention, draws=2, max_rank=3
+    )
+    assert sampled.tolist() == [[0, 0, 1]] * 2

@@ -417,3 +417,14 @@ def test_the_sets_have_one_name():
     costs = pd.DataFrame({"name": [BASELINE, "SING"], "macs": [1.4e8, 5e8]})
     fig = pictures.against_cost(table().replace("viper", "caviar"), costs)
     assert fig.axes[1].get_title(loc="left") == "CAVIAR4REID"
+
+
+def test_above_is_the_whole_interval():
+    row = {"set": "viper", "name": "SING", "mean": 0.01, "low": -0.005, "high": 0.025, "trainings": 3}
+    assert scoreboard.above(pd.DataFrame([row])) == {}
+    assert list(scoreboard.above(pd.DataFrame([row | {"low": 0.001}]))) == ["viper"]
+
+
+def test_half_of_a_printed_gain_is_at_least_half():
+    table = pd.DataFrame([{"set": "pedestrians", "name": "A", "mean": 0.5, "trainings": 3}])
+    assert scoreboard.halves(table, pd.DataFrame({"name": ["A"], "gain": [100.0]})) == {"A": True}

@@ -84,3 +84,8 @@ def test_milliseconds_are_per_picture_of_the_fastest_batch(monkeypatch):
     assert seen == [((4, 3, 6, 3), True)] * 4
     with pytest.raises(ValueError, match="one at least"):
         milliseconds(Network(), (6, 3), repeats=0)
+
+
+def test_a_certain_loss_is_no_effect_of_nothing():
+    assert said({"mean": -0.05, "low": -0.06, "high": -0.04, "trainings": 3}) == "-5.0 points"
+    assert said({"mean": 0.0, "low": -0.011, "high": 0.004, "trainings": 3}) == "undecided"

@@ -18,6 +18,7 @@ from lib.data.canvases import Canvases
 from lib.data.dataset import PersonDataset
 from lib.data.protocol import Protocol
 from lib.data.resolution import shrink
+from lib.data.splits import low_side
 from lib.methods import create_method
 from lib.training import fit
 
@@ -207,3 +208,12 @@ def test_classical_methods_say_what_is_missing():
     method.setup("quick", 3)
     with pytest.raises(RuntimeError, match="fit the method first"):
         method.embed(Batch(torch.rand(1, 3, 128, 48)), "probe")
+
+
+def test_the_smaller_side_is_that_of_the_smaller_median():
+    """One large picture makes no camera the sharp one."""
+    rows = [("p", "a")] * 3 + [("p", "b")] * 3
+    sizes = [(10, 10), (10, 10), (60, 60)] + [(20, 20)] * 3
+    pictures = [np.full((*size, 3), i, np.uint8) for i, size in enumerate(sizes)]
+    people = PersonDataset.from_arrays("own-set", pictures, pd.DataFrame(rows, columns=["pid", "cam"]))
+    assert low_side(people, "smaller-side", 0, None)[0].tolist() == [True] * 3 + [False] * 3

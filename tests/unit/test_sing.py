@@ -259,3 +259,11 @@ def test_an_ensemble_refuses_what_does_not_fit():
         AdaptiveEnsemble([Fixed(), Fixed()], (0.5, 0.25)).choose([2])
     with pytest.raises(ValueError, match=r"m lies in \(0, 1\)"):
         create_method("sing", ratio=2.0)
+
+
+def test_the_rate_falls_after_half_and_three_quarters_as_in_the_paper():
+    method = create_method("sing", weights={})
+    with torch.device("meta"):
+        method.setup("paper", 316)
+    factors = [method.stages[0].schedule.factor(epoch, 60) for epoch in (5, 29, 30, 44, 45, 59)]
+    assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])

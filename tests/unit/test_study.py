@@ -777,3 +777,12 @@ def test_what_the_control_takes_back_is_said():
     assert said == "Against the control 1 of 2 reproduced claims are taken back: b (viper: no effect)."
     assert taken_back(table.iloc[[0]]) == "Against the control 0 of 1 reproduced claims are taken back."
     assert "No claim" in taken_back(table.iloc[[2]])
+
+
+def test_a_premise_falls_where_it_is_certainly_wrong():
+    one = Comparison("c", "a", "b", premise=("x", "y"))
+
+    def known(low, high):
+        return lambda a, b: SimpleNamespace(mean=(low + high) / 2, low=low, high=high)
+
+    assert one.asked("viper", known(-0.03, 0.01)) and not one.asked("viper", known(-0.03, -0.01))

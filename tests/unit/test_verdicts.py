@@ -194,3 +194,9 @@ def test_lesson_91_shows_every_claim():
     assert all(verdicts.shown(table, paper).strip() in told for paper in verdicts.PAPERS)
     printed = "".join(output.get("text", "") for output in outputs)
     assert all(remark in printed for remark in verdicts.remarks(table))
+
+
+def test_the_same_difference_on_two_protocols_counts_twice():
+    row = judged(control_mean=[0.02], control_low=0.01, control_high=0.03).iloc[0].to_dict()
+    assert len(verdicts.different(pd.DataFrame([row | {"preset": preset} for preset in ("mlr", "vr")]))) == 2
+    assert len(verdicts.different(pd.DataFrame([row, row]))) == 1
