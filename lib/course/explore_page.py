@@ -74,7 +74,8 @@ def searched(explorer: Explorer, name: str, progress: bool = False) -> dict[str,
             for ratio in RATIOS:
                 looks += explorer.looks(name, range(len(explorer.probes)), ratio, kernel)
                 bar.step()
-    restores = any(getattr(part, "sr", None) is not None for part in explorer.methods[name].modules())
+    parts = (getattr(part, "sr", None) for part in explorer.methods[name].modules())
+    restores = any(next(sr.parameters(), None) is not None for sr in parts if sr)  # an enlargement learns nothing
     return {
         "name": name,
         "order": [int(g) for look in looks for g in look.order[:TOP]],

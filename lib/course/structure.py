@@ -4,23 +4,27 @@ none does.
 Rules for all notebooks: nbformat 4.5, the python3 kernel, exactly one parameters cell right at the start, ``begin``
 after it with the declared names, short code cells, no shell or magics, no imported name given away, formulas that
 every parser reads. Rules for lessons: title, cost and expectation first, the headings of the rhythm in their order,
-every prediction that is asked for answered. Rules for solutions: effort, a hint and a check for every exercise, a
-written answer to every question. Rules for stored outputs: executed top to bottom without error in the course profile,
-the question answered in one sentence that stands in the title as well, exact facts have their output, pictures have a
-text, no warnings, progress bars, addresses, folders or hosts of a machine, under 300 KB.
+every prediction that is asked for answered. Rules for solutions: effort, a hint and a check for every exercise, no
+name in a check that was not told, a written answer to every question. Rules for stored outputs: executed top to bottom
+without error in the course profile, the question answered in one sentence that stands in the title as well, exact facts
+have their output, pictures have a text, no warnings, progress bars, addresses, folders or hosts of a machine, under
+300 KB.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 
 from lib.course import notebook as notebooks
 from lib.course import paths
+from lib.course.exercises import exercise_of
 from lib.course.lesson import ANSWER
 from lib.course.notebook import MAIN_LINE, NotebookError
 
@@ -60,6 +64,7 @@ HEADING = re.compile(r"^#{1,3} ", re.MULTILINE)
 NUMBER = re.compile(r"\d+ · ")
 EFFORT = re.compile(r"\A## .*\n\n\*\d+ min · (?:easy|medium|hard)\*$", re.MULTILINE)
 HINT = re.compile(r"<details><summary>Hint</summary>\n\n\S.*?\n\n</details>", re.DOTALL)
+IDENTIFIER = re.compile(r"[^\W\d]\w*")
 YOURSELF, TAG = "# check yourself", "check"  # how a cell of asserts begins, and its tag
 ASKED = re.compile(r"\?|\bwhy\b", re.IGNORECASE)
 FREE = {"92_hunt", "99_explore"}  # errors to find, and a tool: no lessons with a rhythm
@@ -313,6 +318,35 @@ def helped(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
             yield f"`## {heading}` has {hints} hints in a fold, not one: `<details><summary>Hint</summary>`"
 
 
+def named(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
+    """A check asks for no name that a student was not told: it is made in a cell that the student has, or stands above
+    in code marks, in a text or in a comment (there also as ``# name: what it is``).
+    """
+    if not name.startswith("solutions/"):
+        return
+    told = set(vars(builtins))
+    for number, cell in enumerate(exercise_of(notebook).cells):
+        if cell.cell_type != "code" or "exercise" in notebooks.tags(cell):
+            told |= {word for marked in re.findall(r"`([^`]+)`", cell.source) for word in IDENTIFIER.findall(marked)}
+        if cell.cell_type != "code":
+            continue
+        told |= set(re.findall(r"^# (\w+):", cell.source, re.MULTILINE))
+        with suppress(SyntaxError):  # `code` names it
+            nodes = list(ast.walk(ast.parse(cell.source)))
+            names = [node for node in nodes if isinstance(node, ast.Name)]
+            told |= {node.id for node in names if isinstance(node.ctx, ast.Store)} | _bound(nodes)
+            if TAG in notebooks.tags(cell) and (asked := {node.id for node in names} - told):
+                yield f"cell {number} checks {', '.join(sorted(asked))}, which the student was not told"
+
+
+def _bound(nodes: Sequence[ast.AST]) -> set[str]:
+    """The names that imports, functions, classes and their arguments bind."""
+    found = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    found |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    imports = [alias for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names]
+    return found | {alias.asname or alias.name.partition(".")[0] for alias in imports}
+
+
 def formulas(notebook: nbformat.NotebookNode, name: str) -> Iterator[str]:
     """Formulas that every Markdown parser reads alike: JupyterLab is lenient, nbconvert's and MyST's are not."""
     for number, cell in enumerate(notebook.cells):
@@ -546,7 +580,19 @@ def output_text(output: nbformat.NotebookNode) -> str:
 
 
 FORM: tuple[Rule, ...] = (format_rules, beginning, rhythm, code, shadows)
-SOURCE_RULES: tuple[Rule, ...] = (*FORM, minutes, studied, folded, cited, waits, predicted, reasons, helped, formulas)
+SOURCE_RULES: tuple[Rule, ...] = (
+    *FORM,
+    minutes,
+    studied,
+    folded,
+    cited,
+    waits,
+    predicted,
+    reasons,
+    helped,
+    named,
+    formulas,
+)
 OUTPUT_RULES: tuple[Rule, ...] = (executed, in_course, answered, checks_have_output, described, debris)
 
 

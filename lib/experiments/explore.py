@@ -35,9 +35,9 @@ GALLERIES = (1.0, 1 / 2, 1 / 4)
 # study -> the rows that are shown of it, where they were trained
 SHOWN = {
     "baseline": (BASELINE, EVERYWHERE),
-    "sing": (sing.SING,),
+    "sing": (sing.SING, sing.LOMO["xqda"]),
     "ripr": (ripr.BOTH,),
-    "jbim": (jbim.JBIM,),
+    "jbim": (jbim.JBIM, jbim.OSNET, jbim.AGW),
     "pshrnet": (pshrnet.PS,),
     "ftwa": (ftwa.FTWA,),
 }

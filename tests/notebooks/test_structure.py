@@ -321,6 +321,29 @@ def test_a_check_is_tagged_and_asserts(lesson_folder):
     ]
 
 
+@pytest.mark.parametrize(
+    ("told", "problem"),
+    [
+        ("", "checks bent, which the student was not told"),
+        ("Call it `bent`.", None),
+        ("Call it bent.", "checks bent, which"),
+        ("Keep it in `{2: bent}`.", None),
+    ],
+)
+def test_a_check_asks_for_no_name_that_was_not_told(lesson_folder, told, problem):
+    """The answer makes it, and the student has no answer."""
+    notebook = notebooks.read(lesson_folder / "solutions" / "42_template.ipynb")
+    task, answer, check = notebook.cells[3:6]
+    assert list(structure.named(notebook, "solutions/42_template")) == []
+    task.source += told
+    answer.source += "\nbent = [square for square in (1, 4)]"
+    check.source += "\nassert all(one > 0 for one in bent) and len(bent) == 2"
+    found = list(structure.named(notebook, "solutions/42_template"))
+    assert [problem in one for one in found] == ([True] if problem else [])
+    answer.source = "# bent: two squares\n" + answer.source  # the comment stays in the student's notebook
+    assert list(structure.named(notebook, "solutions/42_template")) == []
+
+
 def test_the_main_line_stands_by_itself(lesson_folder):
     notebook = notebooks.read(lesson_folder / "42_template.ipynb")
     notebook.cells[2].source = 'begin(globals(), "20_ffsr", minutes={}, after=["04_baseline", "11_sing_ablations"])'
