@@ -26,29 +26,48 @@ COPIED = ".copied.json"  # {notebook: SHA-256 of the text it was copied from}
 
 def copy(notebooks: Path = paths.NOTEBOOKS, own: Path = paths.OWN) -> tuple[list[str], list[str]]:
     """Bring the reader's copies up to date: (copied, kept although the course's is another now), names as
-    "exercises/03_objective.ipynb".
+    "exercises/03_objective.ipynb". What was copied is recorded also where this is interrupted.
     """
-    record = own / COPIED
-    known: dict[str, str] = {}
-    if record.exists():
-        known = json.loads(record.read_text(encoding="utf-8"))
-    copied, kept = [], []
-    for folder in FOLDERS:
-        for source in sorted((notebooks / folder).glob("*.ipynb")):
-            name, text = source.relative_to(notebooks).as_posix(), source.read_bytes()
-            target, now = own / name, hashlib.sha256(text).hexdigest()
-            mine = hashlib.sha256(target.read_bytes()).hexdigest() if target.exists() else None
-            if mine is None or (mine == known.get(name) != now):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(target, lambda part, text=text: part.write_bytes(text))
-                known[name] = now
-                copied.append(name)
-            elif mine != now and known.get(name) != now:
-                kept.append(name)
-    if copied:
-        text = json.dumps(known, indent=1, sort_keys=True) + "\n"
-        write_atomically(record, lambda part: part.write_text(text, encoding="utf-8"))
+    known = recorded(own / COPIED)
+    before, copied, kept = dict(known), [], []
+    try:
+        for folder in FOLDERS:
+            for source in sorted((notebooks / folder).glob("*.ipynb")):
+                name, text = source.relative_to(notebooks).as_posix(), source.read_bytes()
+                target, now = own / name, hashlib.sha256(text).hexdigest()
+                mine = hashlib.sha256(target.read_bytes()).hexdigest() if target.exists() else None
+                if mine is None or (mine == known.get(name) != now):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    write_atomically(target, lambda part, text=text: part.write_bytes(text))
+                    known[name] = now
+                    copied.append(name)
+                elif mine == now:
+                    known[name] = now  # whoever wrote it, it is the course's: the record was lost
+                elif known.get(name) != now:
+                    kept.append(name)
+    finally:
+        if known != before:
+            text = json.dumps(known, indent=1, sort_keys=True) + "\n"
+            write_atomically(own / COPIED, lambda part: part.write_text(text, encoding="utf-8"))
     return copied, kept
+
+
+def recorded(record: Path) -> dict[str, str]:
+    """What was copied; nothing, and a line that says so, where the record is damaged: then nothing is overwritten."""
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+        if not isinstance(known, dict):
+            raise ValueError(f"it holds {known!r:.40}")
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        print(
+            f"{record} is damaged ({error}) and is made anew: every notebook in {record.parent} that is not the "
+            "course's of today counts as yours and stays",
+            file=sys.stderr,
+        )
+        return {}
+    return known
 
 
 def command(options: list[str]) -> list[str]:

@@ -32,6 +32,7 @@ from lib.data.manifest import canonical
 from lib.data.options import PRESETS
 from lib.data.protocol import Protocol, check_contents, read_manifests
 from lib.data.protocols import make_protocol
+from lib.data.readers import READERS
 from lib.data.values import said
 from lib.paths import ROOT, write_atomically
 
@@ -224,11 +225,13 @@ def trials_of(text: str) -> list[int]:
     return sorted(set(found))
 
 
-def here(name: str, root: str | None) -> PersonDataset | None:
-    """The data set, or None where it is not here; other DataErrors are passed on: it is here and damaged. Of
-    somebody's own pictures ("own-shop") the name does not say where they are.
+def here(name: str, root: str | None, told: bool = False) -> PersonDataset | None:
+    """The data set, or None where it is not here; other DataErrors are passed on: it is here and damaged.
+
+    told : the name was given with --set. In a manifest that of somebody's own pictures ("own-shop") or of a set in
+    memory ("toy") does not say where they are.
     """
-    if name.startswith("own-"):
+    if not told and str(name).lower() not in READERS:
         return None
     try:
         return load_dataset(name, root=root)
@@ -269,9 +272,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def report(path: Path, name: str | None, root: str | None) -> None:
     """Check one exported file and print what was found; DataError where it does not agree."""
     manifests = read_manifests(path)
+    told = bool(name)
     if not (name := name or manifests[0].get("set")):
         raise DataError(f"{path}: the manifest names no set: name its people with --set")
-    people = here(name, root)
+    people = here(name, root, told)
     check(path, people)
     apart = f"alone: {name} is not here, so that its images were not compared (--set says where)"
     compared = f"with {people!r}" if people else apart

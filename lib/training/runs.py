@@ -8,6 +8,7 @@ A run's directory holds ``run.json`` (what went in and where it was made; writte
 from __future__ import annotations
 
 import datetime
+import errno
 import hashlib
 import json
 import math
@@ -25,6 +26,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from lib.data.protocol import Protocol
+from lib.data.store import REASONS
 from lib.methods.method import Method
 from lib.paths import ROOT
 from lib.training import checkpoint
@@ -143,15 +145,24 @@ def directory_of(runs: Path, method: Method, protocol: Protocol, key: str) -> Pa
 
 
 def lock(directory: Path, progress: bool) -> FileLock:
-    """The run's lock, held: who comes second waits, then finds the run finished. A killed holder's lock is free."""
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(directory / ".lock")
+    """The run's lock, held: who comes second waits, then finds the run finished. A killed holder's lock is free.
+
+    Raises OSError, of the class that the system gave, where the folder cannot be made or nothing can be kept there.
+    """
     try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        if progress:
-            print(f"another process is computing {directory.name}; waiting for it", file=sys.stderr)
-        lock.acquire()
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory / ".lock")
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            if progress:
+                print(f"another process is computing {directory.name}; waiting for it", file=sys.stderr)
+            lock.acquire()
+    except (OSError, NotImplementedError) as error:  # the second is how filelock says that a disk knows no locks
+        number = errno.ENOLCK if isinstance(error, NotImplementedError) else error.errno or errno.EIO
+        reason = REASONS.get(number) or os.strerror(number)
+        text = f"no run can be kept here ({reason}): name another folder with runs=… or REID_RUNS"
+        raise OSError(number, text, str(directory)) from error
     return lock
 
 

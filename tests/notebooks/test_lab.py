@@ -61,6 +61,41 @@ def test_a_file_that_was_there_before_is_the_readers(course):
     assert (own / "exercises" / "03_a.ipynb").read_text() == "moved here"
 
 
+@pytest.mark.parametrize("text", [b"", b'{"03_a.ipynb": "ab', b"[]", b"7", b"\xff\xfe"])
+def test_a_damaged_record_is_said_and_made_anew(course, capsys, text):
+    folder, own = course
+    lab.copy(folder, own)
+    (own / "04_b.ipynb").write_text("mine")
+    (own / lab.COPIED).write_bytes(text)
+    assert lab.copy(folder, own) == ([], ["04_b.ipynb"])  # it may be an old one of the course's: nobody knows
+    said = capsys.readouterr().err
+    assert f"{own / lab.COPIED} is damaged" in said and "counts as yours and stays" in said
+    (folder / "03_a.ipynb").write_text("newer")
+    assert lab.copy(folder, own) == (["03_a.ipynb"], ["04_b.ipynb"])  # that it was untouched is known again
+    assert (own / "04_b.ipynb").read_text() == "mine" and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("fails", [{"04_b.ipynb"}, {"04_b.ipynb", lab.COPIED}], ids=["interrupted", "killed"])
+def test_what_an_interrupted_copy_left_follows_the_course(course, monkeypatch, fails):
+    folder, own = course
+    write = lab.write_atomically
+
+    def interrupted(path, how):
+        if path.name in fails:
+            raise KeyboardInterrupt
+        write(path, how)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(lab, "write_atomically", interrupted)
+        lab.copy(folder, own)
+    assert [path.name for path in own.glob("*.ipynb")] == ["03_a.ipynb"]
+    if lab.COPIED in fails:  # nothing was recorded: the next copy finds that they are the course's
+        lab.copy(folder, own)
+    (folder / "03_a.ipynb").write_text("newer")
+    copied, kept = lab.copy(folder, own)
+    assert "03_a.ipynb" in copied and kept == []
+
+
 @pytest.mark.parametrize("name", ALL, ids=str)
 def test_every_link_leads_to_a_file(name):
     """From the copy as from the notebook: both stand as deep below the root. A folder opens in no Jupyter."""

@@ -13,10 +13,11 @@ import miniatures as mini
 import pandas as pd
 import pytest
 
-from lib.data import DataError, DataWarning, load_dataset, load_protocol, make_protocol
+from lib.data import DataError, DataWarning, PersonDataset, load_dataset, load_protocol, make_protocol
 from lib.data.export import check, export, here, main
 from lib.data.manifest import canonical, sha256
 from lib.data.protocol import read_manifests
+from lib.data.readers import READERS
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("REID_DATA") or ROOT.parent / "shared" / "data")
@@ -229,6 +230,21 @@ def test_a_set_that_is_here_and_damaged_is_not_taken_for_absent(sets, written, t
     shutil.rmtree(tmp_path / "sets" / "VIPeR" / "cam_b")
     assert main(["--check", str(written[1]), "--root", str(tmp_path / "sets")]) == 1
     assert "lacks cam_b" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [*(name for name in READERS if not name.startswith("pedestrians")), "toy", "own-shop"])
+def test_a_set_that_is_not_here_is_checked_alone(sets, tmp_path, capsys, quiet, name):
+    """Every public set's absence is no damage, and a name says nothing about pictures in memory or of one's own."""
+    pixels = [sets("viper").image(row) for row in range(len(sets("viper")))]
+    people = PersonDataset.from_arrays(name, pixels, sets("viper").table)
+    _, path = export([make_protocol(people, "mlr")], tmp_path)
+    assert main(["--check", str(path), "--root", str(tmp_path / "nothing")]) == 0
+    assert f"alone: {name} is not here" in capsys.readouterr().out
+
+
+def test_a_set_that_the_reader_names_must_be_one(written, capsys, quiet):
+    assert main(["--check", str(written[1]), "--set", "vipre"]) == 1
+    assert "'vipre' is no set" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", COMMITTED)

@@ -16,10 +16,23 @@ from PIL import Image
 
 from lib.data import DataError, DataWarning, load_dataset, make_protocol
 from lib.data.load import place
+from lib.data.readers import READERS, counts, files
 
 HERE = Path(__file__).resolve().parent
 
 REAL = Path(os.environ.get("REID_DATA") or HERE.parents[2] / "shared" / "data")
+
+
+@pytest.fixture
+def counted():
+    """Asked for by a test that wants a miniature to be told from the whole set."""
+
+
+@pytest.fixture(autouse=True)
+def _miniatures_are_whole(request, monkeypatch):
+    """A miniature lacks nearly all of its set, and says nothing else than the set would."""
+    if "counted" not in request.fixturenames:
+        monkeypatch.setattr(counts, "PUBLISHED", {})
 
 
 def load(name, root, tmp_path, **options):
@@ -139,6 +152,28 @@ def test_msmt17_with_a_broken_list(tmp_path):
     (folder / "list_query.txt").write_text("0000/0000_000_01_x_0_0.jpg\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"list_query\.txt, line 1"):
         load("msmt17", tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("val", lambda lines, train: train, r"list_val\.txt, line 1: 0000/.* is in list_train\.txt, line 1, already"),
+        ("gallery", lambda lines, train: lines * 2, r"list_gallery\.txt, line 7: .* is in list_gallery\.txt, line 1,"),
+        ("query", lambda lines, train: [*lines, f"./{lines[0]}"], r"list_query\.txt, line 3: \./0000/.*line 1,"),
+        ("train", lambda lines, train: [*lines, lines[2][:-1] + "7"], r"list_train\.txt, line 10: .*Restore the li"),
+    ],
+)
+def test_msmt17_whose_lists_name_a_picture_twice(tmp_path, name, change, message):
+    folder = mini.msmt17(tmp_path)
+    lists = {part: (folder / f"list_{part}.txt").read_text().splitlines() for part in (name, "train")}
+    (folder / f"list_{name}.txt").write_text("\n".join(change(lists[name], lists["train"])), encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        load("msmt17", tmp_path, tmp_path)
+
+
+def test_one_file_does_not_differ_from_itself():
+    assert files.same_but_ending(["a.jpg", "a.jpg", "b.png"]) == []
+    assert "a.jpg and a.png" in files.same_but_ending(["a.jpg", "a.jpg", "a.png"])[0]
 
 
 def test_sysu(tmp_path):
@@ -280,6 +315,150 @@ def test_root_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("REID_CACHE", str(tmp_path / "elsewhere"))
     assert len(load_dataset("viper")) == 12
     assert list((tmp_path / "elsewhere").glob("viper-*"))
+
+
+# Public sets that are not whole, or lie elsewhere
+
+PUBLIC = ("viper", "caviar", "cuhk03", "market1501", "dukemtmc", "msmt17", "sysu")
+
+
+def said_of(name, root, tmp_path) -> str:
+    """What is said when a set is loaded, a warning a line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load(name, root, tmp_path)
+    return "\n".join(str(warning.message) for warning in caught)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("viper", "6 of 632 people, 12 of 1,264 images. Unpack"),
+        ("caviar", "8 of 72 people, 140 of 1,220 images. Unpack"),
+        ("cuhk03", "18 of 1,467 people. Unpack"),
+        ("market1501", "24 of 12,936 train images, 9 of 3,368 query images, 21 of 15,913 gallery images. Unpack"),
+        ("dukemtmc", "12 of 16,522 train images, 4 of 2,228 query images, 8 of 17,661 gallery images. Unpack"),
+        (
+            "msmt17",
+            "5 of 4,101 people, 12 of 32,621 train images, 2 of 11,659 query images, 6 of 82,161",
+        ),
+        ("sysu", "5 of 502 people, 50 of 24,446 images. Unpack"),
+    ],
+)
+def test_a_part_of_a_set_is_not_taken_for_it(tmp_path, counted, name, message):
+    getattr(mini, name)(tmp_path)
+    for _ in range(2):  # decoded, then from the cache
+        assert f"{name}: not what its owner distributes: {message}" in said_of(name, tmp_path, tmp_path)
+
+
+def test_every_public_set_is_counted(counted):
+    assert counts.PUBLISHED.keys() == set(PUBLIC) == {name for name in READERS if not name.startswith("pedestrians")}
+
+
+@pytest.fixture
+def as_now(monkeypatch, counted):
+    """Counts of the miniatures as they are made, as if these were what their owners distribute."""
+    whole = {
+        "viper": {"people": 6, "images": 12},
+        "market1501": {"train images": 24, "query images": 9, "gallery images": 21},
+        "msmt17": {"people": 5, "train images": 12, "query images": 2, "gallery images": 6},
+        "cuhk03": {"people": 18},
+    }
+    monkeypatch.setattr(counts, "PUBLISHED", whole)
+
+
+def test_one_picture_more_or_less_is_said(tmp_path, as_now):
+    folder = mini.viper(tmp_path)
+    assert said_of("viper", tmp_path, tmp_path) == ""
+    mini.store(folder / "cam_a" / "001_90.bmp", 77)
+    assert "distributes: 13 of 12 images. Unpack" in said_of("viper", tmp_path, tmp_path)
+    for path in folder.rglob("001_*"):
+        path.unlink()
+    assert "distributes: 5 of 6 people, 10 of 12 images. Unpack" in said_of("viper", tmp_path, tmp_path)
+
+
+def test_an_empty_part_is_said(tmp_path, as_now):
+    for path in (mini.market1501(tmp_path) / "query").glob("*.jpg"):
+        path.unlink()
+    assert "distributes: 0 of 9 query images. Unpack" in said_of("market1501", tmp_path, tmp_path)
+    folder = mini.msmt17(tmp_path)
+    for name in ("query", "gallery"):
+        (folder / f"list_{name}.txt").write_text("")
+    said = said_of("msmt17", tmp_path, tmp_path)
+    assert "distributes: 3 of 5 people, 0 of 2 query images, 0 of 6 gallery images" in said
+
+
+def test_a_cut_cuhk03_is_said(tmp_path, as_now):
+    mini.cuhk03(tmp_path)
+    assert said_of("cuhk03", tmp_path, tmp_path) == ""
+    mini.cuhk03(tmp_path, people=(6, 4, 3, 3, 1))
+    assert "distributes: 17 of 18 people" in said_of("cuhk03", tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("viper", "loose.bmp"),
+        ("viper", "cam_a/sub/000_45.bmp"),
+        ("caviar", "sub/0001001.jpg"),
+        ("market1501", "0002_c1s1_000451_03.jpg"),
+        ("market1501", "query/sub/0001_c1s1_000001_00.jpg"),
+        ("dukemtmc", "bounding_box_test/a/b/0005_c2_f0046985.jpg"),
+        ("sysu", "loose.jpg"),
+        ("sysu", "cam1/0000.jpg"),
+        ("sysu", "cam2/0001/sub/0.png"),
+    ],
+)
+def test_pictures_of_another_level_are_named(tmp_path, name, place):
+    folder = getattr(mini, name)(tmp_path)
+    before = said_of(name, tmp_path, tmp_path)
+    assert "lie elsewhere" not in before
+    mini.store(folder / place, 99)  # the pixels are in the cache already
+    (folder / place).with_name(".hidden.jpg").write_bytes(b"x")
+    said = said_of(name, tmp_path, tmp_path)
+    assert f"lie elsewhere in it: {place}. Move them" in said and said.count("\n") == before.count("\n") + bool(before)
+    (folder / place).unlink()
+    assert said_of(name, tmp_path, tmp_path) == before
+
+
+def test_a_camera_without_folders_of_people_is_named(tmp_path):
+    folder = mini.sysu(tmp_path, images=1)
+    for path in sorted((folder / "cam2").rglob("*.jpg")):
+        path.rename(folder / "cam2" / f"{path.parent.name}.jpg")
+    assert "lie elsewhere in it: cam2/0000.jpg, cam2/0001.jpg" in said_of("sysu", tmp_path, tmp_path)
+
+
+def test_other_folders_of_market1501_are_its_own(tmp_path):
+    mini.store(mini.market1501(tmp_path) / "gt_bbox" / "0001_c1s1_001051_00.jpg", 1)
+    assert said_of("market1501", tmp_path, tmp_path) == ""
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_folder_more_around_a_set(tmp_path, name):
+    """What "extract all" makes: the archive's folder in one that is called like the archive."""
+    where = getattr(mini, name)(tmp_path / "plain")
+    folder = where.parent if where.is_file() else where
+    shutil.copytree(folder, tmp_path / "nested" / folder.name / folder.name)
+    found = set()
+    for root in (tmp_path / "plain", tmp_path / "nested", tmp_path / "nested" / folder.name):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)
+            found.add(load(name, root, tmp_path).fingerprint)
+    assert len(found) == 1
+
+
+def test_viper_as_its_archive_is_called(tmp_path):
+    shutil.move(mini.viper(tmp_path / "unpacked"), tmp_path / "VIPeR.v1.0" / "VIPeR")
+    assert len(load("viper", tmp_path, tmp_path)) == 12
+
+
+@pytest.mark.parametrize("ending", [".JPG", ".Jpeg", ".png"])
+def test_caviar_in_other_endings(tmp_path, ending):
+    folder = mini.caviar(tmp_path)
+    for path in sorted(folder.glob("*.jpg")):
+        Image.open(path).save(path.with_suffix(ending)) if ending == ".png" else path.rename(path.with_suffix(ending))
+        path.unlink(missing_ok=True)
+    assert "2 of 8 people are in one camera only" in said_of("caviar", tmp_path, tmp_path)
 
 
 # Own folders and lists that are not what they seem
@@ -579,7 +758,8 @@ def test_further_columns_are_attributes(tmp_path):
     text = "file,pid,cam,pair,testsets,twin,width\n" + "".join(
         f"{i}.png,{i // 2},c{i % 2},{i},0,9,7\n" for i in range(12)
     )
-    people = load(write_csv(tmp_path, text), None, tmp_path)
+    with pytest.warns(DataWarning, match="the list's width is not kept: .*Rename the column"):
+        people = load(write_csv(tmp_path, text), None, tmp_path)
     assert people.table["pair"].tolist() == [str(i) for i in range(12)]
     assert set(people.table["width"]) == {10}, "the pictures say how large they are"
 
@@ -618,7 +798,9 @@ def test_line_endings(tmp_path, ending):
         ("file,pid,cam\n", "no rows below its first line"),
         ("file\tpid\tcam\n0.png\t1\tc1\n", "commas, not tabs"),
         ('file,pid,cam\n"0.png"x,1,c1\n', "cannot be read as CSV"),
-        ("file,pid,cam\n0.png,1,c1\n./0.png,1,c2\n", r"twice: 0\.png"),
+        ("file,pid,cam\n0.png,1,c1\n./0.png,1,c2\n", r"twice: 0\.png \(line 2\) = \./0\.png \(line 3\)"),
+        ("file,pid,cam\n0.png,1,c1\n{here}/0.png,2,c2\n", r"twice: 0\.png \(line 2\) = /.*/0\.png \(line 3\)"),
+        ("file,pid,cam\n1.png,1,c1\n0.png,1,c1\n../{name}/0.png,2,c2\n", r"0\.png \(line 3\) = \.\./.*\(line 4"),
         ("file,pid,cam\n0.png, ,c1\n", "line 2: pid is empty"),
         ("file,pid,cam\n0.png,1,\u00a0\n", "line 2: cam is empty"),
         ("file,pid,cam\nlist.csv/0.png,1,c1\n", "does not exist"),
@@ -628,8 +810,16 @@ def test_line_endings(tmp_path, ending):
     ],
 )
 def test_lists_that_are_wrong(tmp_path, text, message):
+    text = text.replace("{here}", str(tmp_path)).replace("{name}", tmp_path.name)
     with pytest.raises(DataError, match=message):
         load(write_csv(tmp_path, text), None, tmp_path)
+
+
+def test_a_file_twice_in_a_list_that_is_named_from_here(tmp_path, monkeypatch):
+    write_csv(tmp_path, f"file,pid,cam\n0.png,1,c1\n{tmp_path}/0.png,2,c2\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="twice"):
+        load("list.csv", None, tmp_path)
 
 
 def test_a_list_in_another_encoding(tmp_path):
@@ -739,7 +929,7 @@ def test_an_empty_variable_is_one_that_is_not_set(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not (REAL / "VIPeR").is_dir(), reason="VIPeR is not here (REID_DATA)")
-def test_the_real_viper(tmp_path):
+def test_the_real_viper(tmp_path, counted):
     people = load("viper", REAL, tmp_path)
     table = people.table
     assert len(people) == 1264 and table["pid"].nunique() == 632
@@ -750,7 +940,7 @@ def test_the_real_viper(tmp_path):
 
 
 @pytest.mark.skipif(not (REAL / "CAVIARa").is_dir(), reason="CAVIAR4REID is not here (REID_DATA)")
-def test_the_real_caviar(tmp_path):
+def test_the_real_caviar(tmp_path, counted):
     with pytest.warns(DataWarning) as caught:
         people = load("caviar", REAL, tmp_path)
     said = "\n".join(str(warning.message) for warning in caught)
@@ -764,7 +954,7 @@ def test_the_real_caviar(tmp_path):
     both = counts[counts["far"] > 0]
     assert len(both) == 50
     assert both[both["near"] != 10].to_dict("index") == {"0062": {"far": 11, "near": 9}}
-    assert "people 0020, 0050 are larger in the far camera" in said
+    assert "people 0020, 0050 are larger in the far camera" in said and "its owner distributes" not in said
     assert "0062010.jpg" in said and "0050010.jpg" not in said
     assert "22 of 72 people" in said and "0029002.jpg = 0029003.jpg" in said
     area = (table["width"] * table["height"]).groupby(table["cam"]).median()

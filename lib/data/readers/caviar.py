@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from lib.data.errors import few
-from lib.data.readers.files import entries, file_source, find_folder, left_out, list_images, parse
+from lib.data.readers.files import file_source, find_folder, list_images, parse, unread
 from lib.data.store import Source
 
 BLOCK = 10
@@ -25,7 +25,7 @@ JUMP = 2.0
 
 def caviar(root: Path) -> Source:
     """``CAVIARa/PPPPIII.jpg``: four digits of identity, three of index. Cameras are "near" (HR) and "far" (LR)."""
-    folder = find_folder(root, "caviar", ("CAVIARa", "CAVIAR4REID/CAVIARa", "CAVIAR4REID", "caviar"), ("*.jpg",))
+    folder = find_folder(root, "caviar", ("CAVIARa", "CAVIAR4REID", "caviar"), ("00*.*",))
     records = []
     for path in list_images(folder):
         match = parse(path, r"(\d{4})(\d{3})\.", "caviar", "0001001.jpg")
@@ -33,9 +33,7 @@ def caviar(root: Path) -> Source:
         records.append(
             {"pid": match[1], "cam": "first" if index <= BLOCK else "second", "file": path.name, "index": index}
         )
-    return file_source(
-        "caviar", folder, records, version=1, finish=name_cameras, warnings=left_out(entries(folder), folder)
-    )
+    return file_source("caviar", folder, records, version=1, finish=name_cameras, warnings=unread(folder, [folder]))
 
 
 def name_cameras(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

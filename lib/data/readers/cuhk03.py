@@ -12,18 +12,15 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 
-from lib.data.errors import DataError
-from lib.data.readers.files import one_camera_only
+from lib.data.errors import DataError, NotHere
+from lib.data.readers.counts import incomplete
+from lib.data.readers.files import nested, one_camera_only
 from lib.data.store import Item, Source
 
-PLACES = (
-    "cuhk-03.mat",
-    "cuhk03_release/cuhk-03.mat",
-    "CUHK03/cuhk-03.mat",
-    "cuhk03/cuhk-03.mat",
-    "cuhk03/cuhk03_release/cuhk-03.mat",
-)
+FILE = "cuhk-03.mat"
+FOLDERS = ("cuhk03_release", "CUHK03", "cuhk03")
 CROPS = {"both": ("labeled", "detected"), "labeled": ("labeled",), "detected": ("detected",)}
 VIEWS = 10  # columns 0-4 are one view, 5-9 the other
 
@@ -38,30 +35,37 @@ def cuhk03(root: Path, *, crops: str = "both") -> Source:
 
     Raises
     ------
-    DataError : the file is missing, of another MATLAB version, or lacks the variables of the release.
+    NotHere : the file is missing; says where it was expected.
+    DataError : it is of another MATLAB version, or lacks the variables of the release.
     """
     if crops not in CROPS:
         raise DataError(f"cuhk03: crops must be one of {', '.join(CROPS)}, not {crops!r}.")
-    path = next((root / place for place in PLACES if (root / place).is_file()), None)
+    places = [root / place / FILE for place in (".", *nested(FOLDERS))]
+    path = next((place for place in places if place.is_file()), None)
     if path is None:
-        raise DataError(
-            f"cuhk03 was not found below {root}: expected {root / PLACES[1]}. Put the release there, or name "
-            "the folder that "
-            "holds it with root=… or the environment variable REID_DATA; data/README.md says where to get it."
+        raise NotHere(
+            f"cuhk03 was not found below {root}: expected {root / FOLDERS[0] / FILE}. Put the release there, or name "
+            "the folder that holds it with root=… or the environment variable REID_DATA; data/README.md says where to "
+            "get it."
         )
     check_version(path)
     with open_mat(path) as mat:
         missing = [name for name in (*CROPS[crops], "testsets") if name not in mat]
         total = 0 if missing else sum(count_images(mat, crop) for crop in CROPS[crops])
+        people = 0 if missing else min(sum(map(len, pairs(mat, crop))) for crop in CROPS[crops])
     if missing:
         raise DataError(
             f"{path} lacks the variable(s) {', '.join(missing)}: it is not cuhk-03.mat of the classic release."
         )
+    said = incomplete("cuhk03", {"people": people})
     stat = path.stat()
     key = {"version": 1, "crops": crops, "file": str(path.resolve()), "bytes": stat.st_size, "time": stat.st_mtime_ns}
-    return Source(
-        "cuhk03", key, lambda: read_images(path, CROPS[crops]), total, lambda table: (table, one_camera_only(table))
-    )
+    key |= {"said": said} if said else {}
+
+    def finish(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+        return table, one_camera_only(table)
+
+    return Source("cuhk03", key, lambda: read_images(path, CROPS[crops]), total, finish, warnings=said)
 
 
 def check_version(path: Path) -> None:

@@ -15,6 +15,7 @@ import pandas as pd
 from lib.data.errors import DataError, NotHere, few
 from lib.data.labels import clean_labels, readable, spelling_warnings
 from lib.data.pictures import is_picture, read_picture
+from lib.data.readers.counts import counted, incomplete
 from lib.data.store import Item, Source
 
 DECODER = 2  # raised when a file gives other pixels than before, so that the cache is made anew
@@ -28,6 +29,7 @@ JUNK_FOLDERS = {
     "lost+found",
 }
 JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+DEEPEST = 6  # folders below each other: farther down there is only a link that leads back up
 PAPERS = {"readme", "license", "licence", "copying", "authors", "changelog"}
 NOTES = {
     ".csv", ".doc", ".docx", ".htm", ".html", ".json", ".log", ".m", ".mat", ".md", ".npy", ".npz", ".odt", ".pdf",
@@ -38,15 +40,15 @@ NOTES = {
 def find_folder(
     root: Path, name: str, candidates: tuple[str, ...], must_hold: tuple[str, ...], itself: bool = True
 ) -> Path:
-    """The first of ``candidates`` below ``root`` (or ``root`` itself) that holds the entries ``must_hold`` (names or
-    patterns).
+    """The first of ``candidates`` below ``root``, one in another included (or ``root`` itself), that holds the entries
+    ``must_hold`` (names or patterns).
 
     Raises
     ------
     NotHere : none of them is there; says where it looked.
     DataError : one is there and lacks an entry, or ``root`` itself has another name.
     """
-    for place in [root / candidate for candidate in candidates] + ([root] if itself else []):
+    for place in [root / candidate for candidate in nested(candidates)] + ([root] if itself else []):
         if place.is_dir() and all(any(place.glob(entry)) for entry in must_hold):
             if place == root and not is_called(root, name):
                 raise DataError(
@@ -66,6 +68,12 @@ def find_folder(
         "name the folder that holds it with root=… or the environment variable REID_DATA; data/README.md says where "
         "to get it."
     )
+
+
+def nested(candidates: Sequence[str]) -> list[str]:
+    """Each of the folders behind those that it holds by one of their names: unpackers like to add a folder of their
+    own."""
+    return [place for outer in candidates for place in (*(f"{outer}/{inner}" for inner in candidates), outer)]
 
 
 def is_called(folder: Path, name: str) -> bool:
@@ -127,6 +135,29 @@ def check_links(pictures: Iterable[Path]) -> None:
 def list_folders(folder: Path) -> list[Path]:
     """Sub-folders in the order of their names, without hidden ones."""
     return [path for path in entries(folder) if path.is_dir()]
+
+
+def walk(folder: Path, depth: int = 1) -> Iterator[Path]:
+    """All files below ``folder``, and folders that are called like pictures, without what programs leave behind."""
+    for path in entries(folder):
+        if not path.is_dir() or is_picture(path):
+            yield path
+        if path.is_dir() and depth < DEEPEST:
+            yield from walk(path, depth + 1)
+
+
+def unread(base: Path, parts: Sequence[Path], above: Sequence[Path] = ()) -> list[str]:
+    """What to say about what lies in the folder ``base`` of a set and is not read.
+
+    parts : the folders that are read, directly: files in them that are no pictures are named, and pictures deeper down.
+    above : the folders in which these lie: pictures directly in them are named.
+    """
+    inside = [path for part in parts for path in entries(part)]
+    around = [path for folder in above for path in entries(folder)]
+    around += [path for folder in inside if folder.is_dir() for path in walk(folder)]
+    stray = [readable(path.relative_to(base).as_posix()) for path in around if is_picture(path) and path.is_file()]
+    said = f"left out, because the pictures of this set lie elsewhere in it: {few(stray)}. Move them there, or away."
+    return [*left_out(inside, base), *([said] if stray else [])]
 
 
 def left_out(paths: Iterable[Path], base: Path) -> list[str]:
@@ -193,14 +224,16 @@ def file_source(
         return table, one_camera_only(table)
 
     said = [*warnings, *spelling, *same_but_ending(record["file"] for record in records)]
+    said += incomplete(name, counted(records))
     key = {"version": version, "decoder": DECODER, "files": listing_digest(folder, records)}
+    key |= {"said": said} if said else {}  # it is kept with the pixels, and may change where they do not
     return Source(name, key, items, len(records), finish or finished, list(notes), said)
 
 
 def same_but_ending(files: Iterable[str]) -> list[str]:
     """A warning about files such as a.jpg and a.png in one folder: likely one picture, converted and left there."""
     endings: dict[str, list[str]] = {}
-    for file in files:
+    for file in dict.fromkeys(files):
         endings.setdefault(os.path.splitext(file)[0], []).append(file)
     twins = [" and ".join(some) for some in endings.values() if len(some) > 1]
     if not twins:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lib.data.readers.files import entries, file_source, find_folder, left_out, list_images, parse
+from lib.data.readers.files import file_source, find_folder, list_images, parse, unread
 from lib.data.store import Source
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
@@ -12,14 +12,14 @@ FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding
 
 def market1501(root: Path) -> Source:
     """``PPPP_cCsS_FFFFFF_DD.jpg``; identity -1 (junk) is dropped, identity 0000 (distractors) stays in the gallery."""
-    places = ("Market-1501-v15.09.15", "Market-1501", "market1501", "market1501/Market-1501-v15.09.15", "Market1501")
+    places = ("Market-1501-v15.09.15", "Market-1501", "market1501", "Market1501")
     return three_folders(root, "market1501", places, r"(-1|\d+)_c(\d+)s\d+_", "0002_c1s1_000451_03.jpg")
 
 
 def dukemtmc(root: Path) -> Source:
     """``PPPP_cC_fFFFFFFF.jpg``. The authors withdrew the set; the reader stays for those who hold it
     (data/README.md)."""
-    places = ("DukeMTMC-reID", "dukemtmc-reid", "dukemtmc-reid/DukeMTMC-reID", "dukemtmc", "DukeMTMC")
+    places = ("DukeMTMC-reID", "dukemtmc-reid", "dukemtmc", "DukeMTMC")
     return three_folders(root, "dukemtmc", places, r"(-1|\d+)_c(\d+)_f\d+", "0005_c2_f0046985.jpg")
 
 
@@ -34,5 +34,5 @@ def three_folders(root: Path, name: str, places: tuple[str, ...], pattern: str, 
                 continue
             records.append({"pid": match[1], "cam": f"c{match[2]}", "subset": subset, "file": f"{place}/{path.name}"})
     notes = [f"{junk} junk images (identity -1) were dropped."] if junk else []
-    strangers = left_out([path for place in FOLDERS.values() for path in entries(folder / place)], folder)
+    strangers = unread(folder, [folder / place for place in FOLDERS.values()], above=[folder])
     return file_source(name, folder, records, version=1, notes=notes, warnings=strangers)

@@ -8,7 +8,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lib.data.dataset import SUBSETS
 from lib.data.errors import DataError, few
 from lib.data.labels import INVISIBLE, JUNK, STRANGERS, readable
 from lib.data.pictures import is_picture
-from lib.data.readers.files import check_links, entries, file_source, is_called, left_out, one_camera_only
+from lib.data.readers.files import check_links, file_source, is_called, left_out, one_camera_only, walk
 from lib.data.store import Source
 
 LOOKS_LIKE = {
@@ -36,8 +36,8 @@ PARTS = re.compile(
     re.IGNORECASE,
 )
 CAMERA = re.compile(r"(c|cam|camera|kamera|cctv|ch|channel|view|sensor)[\s_-]*([0-9]+|[a-z])?", re.IGNORECASE)
-DEEPEST = 6  # folders below each other: farther down there is only a link that leads back up
 LONGEST = 80  # bytes of a set's name
+SIZES = ("width", "height")
 MANY = 3  # times the images of anybody else
 
 
@@ -85,15 +85,6 @@ def from_folder(folder: Path, *, layout: str | None = None) -> Source:
 def is_public(folder: Path, name: str, needed: Sequence[str]) -> bool:
     """Whether a folder has the layout of a public set and is called like it: others have cam_a and cam_b, too."""
     return is_called(folder, name) and all((folder / entry).exists() for entry in needed)
-
-
-def walk(folder: Path, depth: int = 1) -> Iterator[Path]:
-    """All files below ``folder``, and folders that are called like pictures, without what programs leave behind."""
-    for path in entries(folder):
-        if not path.is_dir() or is_picture(path):
-            yield path
-        if path.is_dir() and depth < DEEPEST:
-            yield from walk(path, depth + 1)
 
 
 def ask(folder: Path, names: Sequence[tuple[str, ...]]) -> None:
@@ -148,7 +139,7 @@ def ask(folder: Path, names: Sequence[tuple[str, ...]]) -> None:
 
 def from_csv(file: Path) -> Source:
     """A CSV with the columns file, pid, cam and perhaps subset; paths are relative to the CSV, further columns are
-    kept as attributes.
+    kept as attributes, except ``width`` and ``height``: the pictures themselves say how large they are.
 
     ``subset`` is train, query, gallery or empty. Everything is read as text: the identity 0002 stays 0002.
 
@@ -173,9 +164,9 @@ def from_csv(file: Path) -> Source:
             f"The list {readable(file)} lacks the column(s) {', '.join(missing)}; it has {', '.join(rows[0])}.{hint}"
         )
     records = []
+    places: dict[str, list[tuple[int, str]]] = {}
     for line, row in zip(lines, rows, strict=True):
-        # The pictures themselves say how large they are.
-        record = {name: text for name, text in row.items() if name not in ("width", "height")}
+        record = {name: text for name, text in row.items() if name not in SIZES}
         for column in ("file", "pid", "cam", "subset"):
             text = record.get(column, "").strip(INVISIBLE)
             record[column] = record[column] if column in ("pid", "cam") else text  # names are cleaned, and it is said
@@ -187,12 +178,17 @@ def from_csv(file: Path) -> Source:
                 "empty."
             )
         record["file"] = as_on_disk(file.parent, record["file"])
+        places.setdefault(os.path.abspath(file.parent / record["file"]), []).append((line, record["file"]))
         records.append(record)
-    counts = Counter(os.path.normpath(record["file"]) for record in records)
-    twice = [name for name, count in counts.items() if count > 1]
+    twice = [" = ".join(f"{name} (line {line})" for line, name in some) for some in places.values() if len(some) > 1]
     if twice:
         raise DataError(f"{readable(file)} lists a file twice: {few(twice)}. Remove the second line.")
-    return own_source(file.stem, file.parent, records)
+    sizes = [name for name in SIZES if name in rows[0]]
+    said = [
+        f"the list's {' and '.join(sizes)} is not kept: the pictures themselves say how large they are. Rename the "
+        "column to keep it."
+    ]
+    return own_source(file.stem, file.parent, records, said if sizes else [])
 
 
 def read_csv(file: Path) -> tuple[list[int], list[dict[str, str]]]:

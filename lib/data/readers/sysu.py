@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lib.data.errors import DataError
-from lib.data.readers.files import entries, file_source, find_folder, left_out, list_folders, list_images
+from lib.data.readers.files import file_source, find_folder, list_folders, list_images, unread
 from lib.data.store import Source
 
 
@@ -24,10 +24,4 @@ def sysu(root: Path) -> Source:
             for path in list_images(person):
                 records.append({"pid": person.name, "cam": camera.name, "file": path.relative_to(folder).as_posix()})
     people = [person for camera in cameras for person in list_folders(camera)]
-    return file_source(
-        "sysu",
-        folder,
-        records,
-        version=1,
-        warnings=left_out([path for person in people for path in entries(person)], folder),
-    )
+    return file_source("sysu", folder, records, version=1, warnings=unread(folder, people, [folder, *cameras]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lib.data.readers.files import entries, file_source, find_folder, left_out, list_images, parse
+from lib.data.readers.files import file_source, find_folder, list_images, parse, unread
 from lib.data.store import Source
 
 
@@ -17,5 +17,5 @@ def viper(root: Path) -> Source:
         for path in list_images(folder / cam):
             match = parse(path, r"(\d+)_(\d+)\.", "viper", "000_45.bmp")
             records.append({"pid": match[1], "cam": cam, "file": f"{cam}/{path.name}", "angle": int(match[2])})
-    strangers = left_out([*entries(folder / "cam_a"), *entries(folder / "cam_b")], folder)
+    strangers = unread(folder, [folder / "cam_a", folder / "cam_b"], above=[folder])
     return file_source("viper", folder, records, version=1, warnings=strangers)
