@@ -23,6 +23,8 @@ from lib.experiments import explore
 from lib.experiments.study import cells
 from lib.plots import explore as html
 
+LOMO = "LOMO + XQDA"
+
 
 @pytest.fixture(scope="module")
 def cell():
@@ -118,7 +120,7 @@ def test_what_is_missing_is_trained_once_each(cell, monkeypatch, tmp_path):
     monkeypatch.setattr(explore, "SHOWN", {"baseline": explore.SHOWN["baseline"][:1], "sing": explore.SHOWN["sing"]})
     explore.train(cell, "quick")
     runs = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("weights.pt")}
-    assert set(explore.trained(cell, "quick")) == {"baseline", "SING"} and len(runs) == 2
+    assert set(explore.trained(cell, "quick")) == {"baseline", "SING", LOMO} and len(runs) == 3
     explore.train(cell, "quick")  # finds them again
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("weights.pt")} == runs
 
@@ -177,7 +179,7 @@ def test_a_sheet_has_every_picture_in_its_box():
 
 @pytest.fixture(scope="module")
 def taught(cell, tmp_path_factory):
-    """Two methods, one with a super-resolution, trained for a moment; what they say is kept."""
+    """Three methods, one with a super-resolution, one in closed form, trained for a moment; what they say is kept."""
     folder = tmp_path_factory.mktemp("explore")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REID_RUNS", str(tmp_path_factory.mktemp("runs")))
@@ -204,7 +206,8 @@ def test_what_is_kept_is_what_the_trained_methods_say(taught, explorer, kept):
     methods, about = explore_kept.read(explorer, "quick", explore_page.TOP, kept)
     assert methods == json.loads(json.dumps(searched))
     assert about["runs"] == {name: {r.directory.name: r.key for r in some.values()} for name, some in runs.items()}
-    assert set(about["left_out"]) == {n for rows in explore.SHOWN.values() for n in rows} - {"baseline", "SING"}
+    assert set(about["left_out"]) == {n for rows in explore.SHOWN.values() for n in rows} - {"baseline", "SING", LOMO}
+    assert [bool(method["seen"]) for method in methods] == [False, True, False]  # bilinear enlargement restores nothing
     sing = next(method for method in methods if method["name"] == "SING")
     for kernel, ratio, person in ((0, 0, 0), (1, 4, 5), (1, 7, 7)):
         at = (kernel * len(explore.RATIOS) + ratio) * len(explorer.probes) + person
@@ -213,7 +216,7 @@ def test_what_is_kept_is_what_the_trained_methods_say(taught, explorer, kept):
         assert sing["place"][at] == one.place
     assert sing["seen"]["uri"].startswith("data:image/webp;base64,") and (kept / "sing.webp").is_file()
     data = explore_page.computed(explorer, "about", methods, ["baseline: a-run"])
-    assert [method["name"] for method in data["methods"]] == ["baseline", "SING", *explorer.methods]
+    assert [method["name"] for method in data["methods"]] == ["baseline", "SING", LOMO, *explorer.methods]
     assert "a-run" in explore_page.page(data)
 
 
@@ -253,7 +256,7 @@ def test_what_is_kept_of_others_is_not_shown(cell, taught, explorer, kept, monke
 def test_only_what_was_trained_and_is_small_is_kept(taught, kept, monkeypatch):
     direct, searched, runs, _ = taught
     before = {path: path.read_bytes() for path in kept.iterdir()}
-    with pytest.raises(ValueError, match="SING has no run"):
+    with pytest.raises(ValueError, match=f"SING, {re.escape(LOMO)} has no run"):
         explore_kept.keep(direct, searched, {"baseline": runs["baseline"]}, "quick", 10, kept)
     monkeypatch.setattr(explore_kept, "LARGEST", 100)
     with pytest.raises(ValueError, match="at most 100"):
@@ -269,9 +272,9 @@ def test_the_page_says_what_it_is_of(cell, taught, monkeypatch, tmp_path):
     monkeypatch.setattr(explore_kept, "FOLDER", taught[3])
     monkeypatch.setenv("REID_RUNS", str(tmp_path))
     data, why = explore_page.made(cell, "quick", 8)
-    assert why == "" and [method["name"] for method in data["methods"]][:2] == ["baseline", "SING"]
+    assert why == "" and [method["name"] for method in data["methods"]][:3] == ["baseline", "SING", LOMO]
     assert "Not trained and so not here: " in data["about"] and "JBIM" in data["about"]
-    assert len(data["trainings"]) == 2 and taught[2]["baseline"][None].directory.name in data["trainings"][0]
+    assert len(data["trainings"]) == 3 and taught[2]["baseline"][None].directory.name in data["trainings"][0]
     data, why = explore_page.made(cell, "quick", 7)
     assert "of another question" in why and why in data["about"] and "needs no training" in data["about"]
     assert [method["name"] for method in data["methods"]] == list(explore.untrained(cell, "quick"))
