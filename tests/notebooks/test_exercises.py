@@ -28,7 +28,7 @@ def test_answers_are_taken_out(lesson_folder):
     assert "x**2" not in text and "trapezoid" not in text
     blanks = [cell.source for cell in exercise.cells if "exercise" in notebooks.tags(cell)]
     assert blanks == [
-        "# Square the values of x and print their mean, with three digits.\n# your turn",
+        "# Square the values of `x` and print their mean, with three digits.\n# your turn",
         "*Your answer.*",
     ]
     (check,) = (cell for cell in exercise.cells if "check" in notebooks.tags(cell))

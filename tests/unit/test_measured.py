@@ -185,7 +185,7 @@ def test_every_committed_table_says_what_code_measured_it(monkeypatch, capsys):
         provenance = json.loads(path.read_text())
         frame = pd.read_csv(path.with_suffix(".csv"))
         frame.attrs["provenance"] = provenance
-        assert origin(frame).endswith(f"; {old[path.stem]}") if path.stem in old else "code" not in origin(frame)
+        assert origin(frame).endswith(f"; {old[path.stem]}") if path.stem in old else " code" not in origin(frame)
         known = "code" in provenance
         assert known or provenance["circumstances"]["commit"].split("+")[0][:12] in BEFORE_CODE_WAS_RECORDED
         assert not known or {"trainings", "trials"} <= provenance["inputs"].keys()
