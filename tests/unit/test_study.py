@@ -651,6 +651,18 @@ def test_a_row_without_first_weights_stops_no_other(small, monkeypatch, capsys):
     assert len(lines) == 12 and all("bottleneck-4-1" in line for line in lines[:3])
 
 
+def test_the_records_command_names_a_damaged_table(small, people, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(record, "load_dataset", lambda name: people)
+    asked = ["small", "--profile", "quick", "--seeds", "1", "--dataset", "pedestrians"]
+    record.main(asked)
+    (tmp_path / "measured" / "small_rows-pedestrians.json").write_text('{"sha')
+    before = {path: path.read_bytes() for path in (tmp_path / "measured").iterdir()}
+    with pytest.raises(SystemExit) as left:
+        record.main(asked)
+    assert left.value.code == 1 and "small_rows-pedestrians" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+
+
 class Diverges(Baseline):
     def losses(self, batch, stage):
         return {name: term * torch.nan for name, term in super().losses(batch, stage).items()}
