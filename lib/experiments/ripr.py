@@ -23,12 +23,13 @@ from lib.data import Protocol
 from lib.data.canvases import Canvases
 from lib.evaluation import Difference, mean_difference
 from lib.evaluation.features import View, device_of
-from lib.evaluation.objective_draws import CURVES, Effect, ObjectiveDraws, compare, level_of, objective_draws, slope_of
+from lib.evaluation.objective_draws import CURVES, Effect, ObjectiveDraws, level_of, objective_draws, slope_of
 from lib.evaluation.people import some_of
 from lib.evaluation.restoration import masked_psnr, psnr
 from lib.experiments import claims
 from lib.experiments import sing as sing_rows
 from lib.experiments.controls import CONTROLS, controls
+from lib.experiments.over_splits import compared
 from lib.experiments.sing import ONE, first_weights
 from lib.experiments.study import Bench, Cell, Comparison, Row, Study, common
 from lib.methods import create_method
@@ -251,11 +252,10 @@ def surfaces(
     people: int | None = PEOPLE,
     **how: Any,
 ) -> dict[str, list[ObjectiveDraws]]:
-    """O of each row's networks over pairs of resolutions: one surface per training on the first split of ``where``,
+    """O of each row's networks over pairs of resolutions: one surface per training in the cells ``where`` (None: all),
     the same for all rows, so that they are paired. ``people`` of the test people; ``how`` as in ``objective_draws``.
     """
     where = study.cells if where is None else list(where)
-    where = [cell for cell in where if cell.protocol.sha256 == where[0].protocol.sha256]
     how = {"reference": "widest", "people": people} | how
     return {
         name: [objective_draws(run.method, run.protocol, grid, **how) for run in study.trained(name, where).all_runs]
@@ -272,7 +272,7 @@ def levels_and_slopes(
     grid = found[a][0].grid
     by_claim = {"RIPR-level": level_of, "RIPR-slope": partial(slope_of, grid)}
     return {
-        (claim, name, curve): compare(found[a], found[name], function(curve))
+        (claim, name, curve): compared(found[a], found[name], function(curve))
         for claim, function in by_claim.items()
         for name in found
         if name != a

@@ -18,11 +18,11 @@ import pandas as pd
 
 from lib.data import load_dataset
 from lib.data.dataset import PersonDataset
-from lib.evaluation.intervals import combined, limits
 from lib.evaluation.objective import RESAMPLES
-from lib.evaluation.objective_draws import Effect, ObjectiveDraws, compare, objective_draws
+from lib.evaluation.objective_draws import ObjectiveDraws, objective_draws
 from lib.experiments import measured
 from lib.experiments.controls import BASELINE
+from lib.experiments.over_splits import compared
 from lib.experiments.record import unique
 from lib.experiments.scoreboard import CONTESTANTS
 from lib.experiments.studies import STUDIES
@@ -49,31 +49,6 @@ def draws(study: Study, name: str, where: Sequence[Cell], resamples: int = RESAM
     return [objective_draws(m, cell.protocol, (RATIO, 1.0), **how) for m, cell in zip(methods, where, strict=True)]
 
 
-def over_splits(a: Sequence[ObjectiveDraws], b: Sequence[ObjectiveDraws], level: float = 0.95) -> Effect:
-    """By which share O(1/4, 1) of ``a`` lies above that of ``b``, over surfaces in pairs: of one split as ``compare``
-    says, of several the mean over them.
-
-    People are drawn again within each split. Splits share people, so what people scatter does not shrink with the
-    number of splits: it is that of a split, on the safe side. What splits scatter, which has their trainings in it, is
-    added, and does shrink. ValueError as in ``compare``.
-    """
-    splits = dict.fromkeys(one.protocol_sha256 for one in (*a, *b))
-    sides = [[[one for one in side if one.protocol_sha256 == split] for side in (a, b)] for split in splits]
-    apart = [compare(*pair, hardest, level=level) for pair in sides]
-    if len(apart) == 1:
-        return apart[0].change()
-    people = [(_over_people(first) - _over_people(second)).std() for first, second in sides]
-    means, fewest = np.array([one.mean for one in apart]), min(one.people for one in apart)
-    low, high = limits(means.mean(), *combined(np.mean(people) ** 2, fewest - 1, means), level)
-    values = tuple(value for one in apart for value in one.values)
-    return Effect(float(means.mean()), float(low), float(high), level, fewest, values, apart[0].chance).change()
-
-
-def _over_people(trainings: Sequence[ObjectiveDraws]) -> np.ndarray:
-    """(B,): log O(1/4, 1) over people drawn again, the mean over trainings."""
-    return np.mean([hardest(one.draws["normalised"]) for one in trainings], 0)
-
-
 def objectives(
     people: PersonDataset, where: Sequence[Cell], profile: str, resamples: int = RESAMPLES
 ) -> tuple[pd.DataFrame, list[Run]]:
@@ -94,7 +69,8 @@ def objectives(
         row = {"name": name, "value": float(np.mean([np.exp(hardest(d.points["normalised"])) for d in some.values()]))}
         both = sorted(some.keys() & found.get(BASELINE, {}).keys())
         if both and name != BASELINE:
-            apart = over_splits([some[k] for k in both], [found[BASELINE][k] for k in both])
+            sides = ([one[k] for k in both] for one in (some, found[BASELINE]))
+            apart = compared(*sides, hardest).change()
             row |= {"mean": apart.mean, "low": apart.low, "high": apart.high}
         rows.append(row | {"trainings": len(some)})
     return pd.DataFrame(rows, columns=COLUMNS), unique(runs)

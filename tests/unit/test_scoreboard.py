@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy import stats
 
 from lib.course import notebook as notebooks
 from lib.course import structure
 from lib.data import load_dataset
 from lib.evaluation import complexity, objective
-from lib.evaluation.objective_draws import ObjectiveDraws, compare
 from lib.experiments import jbim, pshrnet, pshrnet_results, scoreboard, scoreboard_objective, scoreboard_training, sing
 from lib.experiments.controls import BASELINE, CONTROLS, EVERYWHERE
 from lib.experiments.recorded import recorded
@@ -139,45 +137,6 @@ def test_the_objective_of_what_is_trained(tmp_path, monkeypatch):
     assert table.loc[EVERYWHERE, "mean"] == pytest.approx(ratio - 1)
     assert table.loc[EVERYWHERE, "low"] < ratio - 1 < table.loc[EVERYWHERE, "high"]
     assert np.isnan(table.loc[BASELINE, "mean"])
-
-
-def surface(of_split: float, split: int, seed: int = 0, scatter: float = 0.0, people: int = 100) -> ObjectiveDraws:
-    """O(1/4, 1) of which the logarithm is ``of_split``, and over people drawn again scatters by ``scatter``."""
-    grid, rng = (0.25, 1.0), np.random.default_rng([split, seed])
-    drawn = np.exp(of_split + scatter * rng.standard_normal((4000, 1, 1)) * np.ones((1, 2, 2)))
-    point = np.exp(np.full((2, 2), of_split))
-    kinds = {"value": point, "normalised": point}, {"value": drawn, "normalised": drawn}
-    return ObjectiveDraws(grid, *kinds, people, f"split {split}", 0, training=seed)
-
-
-def test_of_one_split_o_is_compared_as_ever():
-    a, b = ([surface(level + seed / 50, 0, seed, 0.1) for seed in range(3)] for level in (0.2, 0.1))
-    assert scoreboard_objective.over_splits(a, b) == compare(a, b, scoreboard_objective.hardest).change()
-
-
-def test_splits_of_one_o_leave_the_scatter_of_one_splits_people():
-    """Three splits with the same difference: only people scatter, as much as within one of them, whatever the order."""
-    a, b = ([surface(level, split, 0, scatter) for split in range(3)] for level, scatter in ((0.3, 0.1), (0.1, 0.0)))
-    found = scoreboard_objective.over_splits(a, b[::-1])
-    width = stats.t.ppf(0.975, 99) * 0.1
-    assert found.mean == pytest.approx(np.expm1(0.2)) and found.trainings == 3
-    assert [np.log1p(found.low), np.log1p(found.high)] == pytest.approx([0.2 - width, 0.2 + width], abs=0.005)
-
-
-def test_splits_that_differ_are_the_t_interval_of_their_means():
-    """Without people's scatter it is Student's t over the splits, a split's trainings averaged first."""
-    levels = [0.0, 0.1, 0.5]
-    a = [surface(level + more, k, seed) for k, level in enumerate(levels) for seed, more in enumerate((-0.2, 0.2))]
-    b = [surface(0.0, k, seed) for k in range(3) for seed in range(2)]
-    found = scoreboard_objective.over_splits(a, b)
-    wanted = stats.t.interval(0.95, 2, np.mean(levels), stats.sem(levels))
-    assert np.log1p([found.mean, found.low, found.high]) == pytest.approx([np.mean(levels), *wanted])
-    assert found.trainings == 6
-
-
-def test_surfaces_of_other_splits_are_no_pair():
-    with pytest.raises(ValueError, match="1 surfaces against 0"):
-        scoreboard_objective.over_splits([surface(0.1, 0), surface(0.1, 1)], [surface(0.0, 0)])
 
 
 @pytest.fixture
