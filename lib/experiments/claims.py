@@ -34,7 +34,7 @@ from lib.names import PEOPLE
 
 COLUMNS = ("id", "paper", "table", "claim", "difference")
 VERDICTS = ("reproduced", "contradicted", "no effect", "undecided")
-NEGLIGIBLE = 0.01  # one point of rank-1: the smallest gain that the five papers make a claim of
+NEGLIGIBLE = 0.01  # one point of rank-1: most gains that the five papers make a claim of are larger
 TRAININGS = 3
 SEEN_BY_NOBODY = 3.0  # what nobody of n people shows is true of at most 3 / n of all, at 95 %
 

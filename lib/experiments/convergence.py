@@ -27,6 +27,7 @@ import pandas as pd
 from lib.data import DataError, Protocol, load_dataset
 from lib.data.dataset import PersonDataset
 from lib.evaluation import Result, evaluate, paired_difference
+from lib.evaluation.intervals import counted
 from lib.experiments import ftwa, jbim, longer, measured, pshrnet, ripr
 from lib.experiments.baseline import SCRATCH
 from lib.experiments.controls import BASELINE, EVERYWHERE, plain
@@ -241,12 +242,15 @@ def recorded(what: str, dataset: str) -> pd.DataFrame:
 
 
 def gained(row: str, dataset: str) -> str:
-    """What a row gains by ``LONGER`` times the images, to stand in a sentence; "" where it is not recorded."""
+    """What a row gains by ``LONGER`` times the images, of how many trainings and on whom, to stand in a sentence; ""
+    where it is not recorded.
+    """
     try:
         gain = recorded("convergence_gains", dataset).set_index("name").loc[row]
     except (measured.MeasuredError, KeyError):
         return ""
-    return f" ({row}: {with_interval(gain)} by {LONGER:g} times the images, lesson 04)"
+    behind = f"{counted(gain['trainings'], 'training')}, {gain['people']}"
+    return f" ({row}: {with_interval(gain)} by {LONGER:g} times the images, {behind}, lesson 04)"
 
 
 def drawn(table: pd.DataFrame, budget: float) -> pd.DataFrame:

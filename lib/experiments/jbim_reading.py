@@ -170,7 +170,7 @@ READ: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("§7.5", "rank-1 is highest at alpha = 1", _alpha),
     ("§7.6", "rank-1 peaks at beta = 3 on most sets", _beta),
     ("§2", "with LIM the choice of the super-resolution matters less", _any_network),
-    ("§7.7", "OSNet behind SRCNN, as a start for HIM with OSNet", _osnet),
+    ("Tables 3 and 12", "OSNet alone and behind SRCNN", _osnet),
     ("§7.8", "six combinations of three anchors", _schemes),
     ("Table 13", "rank-1 beside mAP", _copied),
     ("§7.10", "best where training and test have the same ratio", _matched),

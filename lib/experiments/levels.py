@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lib.evaluation.intervals import counted
+from lib.experiments.baseline import TRANSFER
 from lib.experiments.published import published
 from lib.experiments.recorded import TARGETS, Record
 
@@ -46,6 +48,6 @@ def levels(record: Record, sets: Sequence[str] = ("viper", "caviar")) -> pd.Data
             rows = rows[(rows["set"] == name) & (rows["preset"] == preset) & (rows["metric"] == "rank-1")]
             for x in rows.itertuples():
                 text = f"{100 * x.value:.1f} [{100 * x.low:.1f}, {100 * x.high:.1f}]"
-                counted = f"here, {x.trainings} training{'' if x.trainings == 1 else 's'}"
-                lines.append({"protocol": of, "network": x.row, "from": counted, "rank-1": text})
+                behind = counted(x.trials, "split") if x.row == TRANSFER else counted(x.trainings, "training")
+                lines.append({"protocol": of, "network": x.row, "from": f"here, {behind}", "rank-1": text})
     return pd.DataFrame(lines, columns=["protocol", "network", "from", "rank-1"])

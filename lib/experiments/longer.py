@@ -100,15 +100,20 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def plain(long: Record, people: str = "pedestrians") -> str:
-    """The rows without any paper's idea beside the plain network, and what is left of a gain over the strongest of
-    them: a sentence. KeyError where the record lacks one.
+    """The five methods, and rows without any paper's idea, beside the plain network, and what is left of a gain over
+    the strongest of those: sentences. KeyError where the record lacks a row.
     """
+    methods = (sing.ONE_MODEL, ripr.BOTH, ftwa.FTWA, pshrnet.PS, jbim.ONE_OF[jbim.JBIM])
+    beside = ", ".join(f"{name} {with_interval(long.difference(name, BASELINE, people))}" for name in methods)
     resnet = "RIPR's ResNet (two thirds of the images)"
     others = {resnet: ripr.RESNET, "bilinear enlargement before SING's network": sing.BILINEAR}
     said = {what: with_interval(long.difference(row, BASELINE, people)) for what, row in others.items()}
     left = {row: with_interval(long.difference(row, ripr.RESNET, people)) for row in (ripr.BOTH, ftwa.FTWA)}
-    rows, methods = (", and ".join(f"{name} {value}" for name, value in some.items()) for some in (said, left))
-    return f"The plain network has rivals of its own kind there. Minus it: {rows}. Minus that ResNet: {methods}."
+    rows, both = (", and ".join(f"{name} {value}" for name, value in some.items()) for some in (said, left))
+    return (
+        f"Minus the plain network, trained as long: {beside}. It has rivals of its own kind there. Minus it: {rows}. "
+        f"Minus that ResNet: {both}."
+    )
 
 
 def apart(usual: Record, long: Record, pairs: Sequence[tuple[str, str]], people: str) -> pd.DataFrame:

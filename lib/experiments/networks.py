@@ -44,7 +44,7 @@ FIRST = (4e-3, 8e-3)
 # of a provenance of ``data/weights``: what is shown of it
 MEASURED = {
     "rank-1 pedestrians mlr": PEOPLE["pedestrians"],
-    "rank-1 viper mlr": PEOPLE["viper"],
+    "rank-1 viper mlr": f"MLR-{PEOPLE['viper']}",
     "rank-1 caviar caviar": PEOPLE["caviar"],
 }
 

@@ -215,7 +215,7 @@ def masks(widths: Sequence[float], outlines: bool) -> list[Row]:
     return made + ([Row("FFSR, background (wrong)", partial(restore, mask="background"))] if outlines else [])
 
 
-PLAIN = (LONGER, *CONTROLS)  # shown as many images as all three steps
+PLAIN = (LONGER, *CONTROLS)  # shown as many images as the re-id network in steps 2 and 3
 # Rows without the third step were shown two thirds of that: their plain row is the ResNet, or RIFE is trained on.
 COMPARISONS = [
     Comparison("RIPR-mask", APART, AE, ()),

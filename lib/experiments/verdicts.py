@@ -49,7 +49,7 @@ INTRODUCTION = """# The verdicts
 Each claim of the five papers (`data/published/claims.csv`, in our words), as the record in `data/measured` has it.
 The difference that has to be above zero is in points of rank-1 where no other unit stands, with a 95 % interval
 over people, splits and trainings. *Reproduced*: above zero, and not all of the interval is negligible.
-*Contradicted*: below zero, likewise. *No effect*: all of it is negligible, which is certain and too small to
+*Contradicted*: below zero, likewise. *No effect*: all of it is negligible, which at 95 % is too small to
 matter. *Undecided*: it could be either, or fewer than three trainings stand behind it, or too few people were tested
 (44 on CAVIAR4REID) to exclude a difference of a point. A claim that two things are
 alike is reproduced where all of the interval is negligible; a number of weights has no interval and needs no training.
@@ -346,11 +346,12 @@ def _narrow() -> str:
 
 def _fusion() -> str:
     own = recorded("jbim", ["pedestrians"])
-    one = (jbim.ONE_OF[jbim.BESIDE], jbim.ONE_OF[jbim.LIM_ON])
+    one = (jbim.ONE_OF[jbim.ON], jbim.ONE_OF[jbim.LIM_ON])
     beside, fused = (with_interval(own.difference(*pair, "pedestrians")) for pair in (one, (jbim.JBIM, jbim.ON)))
+    long = with_interval(recorded("longer").difference(*one, "pedestrians"))
     return (
-        f"The two networks that complement each other have {beside} over the small picture's alone, trained as long; "
-        f"and what the fusion does to the two of them, trained on without it, is {fused} "
+        f"The two networks that complement each other have {beside} over the small picture's alone, both trained on, "
+        f"and {long} with {longer.LENGTH:g} times the images; what the fusion does to the two of them, trained on without it, is {fused} "
         "([lesson 30](notebooks/30_jbim.ipynb))."
     )
 

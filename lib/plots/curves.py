@@ -366,7 +366,7 @@ def convergence_finding(
     if still is not None:
         largest += f" [{still['low'][most]:+.1f}, {still['high'][most]:+.1f}]"
     return (
-        f"{first} are certainly enough, to within a point, for {long} of {len(gains)} families; "
+        f"{first} are enough, to within a point at 95 %, for {long} of {len(gains)} families; "
         f"{longer:g} times as many bring up to {largest} points ({name})"
     )
 

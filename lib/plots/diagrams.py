@@ -202,7 +202,7 @@ def jbim(title: str = "JBIM: one branch sharpens, one stays low, and a fusion ne
     s.box(5.0, 0.52, "LIM: both, of $f_l^{h2l},\\ f_l^l$", "loss", width=2.6, height=0.36)
     s.arrow(lim.bottom, (5.0, 0.7), colour=KINDS["loss"][1])
     fused = s.box(10.15, 2.75, "$\\beta$ (both),\nof $f_f^h,\\ f_f^l$", "loss", width=1.35, height=0.7)
-    s.arrow(ffn.right, fused.left, "$D_h + D_l$", colour=KINDS["loss"][1])
+    s.arrow(ffn.right, fused.left, "$n_h + n_l$", colour=KINDS["loss"][1])
     s.note(8.6, 0.95, "Searching: a probe takes both paths of $x^l$,\na gallery image that of $x^h$ and, at $m$, LIM's")
     s.legend("restores", "features", "head", "loss", y=0.16)
     return s.fig

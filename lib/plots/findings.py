@@ -74,16 +74,13 @@ def objective_tells_rank(within: Mapping[str, float], agree: float, comparisons:
     return f"{first}; of two networks the one with the smaller O is better in {agree:.0%} of {comparisons} comparisons"
 
 
-def relative_losses(values: Mapping[str, tuple[float, float]], ratio: float, near: float = 0.1) -> str:
+def relative_losses(values: Mapping[str, tuple[float, float]], ratio: float) -> str:
     """What part of its rank-1 a network loses at a ratio, on each set of people.
 
-    values : set -> rank-1 at full resolution and at the ratio, above 0. near : shares closer than this are called
-    alike.
+    values : set -> rank-1 at full resolution and at the ratio, above 0, of one training.
     """
-    shares = {name: 1 - low / full for name, (full, low) in values.items()}
-    said = ", ".join(f"{share:.0%} on {style.text(name)}" for name, share in shares.items())
-    alike = max(shares.values()) - min(shares.values()) < near
-    return f"Lost at {style.ratio_name(ratio)}: {'similar shares of rank-1, ' if alike else 'of rank-1 '}{said}"
+    said = ", ".join(f"{1 - low / full:.0%} on {style.text(name)}" for name, (full, low) in values.items())
+    return f"Lost at {style.ratio_name(ratio)}, of rank-1: {said} (one training)"
 
 
 def go_together(table: pd.DataFrame, level: float = 0.05) -> str:

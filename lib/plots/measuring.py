@@ -222,7 +222,8 @@ def two_metrics(table: pd.DataFrame, pair: Sequence[str] = (), title: str = "", 
         ax.plot(x, y, style.MARKERS[number % len(style.MARKERS)], color=colour, markersize=12 if bold else 9, zorder=3)
         ax.annotate(
             row["system"], (x, y), xytext=(1.05, at[number]), textcoords="axes fraction", va="center", fontsize=style.SMALL,  # noqa: E501
-            fontweight="bold" if bold else "normal", arrowprops={"arrowstyle": "-", "color": "#BBBBBB", "linewidth": 1},
+            fontweight="bold" if bold else "normal",
+            arrowprops={"arrowstyle": "-", "color": "#BBBBBB", "linewidth": 1, "relpos": (0, 0.5)},
         )  # fmt: skip
     if len(pair) == 2:
         start, end = (

@@ -25,7 +25,7 @@ PAPERS = (  # name, first and last step it changes, what it says, lessons
 FOUNDATIONS = (("00, 01", 0, 0), ("05", 1, 1), ("04", 2, 2), ("03", 3, 3), ("02, 90, 91", 4, 4))
 
 
-def course_map(title: str = "Five papers, five places to fight lost pixels"):
+def course_map(title: str = "Five papers, and the steps that each changes"):
     """The steps of a system from left to right, a bar per paper over the steps it changes, lessons in bold."""
     fig, ax = style.figure(size=(9.0, 4.6))
     width, gap = 1.0, 0.16

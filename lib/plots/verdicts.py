@@ -105,6 +105,9 @@ def _dot(ax: Axes, x: float, mean: float, low: float, high: float, verdict: str)
     colour = COLOURS[verdict.partition(" (")[0]]
     marker = "o" if abs(mean) <= EDGE else "^" if mean > 0 else "v"
     ax.plot([x, x], np.clip([low, high], -EDGE, EDGE), color="#8C8C8C", linewidth=1.2, zorder=1)
+    for end, beyond in ((low, low < -EDGE), (high, high > EDGE)):
+        if beyond and abs(mean) <= EDGE:  # an interval that goes on: a small arrow at the edge
+            ax.plot(x, np.sign(end) * EDGE, "v" if end < 0 else "^", markersize=4, color="#8C8C8C", zorder=1)
     ax.plot(x, np.clip(mean, -EDGE, EDGE), marker, markersize=6, color=colour, markeredgecolor="#444444", zorder=2)
 
 

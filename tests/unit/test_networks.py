@@ -44,7 +44,7 @@ def test_what_ships_is_shown_as_its_provenance_says():
     usual = Baseline.defaults("course")
     about = shipped.about(shipped.find(usual.backbone, usual.canvas, "pedestrians"))
     mine = table.loc[usual.backbone, " x ".join(map(str, usual.canvas))]
-    assert mine["VIPeR"] == about["reaches"]["rank-1 viper mlr"] and mine["minutes"] == about["seconds"] / 60
+    assert mine["MLR-VIPeR"] == about["reaches"]["rank-1 viper mlr"] and mine["minutes"] == about["seconds"] / 60
     assert set(table.index.get_level_values("network")).isdisjoint({"srcnn-915", "vdsr-narrow"})  # pictures, no people
 
 

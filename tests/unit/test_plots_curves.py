@@ -268,7 +268,7 @@ def test_the_title_of_convergence_is_as_sure_as_the_intervals():
     def said(some: pd.DataFrame) -> str:
         return " ".join(curves.convergence(table, budget=20_000, still=some).get_suptitle().split())
 
-    assert "20 thousand images are certainly enough, to within a point, for 1 of 2 families" in said(still)
+    assert "20 thousand images are enough, to within a point at 95 %, for 1 of 2 families" in said(still)
     assert "20 thousand images are enough: 2.5 times as many bring at most +0.3 points" in said(
         still.assign(high=0.009)
     )
