@@ -351,7 +351,8 @@ def _fusion() -> str:
     long = with_interval(recorded("longer").difference(*one, "pedestrians"))
     return (
         f"The two networks that complement each other have {beside} over the small picture's alone, both trained on, "
-        f"and {long} with {longer.LENGTH:g} times the images; what the fusion does to the two of them, trained on without it, is {fused} "
+        f"and {long} with {longer.LENGTH:g} times the images; what the fusion does to the two "
+        f"of them, trained on without it, is {fused} "
         "([lesson 30](notebooks/30_jbim.ipynb))."
     )
 
