@@ -265,7 +265,7 @@ def ftwa(title: str = "FTWA: every picture has two vectors, and each says how mu
     for name in ("c", "l"):
         s.arrow((shown[name].right[0], rows[name]), (e_l.left[0], rows[name]))
         s.arrow((e_l.right[0], rows[name]), (e_id.left[0], rows[name]))
-    t = s.box(6.15, 2.55, "T: RAFT\nlow maps\nto high", "restores", width=0.95, height=1.2)
+    t = s.box(6.15, 2.55, "T: RAFT\nlow maps\nto high", "features", width=0.95, height=1.2)
     high = s.box(8.35, 3.45, "H\npooled,\n$C_{HR}$, $W_{HR}$", "head", width=1.3, height=2.4)
     low = s.box(8.35, 1.35, "L\npooled,\n$C_{LR}$, $W_{LR}$", "head", width=1.3, height=0.95)
     s.arrow((e_id.right[0], rows["h"]), (high.left[0], rows["h"]), "$F_{HR}$", colour=blue)
