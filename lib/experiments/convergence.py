@@ -277,8 +277,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (DataError, ValueError) as error:
         parser.error(str(error))
     missing = train(list(some.values())[::-1], told.hours)
-    for path in write(people, told.preset, some, papers=told.papers, dataset=told.dataset):
-        print(f"written: {path.name}")
+    told_apart = {"papers": told.papers, "dataset": told.dataset}
+    measured.announce(parser, partial(write, people, told.preset, some, **told_apart))
     print(f"{missing} trainings are still missing: run the same again" if missing else "complete")
 
 

@@ -134,7 +134,11 @@ TABLE_2_COMPARISONS = [
     Comparison("FTWA-augment", FTWA, EVERYWHERE, ()),
     Comparison("FTWA-metric", FTWA, EQUAL, (RULES["high"], RULES["low"])),
 ]
-COMPARISONS = [*TABLE_2_COMPARISONS, Comparison("FTWA-best", FTWA, RIPR), Comparison("FTWA-features", FTWA, SING)]
+COMPARISONS = [
+    *TABLE_2_COMPARISONS,
+    Comparison("FTWA-best", FTWA, RIPR),
+    Comparison("FTWA-features", FTWA, SING, (SWA_IDENTITY,)),  # the same training without the transformation
+]
 # row -> (method, variant) in the paper's tables
 TABLE_1 = {SING: ("SING", ""), RIPR: ("RIFE", ""), FTWA: ("FTWA", "")}
 TABLE_2 = {

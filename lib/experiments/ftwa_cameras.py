@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(found.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     runs = [run for study in some.values() for name in NAMES for run in study.trained(name).all_runs]
     about = {"profile": told.profile, "dataset": told.dataset, "seed": 0, "presets": list(PRESETS.values())}
-    print(f"written: {measured.record(TABLE, found, runs=runs, **about).name}")
+    measured.announce(parser, lambda: [measured.record(TABLE, found, runs=runs, **about)])
 
 
 if __name__ == "__main__":

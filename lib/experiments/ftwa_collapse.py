@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(found.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
     how = {"profile": told.profile, "dataset": told.dataset, "seed": 0, "preset": preset, "trials": told.trials}
     trained = [run for some in runs.values() for run in some]
-    print(f"written: {measured.record(TABLE, found, runs=trained, **how).name}")
+    measured.announce(parser, lambda: [measured.record(TABLE, found, runs=trained, **how)])
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(found.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     runs = [kept, *(run for study in some.values() for name in study.rows for run in study.trained(name).all_runs)]
     about = {"profile": "course", "dataset": people.name, "seed": 0, "presets": list(some)}
-    print(f"written: {measured.record(TABLE, found, runs=runs, **about).name}")
+    measured.announce(parser, lambda: [measured.record(TABLE, found, runs=runs, **about)])
 
 
 if __name__ == "__main__":

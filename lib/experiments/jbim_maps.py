@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -108,8 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = [run for one in some.values() for run in one.runs()]
     about = {"profile": told.profile, "dataset": told.dataset, "seed": 0, "preset": told.preset}
     frames = {"jbim_maps": shown, "jbim_maps_claims": pd.DataFrame([claim(found[APART], preset=told.preset)])}
-    for name, frame in frames.items():
-        print(f"written: {measured.record(name, frame, runs=runs, **about).name}")
+    record = partial(measured.record, runs=runs, **about)
+    measured.announce(parser, lambda: [record(name, frame) for name, frame in frames.items()])
 
 
 if __name__ == "__main__":

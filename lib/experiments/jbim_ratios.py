@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -119,8 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (DataError, ValueError) as error:
         parser.error(str(error))
     missing = train(list(some.values()), told.hours)
-    for path in write(people, some, dataset=told.dataset):
-        print(f"written: {path.name}")
+    measured.announce(parser, partial(write, people, some, dataset=told.dataset))
     print(f"{missing} trainings are still missing: run the same again" if missing else "complete")
 
 

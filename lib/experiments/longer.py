@@ -18,7 +18,7 @@ import pandas as pd
 
 from lib.evaluation.intervals import counted
 from lib.experiments import claims, ftwa, jbim, pshrnet, ripr, sing
-from lib.experiments.controls import BASELINE
+from lib.experiments.controls import BASELINE, CONTROLS
 from lib.experiments.recorded import Record
 from lib.experiments.scores import with_interval
 from lib.experiments.study import Comparison, Row, View
@@ -34,7 +34,8 @@ HEAD = (
 JBIM, HIM, LIM, ON, BESIDE = (jbim.ONE_OF[of] for of in (jbim.JBIM, jbim.HIM, jbim.LIM, jbim.ON, jbim.BESIDE))
 HIM_ON, LIM_ON = jbim.ONE_OF[jbim.HIM_ON], jbim.ONE_OF[jbim.LIM_ON]
 COMPARISONS = [
-    # with two thirds of the images RIPR's ResNet lies above both plain networks at this length: it is the control
+    # RIPR's ResNet, with two thirds of the images, lies above both plain networks at this length, on the test people:
+    # the harder control, chosen by hand
     Comparison("SING-joint", sing.ONE_MODEL, sing.ONE_APART, ()),  # SAME was not trained so long
     Comparison("SING-sr-helps", sing.ONE_APART, sing.BILINEAR, ()),
     Comparison("SING-synthetic", sing.ONE_MODEL, sing.NO_COPIES, ()),
@@ -48,7 +49,7 @@ COMPARISONS = [
     Comparison("JBIM-ripr", JBIM, ripr.BOTH, (ripr.RESNET,)),
     Comparison("PSHR-sr", pshrnet.SR_ID, pshrnet.ID, ()),
     Comparison("PSHR-ps", pshrnet.PS, pshrnet.SR_ID, ()),
-    Comparison("FTWA-features", ftwa.FTWA, sing.ONE_MODEL, (ripr.RESNET,)),
+    Comparison("FTWA-features", ftwa.FTWA, sing.ONE_MODEL, ()),  # no FTWA without T was trained so long
 ]
 
 
@@ -56,7 +57,8 @@ def rows() -> list[Row | View]:
     """What ``COMPARISONS`` needs, and what its runs start from; the rows of the papers' own studies."""
     papers = (sing.one_model(), sing.ablations(), ripr.rows(), jbim.one_model(), pshrnet.rows(), ftwa.rows())
     known = {row.name: row for rows_of in papers for row in rows_of}
-    needed = {name for one in COMPARISONS for name in one.rows} | {ripr.RESNET, ripr.APART, ripr.RIFE, pshrnet.HRNET}
+    needed = {name for one in COMPARISONS for name in one.rows}
+    needed |= {*CONTROLS, ripr.RESNET, ripr.APART, ripr.RIFE, pshrnet.HRNET}
     return [row for name, row in known.items() if name in needed]
 
 

@@ -18,7 +18,8 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -89,7 +90,7 @@ def table_name(what: str, dataset: str, profile: str) -> str:
 
 def record(
     what: str, frame: pd.DataFrame, *, profile: str, dataset: str, seed: int, runs: Iterable[Run] = (),
-    replace: bool = False, **inputs: Any,
+    replace: bool = False, keys: Sequence[str] = (), **inputs: Any,
 ) -> Path:  # fmt: skip
     """Write ``frame`` (one row per number, without its index) and its provenance; returns the CSV's path.
 
@@ -97,6 +98,7 @@ def record(
     else decided them, JSON-able (trials, grid). ValueError for the profile "quick", an empty frame, nameless columns.
     KeptError where the stored table answers another question (preset), is of other people (protocols), or has more
     trainings or splits, and is of today's code, and where it is damaged; with ``replace`` it gives way all the same.
+    keys : columns that say what a row is of; KeptError where the stored table has some that are not in ``frame``.
     How many trainings (seeds) and splits (trials) stand behind a row is counted from the runs where ``inputs`` does
     not say it; a column ``trainings`` or ``trials`` says it row by row.
     """
@@ -127,7 +129,7 @@ def record(
     if _same(target, found):
         return target
     if not replace:
-        _may_replace(target, frame, found)
+        _may_replace(target, frame, found, list(keys))
     circumstances = {
         **machine(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         "numpy": _version("numpy"),
@@ -138,6 +140,17 @@ def record(
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     return write(target, text, {**found, "circumstances": circumstances})
+
+
+def announce(parser: ArgumentParser, write: Callable[[], Iterable[Path | None]]) -> None:
+    """What a command does last: ``write`` tables, and say which. Where one may not be written over, or is damaged, the
+    command ends with 1 and says why in a line; what was trained is kept, and found again.
+    """
+    try:
+        for path in filter(None, write()):
+            print(f"written: {path.name}")
+    except (DamagedTable, KeptError) as error:
+        parser.exit(1, f"error: {error}\n")
 
 
 def write(target: Path, text: str, about: dict) -> Path:
@@ -296,7 +309,7 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _may_replace(target: Path, frame: pd.DataFrame, found: dict) -> None:
+def _may_replace(target: Path, frame: pd.DataFrame, found: dict, keys: list[str]) -> None:
     """KeptError where the stored table is not to be written over: see ``record``."""
     if not _is_there(target):
         return
@@ -314,6 +327,10 @@ def _may_replace(target: Path, frame: pd.DataFrame, found: dict) -> None:
     for what in ("trainings", "trials"):
         if {what} <= set(stored) & set(frame) and stored[what].max() > frame[what].max():
             why = f"has {stored[what].max()} {what}, and here are {frame[what].max()}"
+    if keys and set(keys) <= set(stored):
+        before, now = (set(some[keys].itertuples(index=False, name=None)) for some in (stored, frame))
+        if lost := before - now:
+            why = f"has {len(lost)} rows that are not here ({', '.join(map(str, min(lost, key=str)))} ...)"
     if why and not code_note(about):
         raise KeptError(f"{target.name} {why}: ask for the same, or move the stored table away first")
 

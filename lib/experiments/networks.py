@@ -184,7 +184,7 @@ def write(candidates: Sequence[Candidate], seconds: float) -> Path | None:
         return None
     table = pd.DataFrame(about).merge(scores(results, "name", "rate"), on=["name", "rate"])
     told = {"profile": PLAN, "dataset": "pedestrians", "seed": 0, "seconds": seconds}
-    return measured.record("networks", table, runs=runs, **told)
+    return measured.record("networks", table, runs=runs, keys=("name", "rate"), **told)
 
 
 def best(table: pd.DataFrame) -> pd.DataFrame:
@@ -213,8 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--hours", type=hours, default=1.0, help="start no training after so many hours")
     told = parser.parse_args(arguments)
     missing = train(CANDIDATES, told.seconds, told.hours)
-    if path := write(CANDIDATES, told.seconds):
-        print(f"written: {path.name}")
+    measured.announce(parser, lambda: [write(CANDIDATES, told.seconds)])
     print(f"{missing} candidates are not done yet: run the same again" if missing else "complete")
 
 

@@ -62,7 +62,8 @@ def wide(table: str, metrics: tuple[str, ...] | None = None) -> pd.DataFrame:
 
 def claimed() -> pd.DataFrame:
     """What the papers print for their claims (``data/published/claimed.csv``: which value minus which), as far as
-    two printed values say it: id, table, dataset, metric, difference (of a and b, in the table's unit).
+    two printed values say it: id, table, dataset, metric, difference (of a and b, in the table's unit), variant (of
+    a).
 
     ValueError for a row whose values are not each in the published tables exactly once.
     """
@@ -86,14 +87,18 @@ def _claimed(folder: Path, times: tuple[int, ...]) -> pd.DataFrame:
                 f"{path.name}: {' / '.join(keys[wrong][0])} ({table['id'][wrong].iloc[0]}) is not one value"
             )
         sides.append(found["first"].to_numpy())
-    return table[["id", "table", "dataset", "metric"]].assign(difference=sides[0] - sides[1])
+    found = table[["id", "table", "dataset", "metric"]]
+    return found.assign(difference=sides[0] - sides[1], variant=table["a_variant"])
 
 
-def claimed_in_words(claim: str, dataset: str | None = None) -> str:
+def claimed_in_words(claim: str, dataset: str | None = None, tested: str = "") -> str:
     """A claim's printed difference: "+8.5 (MLR-VIPeR)" on ``dataset`` where the paper has it, else its range over the
     sets that the paper has, "+7.7 to +10.4 (2 sets)"; "" where no two printed values say it.
+
+    tested : "1/2": of a claim that is about several ratios of the probe, that one.
     """
     rows = claimed().query("id == @claim")
+    rows = rows[rows["variant"].str.endswith(f"test {tested}")] if tested else rows
     own = rows[rows["dataset"] == dataset]
     rows = own if len(own) else rows
     unit = " dB" if (rows["metric"] == "psnr_dB").any() else ""

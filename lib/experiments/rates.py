@@ -98,8 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table(results).to_string(float_format=lambda value: f"{value:.4g}"))
     runs = [run for pair in results for run in study.trained(called(*pair)).all_runs]
     about = {"profile": told.profile, "dataset": told.dataset, "seed": 0, "presets": [search.preset]}
-    path = measured.record(f"rates_{told.search}", scores(results, "name", "rate"), runs=runs, **about)
-    print(f"written: {path.name}")
+    frame, keys = scores(results, "name", "rate"), ("name", "rate")
+    measured.announce(parser, lambda: [measured.record(f"rates_{told.search}", frame, runs=runs, keys=keys, **about)])
 
 
 if __name__ == "__main__":

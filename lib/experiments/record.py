@@ -212,12 +212,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             missing = train_beside(pool, {asked[preset]: some for preset, some in studies.items()}, told.hours, share)
             for preset, some in studies.items():
                 workers.tested(pool, asked[preset], some)
-    try:
-        written = write(told.study, people, studies, told.profile, replace=told.replace, dataset=told.dataset)
-    except (measured.DamagedTable, measured.KeptError) as error:  # what was trained is kept, and found again
-        parser.exit(1, f"error: {error}\n")
-    for path in written:
-        print(f"written: {path.name}")
+    how = {"replace": told.replace, "dataset": told.dataset}
+    measured.announce(parser, partial(write, told.study, people, studies, told.profile, **how))
     print(f"{missing} rows are still missing: run the same again" if missing else "complete")
 
 

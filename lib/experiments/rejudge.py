@@ -72,12 +72,16 @@ def table(study: str, people: str) -> tuple[pd.DataFrame, list[str]]:
             for some in (row.fillna(""), {**row.fillna(""), **now})
         )
         changed.append(f"{study} on {people}: {row['claim_id']}: {was}; now {to}")
-    new = [one for name, one in known.items() if name not in set(stored["claim_id"]) and not one.premise]
+    there = set(zip(stored["claim_id"], stored["preset"], strict=True))
+    new = [one for one in known.values() if not one.premise]
     for one, preset in itertools.product(new, stored["preset"].unique()):
+        if (one.claim, preset) in there:
+            continue
         with contextlib.suppress(KeyError):
             row = judged(record, one, people, preset) if one.asked(people, record.to_judge) else None
             if row:
-                frame.loc[max(frame.index) + 1] = row | {"dataset": people, "profile": "course", "preset": preset}
+                row |= {"dataset": people, "profile": "course", "preset": preset}
+                frame.loc[max(frame.index, default=-1) + 1] = row
                 changed.append(f"{study} on {people}: {one.claim}: {row['verdict']}, new")
     return frame.infer_objects(), changed
 
@@ -111,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             text = frame.to_csv(index=False, float_format=f"%.{measured.DIGITS}g", lineterminator="\n")
             about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             about |= {"sha256": hashlib.sha256(text.encode()).hexdigest(), "judged_again": measured.commit()}
+            about |= {"rows": len(frame), "columns": list(frame.columns)}
             measured.write(path, text, about)
 
 

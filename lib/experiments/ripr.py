@@ -226,7 +226,7 @@ COMPARISONS = [
     Comparison("RIPR-weights", LEARNED, EQUAL, ()),
     Comparison("RIPR-blocks", RIFE, LEARNED, ()),  # against a plain network it would be RIPR-rife once more
     Comparison("RIPR-rife", RIFE, RESNET, PLAIN, longer=RIFE_LONGER),
-    Comparison("RIPR-sing", BOTH, SING, (*PLAIN, RIFE_LONGER)),
+    Comparison("RIPR-sing", BOTH, SING, PLAIN),
     Comparison("RIPR-both", BOTH, (FFSR, RIFE), (RIFE_LONGER,)),  # the better of the two; RIFE trained for as long
 ]
 VARIANTS = (FFSR, RIFE, BOTH)  # that Fig. 4 sets against the ResNet

@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not len(table):
         raise SystemExit("nothing of the scoreboard is trained here: make record STUDY=… first")
     how = {"profile": told.profile, "dataset": told.dataset, "seed": 0, "preset": preset, "ratio": RATIO}
-    print(f"written: {measured.record(TABLE, table, runs=runs, **how).name}")
+    measured.announce(parser, lambda: [measured.record(TABLE, table, runs=runs, **how)])
 
 
 if __name__ == "__main__":

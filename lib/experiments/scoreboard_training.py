@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit("nothing of the scoreboard was trained here with one thread: OMP_NUM_THREADS=1 make record …")
     print(table.round(1).to_string(index=False))
     how = {"profile": told.profile, "dataset": told.dataset, "seed": 0, "preset": preset}
-    print(f"written: {measured.record(TABLE, table, runs=runs, **how).name}")
+    measured.announce(parser, lambda: [measured.record(TABLE, table, runs=runs, **how)])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ rate, ratio, metric, value, gain over bicubic enlargement).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,7 +99,7 @@ def write(names: Sequence[str]) -> Path | None:
     if not rows:
         return None
     told = {"profile": PLAN, "dataset": "pedestrians", "seed": 0, "identities": IDENTITIES}
-    return measured.record("rates_superres", pd.DataFrame(rows), runs=runs, **told)
+    return measured.record("rates_superres", pd.DataFrame(rows), runs=runs, keys=("name", "rate"), **told)
 
 
 def means(table: pd.DataFrame) -> pd.DataFrame:
@@ -122,9 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown := sorted(set(told.networks) - set(networks())):
         parser.error(f"no first weights ship of {', '.join(unknown)}; known: {', '.join(networks())}")
     missing = train(told.networks or networks(), told.hours)
-    if path := write(networks()):
+    measured.announce(parser, lambda: [write(networks())])
+    with contextlib.suppress(measured.MeasuredError):  # nothing is trained yet
         print(best(measured.measured("rates_superres", "pedestrians")).to_string(index=False))
-        print(f"written: {path.name}")
     print(f"{missing} networks are not done yet: run the same again" if missing else "complete")
 
 

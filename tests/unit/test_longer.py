@@ -8,7 +8,7 @@ import pytest
 
 from lib.data import load_dataset
 from lib.experiments import longer, ripr, sing, studies, verdicts
-from lib.experiments.controls import BASELINE
+from lib.experiments.controls import BASELINE, CONTROLS
 from lib.experiments.recorded import Record, recorded
 from lib.experiments.scores import with_interval
 from lib.experiments.study import IMAGES, Bench, Row, cells
@@ -48,7 +48,8 @@ def test_every_claim_has_its_rows_and_every_row_a_claim(long):
     for one in longer.COMPARISONS:
         assert one.rows <= set(long.rows), one.claim
     asked = {name for one in longer.COMPARISONS for name in one.rows}
-    started_from = {"ResNet", "FFSR, no joint learning", "RIFE", "HRNet-ReID"}
+    started_from = {"ResNet", "FFSR, no joint learning", "RIFE", "HRNet-ReID", *CONTROLS}  # and what all stand beside
+    assert set(CONTROLS) <= set(long.rows)
     assert {name for name, row in long.rows.items() if isinstance(row, Row)} <= asked | started_from
 
 
@@ -88,7 +89,8 @@ def test_what_stands_at_the_longer_training_alone_changes_no_verdict():
 def test_the_plain_rows_at_that_length_are_told_from_the_record():
     record = recorded("longer", ["pedestrians"])
     told = longer.plain(record)
-    for row, other in ((ripr.RESNET, BASELINE), (sing.BILINEAR, BASELINE), (ripr.BOTH, ripr.RESNET)):
+    plain = [(row, BASELINE) for row in (ripr.RESNET, sing.BILINEAR, sing.ONE_MODEL, ripr.BOTH, longer.JBIM)]
+    for row, other in (*plain, (ripr.BOTH, ripr.RESNET)):
         assert with_interval(record.difference(row, other, "pedestrians")) in told
 
 

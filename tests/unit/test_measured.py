@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from argparse import ArgumentParser
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +21,7 @@ from lib.experiments.measured import (
     DamagedTable,
     KeptError,
     MeasuredError,
+    announce,
     code_note,
     keep,
     measured,
@@ -189,6 +192,7 @@ def test_every_committed_table_says_what_code_measured_it(monkeypatch, capsys):
         known = "code" in provenance
         assert known or provenance["circumstances"]["commit"].split("+")[0][:12] in BEFORE_CODE_WAS_RECORDED
         assert not known or {"trainings", "trials"} <= provenance["inputs"].keys()
+        assert (provenance["rows"], provenance["columns"]) == (len(frame), list(frame.columns)), path.stem
 
 
 def test_quick_is_no_evidence(shelf):
@@ -268,6 +272,21 @@ def test_a_table_of_other_people_is_kept(shelf):
         record("objective", TABLE.assign(pairs=8), **WHAT, runs=[other])
     assert path.read_text() == before
     record("objective", TABLE.assign(pairs=8), **WHAT, runs=[run(), other])  # with another split beside it
+
+
+def test_a_fuller_search_is_kept(shelf, capsys):
+    """Of two rates a run of one of them is no newer table, and the command says so in a line."""
+    two = pd.DataFrame({"name": ["a", "a"], "rate": [1e-3, 2e-3], "value": [0.5, 0.6]})
+    write = partial(record, "rates", **WHAT, runs=[run()], keys=("name", "rate"))
+    path = write(two)
+    with pytest.raises(KeptError, match=r"has 1 rows that are not here \(a, 0.002 \.\.\.\)"):
+        write(two.head(1))
+    with pytest.raises(SystemExit) as stopped:
+        announce(ArgumentParser(), lambda: [write(two.head(1))])
+    assert stopped.value.code == 1 and "error: rates-" in capsys.readouterr().err
+    more = pd.concat([two, two.tail(1).assign(rate=4e-3)])
+    announce(ArgumentParser(), lambda: [None, write(more)])
+    assert capsys.readouterr().out == f"written: {path.name}\n" and len(pd.read_csv(path)) == 3
 
 
 @pytest.mark.parametrize("end", ["rows-viper.json", "claims-viper.csv"])

@@ -213,6 +213,9 @@ def test_a_printed_claim_in_words():
     pictures = claimed_in_words("SING-psnr-lower")
     assert pictures.startswith("+1.9 to +3.8 dB (") and "sets" not in pictures
     assert claimed_in_words("RIPR-level") == ""
+    # JBIM Table 14, tested at 1/2: 44.6 - 38.6 on MLR-VIPeR, 91.2 - 91.3 on -CUHK03, 92.3 - 90.1 on -Market
+    assert claimed_in_words("JBIM-ratio-mixed", tested="1/2") == "-0.1 to +6.0 (3 sets)"
+    assert claimed_in_words("JBIM-ratio-mixed") == "-0.9 to +7.0 (3 sets)"
 
 
 def test_a_claimed_row_that_is_nowhere_printed_is_told(tmp_path, monkeypatch):
