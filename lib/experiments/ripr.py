@@ -429,16 +429,22 @@ def middle(canvas: tuple[int, int], width: float = 0.25) -> Tensor:
 
 
 def weights_by_resolution(
-    method: Ripr, protocol: Protocol, ratios: Sequence[float] | None = None, subset: str = "test"
+    method: Ripr,
+    protocol: Protocol,
+    ratios: Sequence[float] | None = None,
+    subset: str = "test",
+    people: int | None = None,
 ) -> pd.DataFrame:
     """RIFE's predicted weights: one row per image and block: ratio, resolution (r), block (from 1), low, high.
 
-    ratios : r, as a ``View`` has it; None: each image as the protocol has it. ValueError for a method without learned
-    weights.
+    ratios : r, as a ``View`` has it; None: each image as the protocol has it. people : at most so many of the subset's,
+    at equal steps through their names; None for all. ValueError for a method without learned weights.
     """
     if not getattr(method.backbone, "blocks", 0):
         raise ValueError(f"streams={method.settings.streams!r} has no learned weights")
     rows, device = protocol.rows(subset).drop_duplicates("image"), device_of(method)
+    if people is not None:
+        rows = rows[rows["pid"].isin(some_of(rows["pid"], people))]
     images, found = rows["image"].to_numpy(), []
     for ratio in [None] if ratios is None else ratios:
         at = View(ratio).ratios(rows, protocol)  # of the original images

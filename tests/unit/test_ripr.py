@@ -740,6 +740,8 @@ def test_weights_by_resolution(streams, blocks):
         np.testing.assert_allclose(part["ratio"], rows["ratio"])
         np.testing.assert_allclose(part[["low", "high"]], weights[:, block - 1], atol=1e-5)
     assert found["resolution"].nunique() > 5
+    few = experiments.weights_by_resolution(method, protocol, people=3)
+    assert len(few) == blocks * rows["pid"].isin(sorted(set(rows["pid"]))[:: rows["pid"].nunique() // 3][:3]).sum()
 
 
 def test_weights_at_ratios_of_ones_own():
