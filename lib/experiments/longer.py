@@ -142,6 +142,14 @@ def again(table: pd.DataFrame, claim: str) -> str:
     return f" (trained {LENGTH:g} times as long: {_said(rows[0], 'long_')})" if rows else ""
 
 
+def at_length(long: Record, people: str, a: str, b: str) -> str:
+    """As ``again``, of two rows in the record ``long`` on a set; "" where it lacks one."""
+    try:
+        return f" (trained {LENGTH:g} times as long: {with_interval(long.difference(a, b, people))})"
+    except KeyError:
+        return ""
+
+
 def _said(row: dict, prefix: str) -> str:
     """A difference with its interval; "" where there is none."""
     ends = pd.Series({end: row[f"{prefix}{end}"] for end in ("mean", "low", "high")})

@@ -16,7 +16,7 @@ from lib.data.canvases import Canvases
 from lib.evaluation import Difference, complexity, interaction
 from lib.evaluation.restoration import psnr, ssim
 from lib.experiments import claims, pshrnet
-from lib.experiments.recorded import recorded
+from lib.experiments.recorded import Record, recorded
 from lib.experiments.ripr import NEGLIGIBLE_DB, degraded, psnr_difference
 from lib.experiments.ripr import restored as pictures_of
 from lib.experiments.scores import with_interval
@@ -24,6 +24,7 @@ from lib.experiments.sing import restored
 from lib.experiments.study import Bench, Cell, Onlooker, Row, Study, common
 from lib.methods import create_method
 from lib.methods.superres import create_network
+from lib.names import PEOPLE
 
 INPUT = "input"  # a picture as it is enlarged
 # row -> what Figure 5 calls its pictures
@@ -159,6 +160,17 @@ def pays(people: str) -> str:
     words = dict.fromkeys(one["verdict"].split(" (")[0] for one in found.values())
     said = ", ".join(f"{with_interval(one)} {where}" for where, one in found.items())
     return f"{question} {' and '.join(words).capitalize()}: {asked}, is {said}."
+
+
+def trained_twice(record: Record, second: Record, but: str, enough: float = 1.0) -> str:
+    """How far off PS-HRNet's rank-1 is in a second record of the same splits and seeds, trained on another machine: a
+    text for each set but one where it is ``enough`` points or more; "" where it is not.
+    """
+    again = second.rank1(pshrnet.PS) if second else {}
+    first = record.rank1(pshrnet.PS) if record else {}
+    apart = {name: 100 * (again[name] - value) for name, value in first.items() if name in again and name != but}
+    told = {PEOPLE[name]: points for name, points in apart.items() if abs(points) >= enough}
+    return "".join(f" (its second record on {name} is {points:+.1f} points off)" for name, points in told.items())
 
 
 def _cells(trained: Mapping[str, Sequence[Cell]], *names: str) -> list[Cell]:

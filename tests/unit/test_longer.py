@@ -94,6 +94,13 @@ def test_the_plain_rows_at_that_length_are_told_from_the_record():
         assert with_interval(record.difference(row, other, "pedestrians")) in told
 
 
+def test_a_difference_at_length_stands_in_brackets():
+    record = recorded("longer", ["pedestrians"])
+    apart = with_interval(record.difference(ripr.BOTH, BASELINE, "pedestrians"))
+    assert longer.at_length(record, "pedestrians", ripr.BOTH, BASELINE) == f" (trained 2.5 times as long: {apart})"
+    assert longer.at_length(record, "viper", ripr.BOTH, BASELINE) == ""
+
+
 def test_the_page_says_what_a_longer_training_changes():
     at = {"claim": "learned together", "set": "pedestrians", "mean": 0.02, "low": 0.01, "high": 0.03, "trainings": 3}
     at |= {"long_trainings": 3, "long_control_verdict": "no effect"} | dict.fromkeys(("long_mean", "long_low"), 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -309,3 +311,16 @@ def test_the_protocol_of_one_low_camera_has_the_same_people():
     one, usual = (make_protocol(people, preset) for preset in ("mlr-one-camera", "mlr"))
     assert set(one.rows("train")["pid"]) == set(usual.rows("train")["pid"])
     assert {row.name for row in studies.STUDIES["pshrnet_one_camera"].rows(people)} == set(pshrnet.ONE_CAMERA)
+
+
+def test_a_second_record_that_is_off_is_told():
+    levels = {"pedestrians": 0.7, "viper": 0.30, "caviar": 0.25}
+
+    def record(more: float) -> SimpleNamespace:
+        return SimpleNamespace(rank1=lambda row: {name: value + more for name, value in levels.items()})
+
+    first, second = record(0.0), record(0.02)
+    told = pshrnet_results.trained_twice(first, second, "pedestrians")
+    assert told.count("+2.0 points off") == 2 and "VIPeR" in told and "embedded" not in told
+    assert pshrnet_results.trained_twice(first, second, "pedestrians", 3.0) == ""
+    assert pshrnet_results.trained_twice(first, None, "pedestrians") == ""
