@@ -148,11 +148,9 @@ def draws_against_expectation(studies: Mapping[str, tuple[np.ndarray, float]], t
 def published_gains(table: pd.DataFrame, title: str = "", size=(8.6, 4.0), end: float = 14.0):
     """What each paper gains over the best method it compares with, beside one standard error of one split.
 
-    table : columns dataset, paper, gain (points of rank-1), and the standard error of rank-1 in points if all probes
-    were
-    independent (``error``) and if all probes of a person succeeded or failed together (``error_high``). Gains beyond
-    ``end``
-    are drawn there, with their number.
+    table : columns dataset, paper, gain (points of rank-1, below zero where a rival is better), and the standard error
+    of rank-1 in points if all probes were independent (``error``) and if all probes of a person succeeded or failed
+    together (``error_high``). Gains beyond ``end`` are drawn there, with their number.
     """
     fig, ax = style.figure(size=size)
     names, papers = list(dict.fromkeys(table["dataset"])), list(dict.fromkeys(table["paper"]))
@@ -203,7 +201,8 @@ def published_gains(table: pd.DataFrame, title: str = "", size=(8.6, 4.0), end: 
     fig.legend(handles=marks, fontsize=style.SMALL, frameon=False, loc="outside right center")
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.set_xlim(0, end)
+    ax.set_xlim(min(0.0, table["gain"].min() - 0.5), end)
+    ax.axvline(0, color="#8C8C8C", linewidth=1)
     style.axes_labels(ax, "rank-1 of the paper's method minus the best it compares with (points)", "")
     style.plain(ax, "x")
     style.headline(fig, title)
