@@ -306,6 +306,7 @@ def _plain_row() -> str:
 
 
 def _vdsr() -> str:
+    recorded("ripr", ["pedestrians"]).claim("RIPR-vdsr", "pedestrians")  # nothing to say where it is not judged
     return (
         "That FFSR beats VDSR at a ninth of its cost is judged by rank-1 alone: here VDSR is narrow, and costs little "
         "more ([lesson 20](notebooks/20_ffsr.ipynb))."
@@ -395,6 +396,7 @@ def _osnet() -> str:
 
 
 def _mixed() -> str:
+    measured("jbim_ratio_claims", "pedestrians")  # nothing to say where it is not judged
     return (
         "Training on all ratios has three models, fused, and so three budgets of images, against one that was trained "
         "on the tested ratio ([lesson 31](notebooks/31_jbim_ablations.ipynb))."
